@@ -1,0 +1,126 @@
+"""The one clock: ticks, and the only place where ticks become samples, seconds or wall time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NewType
+
+from workbench.errors import InputError, TooSlow
+
+Tick = NewType("Tick", int)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockSpec:
+    """Length of a micro-turn and the audio rate inside it.
+
+    The published interaction model uses 200 ms micro-turns (TML, May 2026); its dMel front end runs at 16 kHz (Inkling).
+    """
+
+    tick_ms: int = 200
+    sample_rate: int = 16_000
+
+    def __post_init__(self) -> None:
+        if self.tick_ms <= 0 or self.sample_rate <= 0:
+            raise InputError(
+                f"tick_ms={self.tick_ms}, sample_rate={self.sample_rate}: both must be positive integers, e.g. 200 and 16000"
+            )
+        if (self.tick_ms * self.sample_rate) % 1000:
+            raise InputError(
+                f"a tick of {self.tick_ms} ms at {self.sample_rate} Hz is not a whole number of samples; "
+                "choose tick_ms * sample_rate divisible by 1000"
+            )
+
+    @property
+    def samples_per_tick(self) -> int:
+        return self.tick_ms * self.sample_rate // 1000
+
+    @property
+    def tick_s(self) -> float:
+        return self.tick_ms / 1000
+
+    def seconds(self, tick: int) -> float:
+        """Time at which micro-turn `tick` begins, in seconds."""
+        return tick * self.tick_ms / 1000
+
+    def samples(self, seconds: float) -> int:
+        """Nearest sample index to a time in seconds."""
+        return round(seconds * self.sample_rate)
+
+    def tick_at(self, seconds: float) -> Tick:
+        """The micro-turn that contains a time in seconds."""
+        return Tick(math.floor(seconds * 1000 / self.tick_ms + 1e-9))
+
+    def first_tick_from(self, seconds: float) -> Tick:
+        """The first micro-turn that begins at or after a time in seconds."""
+        return Tick(math.ceil(seconds * 1000 / self.tick_ms - 1e-9))
+
+    def ticks_in(self, seconds: float) -> int:
+        """Whole micro-turns needed to cover a duration in seconds."""
+        return math.ceil(seconds * 1000 / self.tick_ms - 1e-9)
+
+
+@dataclass
+class StopWatch:
+    """Milliseconds since the last lap; wall time enters the rest of the workbench only as such laps."""
+
+    now: Callable[[], float] = time.perf_counter
+    _last: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._last = self.now()
+
+    def lap_ms(self) -> float:
+        """Milliseconds since the previous lap (or creation)."""
+        at = self.now()
+        lap, self._last = at - self._last, at
+        return lap * 1000
+
+
+def pause(seconds: float) -> None:
+    """Let background work go on for a while."""
+    time.sleep(seconds)
+
+
+def utc_now() -> str:
+    """The wall-clock date and time in UTC, ISO 8601, to the second; for headers and erasure records only."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+@dataclass
+class RealTime:
+    """Paces a session against a wall clock: `wait(tick)` returns when micro-turn `tick` is due.
+
+    A tick begun later than `late_ms` after it was due is counted in `missed`; with `strict` it raises `TooSlow` instead.
+    `now` and `sleep` are arguments so that tests run on a fake clock and finish at once.
+    """
+
+    clock: ClockSpec
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    strict: bool = False
+    late_ms: float = 200.0
+    missed: int = 0
+    _origin: float | None = None
+
+    def wait(self, tick: int) -> float:
+        """Sleep until `tick` is due; the lateness in milliseconds (0 when on time)."""
+        if self._origin is None:
+            self._origin = self.now() - self.clock.seconds(tick)
+        due = self._origin + self.clock.seconds(tick)
+        ahead = due - self.now()
+        if ahead > 0:
+            self.sleep(ahead)
+            return 0.0
+        behind_ms = -ahead * 1000
+        if behind_ms > self.late_ms:
+            if self.strict:
+                raise TooSlow(
+                    f"tick {tick} began {behind_ms:.0f} ms late; the pace allows {self.late_ms:.0f} ms. "
+                    "Use a smaller model, a faster machine, or strict=False to record missed deadlines instead"
+                )
+            self.missed += 1
+        return behind_ms

@@ -1,0 +1,311 @@
+"""Events: a closed union of frozen dataclasses tagged by `kind`, with a JSON round trip that keeps unknown fields.
+
+Names follow the vocabularies of the peers (OpenAI Live, Gemini Live, Pipecat, LiveKit) where one exists; `decision`, `tick.cost`
+and the `truth.*` events are ours. Times in events are seconds on the session clock, so `1.2` is sample 19,200 at 16 kHz.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeAlias
+
+from workbench.errors import TraceError
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Base:
+    kind: ClassVar[str]
+    volatile: ClassVar[bool] = False  # wall-clock measurements: not compared when a run is replayed
+    extra: Mapping[str, Any] = field(default_factory=dict)  # fields written by a newer version, carried along
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserSpeechStarted(_Base):
+    """The user's voice begins, as the agent (or a detector named in `by`) perceives it."""
+
+    kind: ClassVar[str] = "user.speech.started"
+    at_s: float
+    by: str = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserSpeechStopped(_Base):
+    """The user's voice ends, as the agent (or a detector named in `by`) perceives it."""
+
+    kind: ClassVar[str] = "user.speech.stopped"
+    at_s: float
+    by: str = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpeechStarted(_Base):
+    """The first sample of the agent's voice leaves."""
+
+    kind: ClassVar[str] = "model.speech.started"
+    at_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpeechStopped(_Base):
+    """The last sample of the agent's voice has left."""
+
+    kind: ClassVar[str] = "model.speech.stopped"
+    at_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelYielded(_Base):
+    """The agent gave up the floor before it had finished; `unsaid` is what was cut off or never begun, when known."""
+
+    kind: ClassVar[str] = "model.yielded"
+    at_s: float
+    p_yield: float
+    reason: str
+    unsaid: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorOverlap(_Base):
+    """User and agent sound at the same time within one tick."""
+
+    kind: ClassVar[str] = "floor.overlap"
+    at_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscriptDelta(_Base):
+    """One word on one side: `side` is "user" (as heard by the agent) or "model" (as said by the agent)."""
+
+    kind: ClassVar[str] = "transcript.delta"
+    side: str
+    word: str
+    start_s: float
+    end_s: float
+    probability: float = 1.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One rule that changed an outcome: what the model wanted, what was done, and why."""
+
+    name: str
+    wanted: str
+    done: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(_Base):
+    """What the agent decided in this tick and against which numbers.
+
+    `floor` is idle, listen, speak, wait or dual. Probabilities are of the model's output distribution at the first output position
+    of the cell: `p_speak` of anything but silence, `p_yield` of the yield token, `p_backchannel` of a listener token.
+    """
+
+    kind: ClassVar[str] = "decision"
+    floor: str
+    said: str
+    p_speak: float
+    p_yield: float
+    p_backchannel: float
+    threshold: float
+    p_user_speaking: float = 0.0
+    top: tuple[tuple[str, float], ...] = ()
+    gates: tuple[Gate, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TickCost(_Base):
+    """Where the milliseconds of one tick went (front end, trunk, heads, vocoder, ...); measured, so never replayed."""
+
+    kind: ClassVar[str] = "tick.cost"
+    volatile: ClassVar[bool] = True
+    stages_ms: Mapping[str, float]
+    positions: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadlineMissed(_Base):
+    """A tick began `late_ms` after it was due on the wall clock."""
+
+    kind: ClassVar[str] = "deadline.missed"
+    volatile: ClassVar[bool] = True
+    late_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaybackPosition(_Base):
+    """How much of the agent's audio the listener has really heard."""
+
+    kind: ClassVar[str] = "playback.position"
+    heard_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthWord(_Base):
+    """Ground truth: a word sounding at the microphone. `speaker` is "user" or another person present."""
+
+    kind: ClassVar[str] = "truth.word"
+    word: str
+    start_s: float
+    end_s: float
+    speaker: str = "user"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthExpect(_Base):
+    """Ground truth: one thing a perfect agent does, with the window in which it counts.
+
+    `what` is reply, silent, count, time or yield. `anchor_s` is the moment the window is measured from and `anchor` its name,
+    e.g. "end of the question". The act must begin in [anchor_s + from_s, anchor_s + to_s]; `words` is the meaning.
+    """
+
+    kind: ClassVar[str] = "truth.expect"
+    id: str
+    what: str
+    anchor: str
+    anchor_s: float
+    from_s: float
+    to_s: float
+    words: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruthWithdrawn(_Base):
+    """Ground truth: the expectation `id` no longer holds from `at_s` on (the user corrected or stopped the agent)."""
+
+    kind: ClassVar[str] = "truth.withdrawn"
+    id: str
+    at_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited(_Base):
+    """A what-if: at this tick `participant` was made to say something other than it would have."""
+
+    kind: ClassVar[str] = "session.edited"
+    participant: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayloadErased(_Base):
+    """Payloads were erased: of which stream, over which ticks, by whom, why and when."""
+
+    kind: ClassVar[str] = "payload.erased"
+    stream: str
+    from_tick: int
+    to_tick: int
+    who: str
+    why: str
+    when: str
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown(_Base):
+    """An event of a kind this version does not know; kept as it was read."""
+
+    kind: ClassVar[str] = "unknown"
+    name: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event: TypeAlias = (
+    UserSpeechStarted
+    | UserSpeechStopped
+    | ModelSpeechStarted
+    | ModelSpeechStopped
+    | ModelYielded
+    | FloorOverlap
+    | TranscriptDelta
+    | Decision
+    | TickCost
+    | DeadlineMissed
+    | PlaybackPosition
+    | TruthWord
+    | TruthExpect
+    | TruthWithdrawn
+    | Edited
+    | PayloadErased
+    | Unknown
+)
+
+KINDS: dict[str, type[_Base]] = {
+    cls.kind: cls
+    for cls in (
+        UserSpeechStarted,
+        UserSpeechStopped,
+        ModelSpeechStarted,
+        ModelSpeechStopped,
+        ModelYielded,
+        FloorOverlap,
+        TranscriptDelta,
+        Decision,
+        TickCost,
+        DeadlineMissed,
+        PlaybackPosition,
+        TruthWord,
+        TruthExpect,
+        TruthWithdrawn,
+        Edited,
+        PayloadErased,
+    )
+}
+
+
+def kind_of(event: Event) -> str:
+    """The tag under which an event is stored; for an unknown event, the tag it was read with."""
+    return event.name if isinstance(event, Unknown) else event.kind
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """A JSON-ready object with `kind` first; unknown fields return to where they were."""
+    if isinstance(event, Unknown):
+        return {"kind": event.name, **event.body}
+    body = {f.name: _plain(getattr(event, f.name)) for f in fields(event) if f.name != "extra"}
+    return {"kind": event.kind, **body, **event.extra}
+
+
+def from_json(body: Mapping[str, Any]) -> Event:
+    """The event of a JSON object; an unknown kind gives `Unknown`, unknown fields go to `extra`.
+
+    Raises TraceError when the object has no kind or lacks a field that its kind requires.
+    """
+    if "kind" not in body:
+        raise TraceError(f"event {dict(body)!r} has no 'kind'; every event object carries one")
+    rest = {key: value for key, value in body.items() if key != "kind"}
+    cls = KINDS.get(body["kind"])
+    if cls is None:
+        return Unknown(name=body["kind"], body=rest)
+    names = {f.name for f in fields(cls)} - {"extra"}
+    known = {key: _restore(cls, key, value) for key, value in rest.items() if key in names}
+    extra = {key: value for key, value in rest.items() if key not in names}
+    try:
+        return cls(**known, extra=extra)  # type: ignore[return-value]
+    except TypeError as error:
+        raise TraceError(f"event {dict(body)!r} does not fit kind {body['kind']!r}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+def _restore(cls: type[_Base], key: str, value: Any) -> Any:
+    if cls is Decision and key == "gates":
+        return tuple(Gate(**gate) for gate in value)
+    if cls is Decision and key == "top":
+        return tuple((str(word), float(p)) for word, p in value)
+    return tuple(value) if isinstance(value, list) else value

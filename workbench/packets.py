@@ -1,0 +1,71 @@
+"""What flows between participants: packets, and the micro-turn that gathers one tick of them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.clock import Tick
+from workbench.events import Event
+
+USER_AUDIO = "user.audio"  # float32 (samples_per_tick,), what the microphone picked up
+USER_TEXT = "user.text"  # str, typed
+USER_FRAME = "user.frame"  # uint8 (height, width, 3)
+AGENT_AUDIO = "agent.audio"  # float32 (samples_per_tick,), what the loudspeaker plays
+AGENT_TEXT = "agent.text"  # str, words the agent began to say in this tick
+BACKGROUND_TEXT = "background.text"  # str, results of slow work
+TRUTH = "truth"  # workbench.oracle orders; heard only by participants that ask for it
+
+Audio: TypeAlias = npt.NDArray[np.float32]
+Payload: TypeAlias = "Audio | npt.NDArray[np.uint8] | str | tuple[object, ...]"
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What one stream carried in one tick."""
+
+    stream: str
+    tick: Tick
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class MicroTurn:
+    """All that everyone said in one tick; one row of a session."""
+
+    tick: Tick
+    packets: tuple[Packet, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    def get(self, stream: str) -> Payload | None:
+        """The payload of `stream` in this tick, or None when it carried nothing."""
+        for packet in self.packets:
+            if packet.stream == stream:
+                return packet.payload
+        return None
+
+    def audio(self, stream: str, samples: int) -> Audio:
+        """The audio of `stream` in this tick, `samples` long; silence when it carried nothing."""
+        payload = self.get(stream)
+        return payload if isinstance(payload, np.ndarray) else np.zeros(samples, np.float32)
+
+    def text(self, stream: str) -> str:
+        """The text of `stream` in this tick; empty when it carried nothing."""
+        payload = self.get(stream)
+        return payload if isinstance(payload, str) else ""
+
+
+def only(turn: MicroTurn, streams: Iterable[str]) -> MicroTurn:
+    """The packets of `turn` on the given streams, without events: what a participant hears."""
+    wanted = frozenset(streams)
+    return MicroTurn(turn.tick, tuple(p for p in turn.packets if p.stream in wanted))
+
+
+def rng_for(seed: int, tick: int, stream: str) -> np.random.Generator:
+    """Randomness addressed by (seed, tick, stream): the same draw whatever ran before, so runs replay and fork."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, tick, zlib.crc32(stream.encode())])))
