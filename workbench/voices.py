@@ -1,0 +1,135 @@
+"""Who speaks: the description of a voice, and the sets of voices for training and for tests with unseen speakers."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from workbench.errors import InputError
+from workbench.espeak import ENGLISH, variants
+from workbench.packets import rng_for
+
+Engine: TypeAlias = Literal["espeak", "flite", "festival", "recorded"]
+VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "festival")
+FORMANTS = (0.84, 1.2)
+FLITE_VOICES = ("awb", "rms", "kal16")  # never used in training
+UNSEEN_ACCENT = "en-gb-scotland"
+DIGIT_SPEAKERS = ("jackson", "nicolas", "theo", "yweweler")  # Free Spoken Digit Dataset
+# Whispers, robots, effects, and one (kaukovalta) whose words do not resemble those of any other variant.
+_NOT_PEOPLE = frozenset(
+    {"croak", "whisper", "whisperf", "Demonic", "Tweaky", "UniRobot", "anikaRobot", "fast", "klatt", "klatt2", "kaukovalta"}
+)
+_NOT_PEOPLE_PREFIX = "robosoft"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """One way to speak.
+
+    `name` is an espeak-ng voice ("en-us+f3"), a flite voice ("awb"), a festival voice, or a speaker of recorded digits. `formant` scales
+    all resonances (1.1: a shorter vocal tract) without changing tempo or pitch. `splice` speaks every word on its own and joins them.
+    A recorded voice says digits with recordings (takes drawn by `seed`) and other words with an espeak-ng voice of the training set drawn
+    by `seed`; `digits_from` names its collection: "digits" (one person) or "commands" (many people, training files only).
+    """
+
+    engine: Engine
+    name: str
+    rate_wpm: int = 175
+    pitch: int = 50
+    pitch_range: int = 50
+    formant: float = 1.0
+    word_gap: int = 0
+    splice: bool = False
+    seed: int = 0
+    digits_from: Literal["digits", "commands"] = "digits"
+
+    def __post_init__(self) -> None:
+        low, high = FORMANTS
+        if not low <= self.formant <= high:
+            raise InputError(f"formant={self.formant} is outside {low} to {high}; 1.0 leaves the voice as it is")
+
+    @property
+    def label(self) -> str:
+        """A short name that tells any two voices apart, for traces and stored phrases."""
+        if self.engine == "recorded":
+            return f"recorded:{self.name}/{self.digits_from}#{self.seed}"
+        if self.engine == "flite":
+            return f"flite:{self.name}"
+        spliced = " spliced" if self.splice else ""
+        return f"{self.engine}:{self.name} r{self.rate_wpm} p{self.pitch}/{self.pitch_range} x{self.formant:.3f} g{self.word_gap}{spliced}"
+
+
+AGENT_VOICE = Voice(engine="espeak", name="en-us+f2", rate_wpm=190)  # the agent's own; in neither the training nor the unseen set
+
+
+@cache
+def split_variants() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """espeak-ng variants of the training and of the unseen set; relatives ("steph", "steph2") stay together.
+
+    About one family in five is unseen, by a fixed hash of its name. The agent's variant is in neither.
+    """
+    agent = AGENT_VOICE.name.partition("+")[2]
+    people = [name for name in variants() if name not in _NOT_PEOPLE and not name.startswith(_NOT_PEOPLE_PREFIX) and name != agent]
+    unseen = tuple(name for name in people if zlib.crc32(_family(name).encode()) % 5 == 0)
+    return tuple(name for name in people if name not in unseen), unseen
+
+
+def _family(variant: str) -> str:
+    return variant if len(variant) == 2 else variant.lower().rstrip("0123456789")
+
+
+def pick_voice(set_name: str, seed: int) -> Voice:
+    """The voice with this number in a set; the same for the same arguments.
+
+    "train" and "unseen" are espeak-ng voices without a variant in common, and the accent "en-gb-scotland" is only in "unseen".
+    "flite" (awb, rms, kal16) and "recorded" (four people's digits, carried by a training voice) are for evaluation;
+    "commands" is recorded single words (carried likewise) and "festival" one man's diphones at several tempos and pitches, both for
+    training. Whether engine and recordings are installed shows only when the voice speaks.
+    """
+    rng = rng_for(seed, 0, f"voice:{set_name}")
+    match set_name:
+        case "train":
+            return _train_voice(rng)
+        case "unseen":
+            return _unseen_voice(rng)
+        case "flite":
+            return Voice(engine="flite", name=str(rng.choice(FLITE_VOICES)))
+        case "recorded":
+            return Voice(engine="recorded", name=str(rng.choice(DIGIT_SPEAKERS)), seed=seed)
+        case "commands":
+            return Voice(engine="recorded", name="many", seed=seed, digits_from="commands")
+        case "festival":
+            return replace(_manner(rng, "ked_diphone", (0.9, 1.1)), engine="festival", word_gap=0, splice=False)
+        case _:
+            raise InputError(f"there is no voice set {set_name!r}; choose one of {', '.join(VOICE_SETS)}")
+
+
+def _train_voice(rng: np.random.Generator) -> Voice:
+    accents = [accent for accent in ENGLISH if accent != UNSEEN_ACCENT]
+    weights = np.array([3.0 if accent == "en-us" else 1.0 for accent in accents])
+    accent = str(rng.choice(accents, p=weights / weights.sum()))
+    variant = str(rng.choice([*split_variants()[0], ""]))
+    return _manner(rng, f"{accent}+{variant}" if variant else accent, FORMANTS)
+
+
+def _unseen_voice(rng: np.random.Generator) -> Voice:
+    accent = UNSEEN_ACCENT if rng.random() < 0.5 else str(rng.choice([name for name in ENGLISH if name != UNSEEN_ACCENT]))
+    return _manner(rng, f"{accent}+{rng.choice(split_variants()[1])}", (0.92, 1.1))
+
+
+def _manner(rng: np.random.Generator, name: str, formants: tuple[float, float]) -> Voice:
+    """A voice with drawn tempo, pitch, melody and vocal tract; steps are coarse so that stored phrases are met again."""
+    return Voice(
+        engine="espeak",
+        name=name,
+        rate_wpm=int(rng.integers(11, 25)) * 10,
+        pitch=int(rng.integers(3, 17)) * 5,
+        pitch_range=int(rng.integers(3, 18)) * 5,
+        formant=round(float(np.clip(rng.normal(1.0, 0.09), *formants)), 2),
+        word_gap=int(rng.integers(1, 4)) if rng.random() < 0.2 else 0,
+        splice=bool(rng.random() < 0.1),
+    )
