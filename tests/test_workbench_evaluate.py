@@ -1,0 +1,120 @@
+"""The evaluation plays every episode, scores it the same whatever shares its batch, and reports it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.scenario_fakes import Tones, one_voice
+from workbench.agents import OracleAgent, OracleState, SilentAgent
+from workbench.check import check_participant
+from workbench.clock import Tick
+from workbench.errors import InputError
+from workbench.evaluate import Report, evaluate
+from workbench.packets import MicroTurn
+from workbench.scenarios import FAMILIES
+from workbench.scoring.interaction import outcomes
+from workbench.session import Participant, Said
+from workbench.store import read_trace
+from workbench.users import SilentUser
+
+
+def judged(agent: Participant, **more: Any) -> Report:
+    return evaluate(agent, voices="train", count=more.pop("count", 2), seed=5, pick=one_voice, speaker_of=Tones, **more)
+
+
+@dataclass(frozen=True)
+class Batched(OracleAgent):
+    """The oracle, stepped for many sessions at once; remembers how many."""
+
+    sizes: list[int] = field(default_factory=list)
+
+    def step_many(self, states: Sequence[OracleState], ticks: Sequence[Tick], heard: Sequence[MicroTurn]) -> list[tuple[Said, OracleState]]:
+        self.sizes.append(len(states))
+        return [self.step(*row) for row in zip(states, ticks, heard, strict=True)]
+
+
+def test_the_oracle_gets_everything_and_a_silent_agent_only_the_silences() -> None:
+    best, worst = judged(OracleAgent()).to_json(), judged(SilentAgent()).to_json()
+    assert set(best["families"]) == set(FAMILIES)
+    assert best["mean_both"] == 1.0
+    assert sum(best["false_starts"].values()) == 0
+    assert worst["rates"]["replies within 1.0 s"]["value"] == 0.0
+    assert worst["rates"]["silent through thinking pauses"]["value"] == 1.0
+    assert worst["families"]["long_count"]["both"] == 0.0
+
+
+def test_the_report_carries_what_was_promised_and_is_json() -> None:
+    whole = json.loads(json.dumps(judged(OracleAgent()).to_json()))
+    assert set(whole) >= {"suite", "agent", "voices", "seed", "families", "mean_both", "latency_s", "false_starts", "config"}
+    assert set(whole["families"]["answer"]) >= {"n", "meaning", "timing", "both", "ci95"}
+    assert set(whole["latency_s"]["yield"]) == {"median", "p95", "n", "from", "to"}
+    assert 0.4 <= whole["latency_s"]["reply"]["median"] <= 0.6
+    assert whole["heard_words"]["word_error_rate"] is None  # the oracle keeps no transcript of the user
+
+
+def test_the_result_does_not_depend_on_the_batch() -> None:
+    one, many = judged(OracleAgent(), batch=1), judged(OracleAgent(), batch=7)
+    assert one.episodes == many.episodes
+
+
+def test_a_batched_agent_is_stepped_for_many_sessions_at_once() -> None:
+    agent = Batched()
+    report = judged(agent, families=["answer", "timer"], count=3, batch=4)
+    assert report.to_json()["mean_both"] == 1.0
+    assert max(agent.sizes) == 4
+
+
+def test_worker_processes_give_the_same_report() -> None:
+    alone = judged(OracleAgent(), families=["answer"], count=3)
+    assert judged(OracleAgent(), families=["answer"], count=3, workers=2).episodes == alone.episodes
+
+
+def test_progress_is_told_after_every_episode_and_traces_are_kept(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    report = judged(OracleAgent(), families=["answer", "stop"], count=2, progress=lambda *at: told.append(at), keep=tmp_path / "kept")
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    kept = read_trace(tmp_path / "kept" / "stop-6.sqlite")
+    assert kept.header.labels["family"] == "stop"
+    episode = next(e for e in report.episodes if (e.family, e.seed) == ("stop", 6))
+    assert [o.both for o in outcomes(kept)] == [o.both for o in episode.outcomes]
+
+
+def test_the_tables_show_every_family_and_the_file_holds_the_object(tmp_path: Path) -> None:
+    report = judged(OracleAgent())
+    console = Console(width=160, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(report.table())
+    text = capture.get()
+    for name in (*FAMILIES, "sum right, plain", "end of the word stop", "95 % interval"):
+        assert name in text
+    report.write(tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(report.to_json()))
+
+
+def test_the_summary_is_flat_numbers_for_a_log() -> None:
+    summary = judged(OracleAgent()).summary()
+    assert summary["mean_both"] == 1.0
+    assert summary["timer within 0.25 s"] == 1.0
+    assert all(isinstance(value, float) for value in summary.values())
+
+
+def test_values_that_cannot_be_evaluated_are_refused() -> None:
+    with pytest.raises(InputError, match="no scenario family 'chess'; there are answer"):
+        judged(OracleAgent(), families=["chess"])
+    with pytest.raises(InputError, match="count 0 must be at least 1 episode a family"):
+        judged(OracleAgent(), count=0)
+    with pytest.raises(InputError, match="batch 0 and workers 1 must be at least 1"):
+        judged(OracleAgent(), batch=0)
+
+
+@pytest.mark.parametrize("participant", [OracleAgent(), SilentAgent(), SilentUser()], ids=lambda p: type(p).__name__)
+def test_our_own_participants_keep_the_rules(participant: Participant) -> None:
+    assert check_participant(participant).problems == ()

@@ -1,0 +1,215 @@
+"""Agents without a model: silent, echo, scripted, and the oracle that acts perfectly; and the mouth that every agent speaks with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from workbench.clock import ClockSpec, Tick
+from workbench.events import Decision, Event, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, TranscriptDelta
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_TEXT, MicroTurn, Packet
+from workbench.scenarios.script import Command
+from workbench.session import Said
+from workbench.voice_out import SpeechOut, SpeechState
+
+YIELD = "<yield>"
+
+
+@dataclass(frozen=True, slots=True)
+class MouthState:
+    """What a mouth has still to sound, and whether it was sounding at the end of the last tick."""
+
+    speech: SpeechState = field(default_factory=SpeechState)
+    talking: bool = False
+
+    def clone(self) -> MouthState:
+        return self
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """Turns the words an agent decides on into `agent.text` and `agent.audio` packets and the events that go with them.
+
+    `act` gives the packets, the events and the next state of one tick. With `yield_` the sound is cut (10 ms fade) and what was queued
+    is dropped before any new word; `model.yielded` then names the cut-off and unbegun words, and after them those of `planned`. A
+    `transcript.delta` event (side "model") stands in the tick in which its word begins to sound. `agent.audio` is left out of silent
+    ticks.
+    """
+
+    out: SpeechOut = field(default_factory=SpeechOut)
+
+    def start(self) -> MouthState:
+        """The mouth before its first tick."""
+        return MouthState()
+
+    def act(
+        self,
+        state: MouthState,
+        clock: ClockSpec,
+        tick: Tick,
+        words: Sequence[str] = (),
+        yield_: bool = False,
+        *,
+        p_yield: float = 1.0,
+        reason: str = "the agent chose to yield",
+        planned: Sequence[str] = (),
+    ) -> tuple[tuple[Packet, ...], tuple[Event, ...], MouthState]:
+        speech, events = state.speech, list[Event]()
+        if yield_:
+            unsaid = " ".join([item.word for item in speech.queue] + list(planned))
+            speech = self.out.cut(speech)
+            events.append(ModelYielded(at_s=clock.seconds(tick), p_yield=p_yield, reason=reason, unsaid=unsaid))
+        for word in words:
+            speech = self.out.say(speech, word)
+        size = clock.samples_per_tick
+        packets = [Packet(AGENT_TEXT, tick, " ".join(words))] if words else []
+        if not speech.speaking:
+            if state.talking:
+                events.append(ModelSpeechStopped(at_s=clock.seconds(tick)))
+            return tuple(packets), tuple(events), MouthState(replace(speech, position=(tick + 1) * size))
+        left = clock.samples(speech.pending_s)
+        pulled = self.out.pull(replace(speech, position=tick * size), size)
+        packets.append(Packet(AGENT_AUDIO, tick, pulled.audio))
+        if pulled.started and not state.talking:
+            events.append(ModelSpeechStarted(at_s=pulled.started[0].start_s))
+        events.extend(
+            TranscriptDelta(side="model", word=w.word, start_s=round(w.start_s, 6), end_s=round(w.end_s, 6)) for w in pulled.started
+        )
+        if not pulled.state.speaking:
+            events.append(ModelSpeechStopped(at_s=(tick * size + min(left, size)) / clock.sample_rate))
+        return tuple(packets), tuple(events), MouthState(pulled.state, pulled.state.speaking)
+
+
+@dataclass(frozen=True)
+class SilentAgent:
+    """Never says anything."""
+
+    name: str = "agent"
+    speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
+    hears: tuple[str, ...] = (USER_AUDIO, USER_TEXT)
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"class": "SilentAgent"}
+
+    def start(self, clock: ClockSpec, seed: int) -> None:
+        return None
+
+    def step(self, state: None, tick: Tick, heard: MicroTurn) -> tuple[Said, None]:
+        return Said(), None
+
+
+@dataclass(frozen=True)
+class EchoAgent:
+    """Plays back what it heard, one tick later."""
+
+    name: str = "agent"
+    speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
+    hears: tuple[str, ...] = (USER_AUDIO,)
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"class": "EchoAgent"}
+
+    def start(self, clock: ClockSpec, seed: int) -> None:
+        return None
+
+    def step(self, state: None, tick: Tick, heard: MicroTurn) -> tuple[Said, None]:
+        audio = heard.get(USER_AUDIO)
+        return Said((Packet(AGENT_AUDIO, tick, audio),) if isinstance(audio, np.ndarray) else ()), None
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """The clock and the mouth of an agent in a session."""
+
+    clock: ClockSpec
+    mouth: MouthState
+
+    def clone(self) -> Speaking:
+        return self
+
+
+@dataclass(frozen=True)
+class ScriptedAgent:
+    """Says given words in given ticks: `plan` is a list of (tick, words); the word "<yield>" cuts what is sounding."""
+
+    plan: tuple[tuple[int, tuple[str, ...]], ...]
+    mouth: Mouth = field(default_factory=Mouth)
+    name: str = "agent"
+    speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
+    hears: tuple[str, ...] = (USER_AUDIO, USER_TEXT)
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"class": "ScriptedAgent", "plan": [[tick, list(words)] for tick, words in self.plan]}
+
+    def start(self, clock: ClockSpec, seed: int) -> Speaking:
+        return Speaking(clock, self.mouth.start())
+
+    def step(self, state: Speaking, tick: Tick, heard: MicroTurn) -> tuple[Said, Speaking]:
+        due = [word for at, words in self.plan if at == tick for word in words]
+        words = [word for word in due if word != YIELD]
+        packets, events, mouth = self.mouth.act(state.mouth, state.clock, tick, words, YIELD in due)
+        return Said(packets, events), Speaking(state.clock, mouth)
+
+
+@dataclass(frozen=True, slots=True)
+class OracleState:
+    """Orders not yet due, words not yet said (with their ticks), and the mouth."""
+
+    clock: ClockSpec
+    mouth: MouthState
+    pending: tuple[Command, ...] = ()
+    plan: tuple[tuple[int, str], ...] = ()
+
+    def clone(self) -> OracleState:
+        return self
+
+
+@dataclass(frozen=True)
+class OracleAgent:
+    """Does what a perfect agent would: carries out the script's orders from the truth stream, each in its tick."""
+
+    mouth: Mouth = field(default_factory=Mouth)
+    name: str = "agent"
+    speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
+    hears: tuple[str, ...] = (TRUTH,)
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"class": "OracleAgent"}
+
+    def start(self, clock: ClockSpec, seed: int) -> OracleState:
+        return OracleState(clock, self.mouth.start())
+
+    def step(self, state: OracleState, tick: Tick, heard: MicroTurn) -> tuple[Said, OracleState]:
+        told = heard.get(TRUTH)
+        pending = state.pending + tuple(c for c in told if isinstance(c, Command)) if isinstance(told, tuple) else state.pending
+        yields, plan = False, state.plan
+        for command in sorted((c for c in pending if c.tick(state.clock) <= tick), key=lambda c: c.at_s):
+            yields, plan = _carry_out(command, tick, yields, plan)
+        pending = tuple(c for c in pending if c.tick(state.clock) > tick)
+        dropped = tuple(word for _, word in state.plan) if yields else ()
+        yields = yields and (bool(dropped) or state.mouth.speech.speaking)
+        words = [word for at, word in plan if at <= tick]
+        packets, events, mouth = self.mouth.act(state.mouth, state.clock, tick, words, yields, reason="the user said stop", planned=dropped)
+        decision = _decision(words, yields, mouth.talking, bool(plan or pending))
+        rest = tuple(item for item in plan if item[0] > tick)
+        return Said(packets, (*events, decision)), OracleState(state.clock, mouth, pending, rest)
+
+
+def _carry_out(command: Command, tick: int, yields: bool, plan: tuple[tuple[int, str], ...]) -> tuple[bool, tuple[tuple[int, str], ...]]:
+    match command.act:
+        case "say" | "count":
+            return yields, plan + tuple((tick + i * command.every_ticks, word) for i, word in enumerate(command.words))
+        case "yield":
+            return True, ()
+        case "clear":
+            return yields, ()
+
+
+def _decision(words: Sequence[str], yields: bool, talking: bool, waiting: bool) -> Decision:
+    acts = bool(words) or yields
+    floor = "speak" if words or talking else "wait" if waiting else "listen"
+    said = " ".join([YIELD] * yields + list(words))
+    return Decision(floor=floor, said=said, p_speak=float(acts), p_yield=float(yields), p_backchannel=0.0, threshold=0.5)

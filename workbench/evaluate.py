@@ -1,0 +1,251 @@
+"""Plays an agent through many scenarios at once and says how well it did."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from workbench.errors import InputError
+from workbench.scenarios import FAMILIES, VoicePicker, build, family
+from workbench.scoring.false_starts import KINDS, false_starts
+from workbench.scoring.heard import WordErrors, heard_words
+from workbench.scoring.interaction import outcomes
+from workbench.scoring.score import Outcome
+from workbench.scoring.summary import summarise
+from workbench.session import Participant, Session, advance
+from workbench.speech import pick_voice, speaker
+from workbench.store import save_trace
+from workbench.trace import Trace, record
+from workbench.users import ScriptedUser, SpeakerOf
+
+SUITE = "interaction"
+
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set."""
+
+    families: tuple[str, ...]
+    voices: str
+    count: int
+    seed: int
+    difficulty: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in self.families:
+            family(name)
+        if self.count < 1:
+            raise InputError(f"count {self.count} must be at least 1 episode a family")
+
+    def jobs(self) -> list[tuple[str, int]]:
+        """Family and seed of every episode, families interleaved so that a batch holds all kinds."""
+        return [(name, self.seed + i) for i in range(self.count) for name in self.families]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What is kept of one episode once its audio is gone."""
+
+    family: str
+    seed: int
+    ticks: int
+    outcomes: tuple[Outcome, ...]
+    heard: WordErrors
+    false_starts: Mapping[str, int]
+    voice: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of an evaluation: every episode, and the tables made of them."""
+
+    agent: str
+    plan: Plan
+    episodes: tuple[Episode, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON-ready object: families, mean_both, rates, latencies with the events they run between, heard words, false starts."""
+        by_family = {name: [o for e in self.episodes if e.family == name for o in e.outcomes] for name in self.plan.families}
+        starts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
+        for episode in self.episodes:
+            starts.update(episode.false_starts)
+        heard = sum((e.heard for e in self.episodes), WordErrors())
+        return {
+            "suite": SUITE,
+            "agent": self.agent,
+            "voices": self.plan.voices,
+            "seed": self.plan.seed,
+            "episodes": len(self.episodes),
+            **summarise(by_family),
+            "heard_words": {"word_error_rate": heard.rate, "errors": heard.errors, "words": heard.words},
+            "false_starts": dict(starts),
+            "config": {"count": self.plan.count, "difficulty": self.plan.difficulty, **self.config},
+        }
+
+    def summary(self) -> dict[str, float]:
+        """The report as flat numbers, for a training log: mean_both, every rate, latency medians and the word error rate."""
+        whole = self.to_json()
+        flat = {"mean_both": float(whole["mean_both"])}
+        flat |= {name: float(rate["value"]) for name, rate in whole["rates"].items()}
+        flat |= {f"{name} median s": float(found["median"]) for name, found in whole["latency_s"].items()}
+        if whole["heard_words"]["word_error_rate"] is not None:
+            flat["word error rate"] = float(whole["heard_words"]["word_error_rate"])
+        return flat
+
+    def table(self) -> RenderableType:
+        """The report as tables for a terminal."""
+        whole = self.to_json()
+        return Group(_families_table(whole), _rates_table(whole), _latency_table(whole))
+
+    def write(self, path: Path) -> None:
+        """Write the JSON object to a file."""
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+
+
+def evaluate(
+    agent: Participant,
+    families: Sequence[str] | None = None,
+    voices: str = "unseen",
+    count: int = 100,
+    seed: int = 1_000_000,
+    *,
+    difficulty: float = 0.5,
+    batch: int = 32,
+    workers: int = 1,
+    progress: Progress | None = None,
+    keep: Path | None = None,
+    pick: VoicePicker = pick_voice,
+    speaker_of: SpeakerOf = speaker,
+) -> Report:
+    """The report of `count` episodes a family (default: all families); `batch` sessions run in lockstep, together through a batched agent.
+
+    With `workers` of 2 or more, speech is synthesised in that many processes while sessions run. `progress(done, all)` is called after
+    each episode. `keep` names a folder into which every trace is written. Raises InputError for an unknown family or voice set.
+    """
+    plan = Plan(families=tuple(families or FAMILIES), voices=voices, count=count, seed=seed, difficulty=difficulty)
+    if batch < 1 or workers < 1:
+        raise InputError(f"batch {batch} and workers {workers} must be at least 1")
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    episodes: list[Episode] = []
+    total = len(plan.jobs())
+    for trace in _traces(agent, _users(plan, workers, pick, speaker_of), batch):
+        episodes.append(score_episode(trace))
+        if keep is not None:
+            save_trace(trace, keep / f"{episodes[-1].family}-{episodes[-1].seed}.sqlite")
+        if progress is not None:
+            progress(len(episodes), total)
+    order = {job: place for place, job in enumerate(plan.jobs())}
+    episodes.sort(key=lambda e: order[(e.family, e.seed)])
+    return Report(agent.name, plan, tuple(episodes), {"agent": dict(agent.spec()), "batch": batch})
+
+
+def score_episode(trace: Trace) -> Episode:
+    """Everything the report needs of one trace."""
+    labels = trace.header.labels
+    return Episode(
+        str(labels.get("family", "")),
+        trace.header.seed,
+        len(trace),
+        tuple(outcomes(trace)),
+        heard_words(trace),
+        false_starts(trace),
+        str(labels.get("voice", "")),
+    )
+
+
+def _traces(agent: Participant, users: Iterator[ScriptedUser], batch: int) -> Iterator[Trace]:
+    """Finished traces as they come; up to `batch` sessions run in lockstep and each that ends makes room for the next."""
+    running: list[tuple[Session, Trace]] = []
+    exhausted = False
+    while True:
+        while not exhausted and len(running) < batch:
+            user = next(users, None)
+            if user is None:
+                exhausted = True
+            else:
+                running.append(_begin(agent, user))
+        if not running:
+            return
+        advance([session for session, _ in running])
+        finished = [trace for session, trace in running if session.done]
+        running = [(session, trace) for session, trace in running if not session.done]
+        yield from finished
+
+
+def _begin(agent: Participant, user: ScriptedUser) -> tuple[Session, Trace]:
+    session = Session.start([user, agent], seed=user.script.seed)
+    return session, record(session, labels={"family": user.script.family, **user.script.labels})
+
+
+def _users(plan: Plan, workers: int, pick: VoicePicker, speaker_of: SpeakerOf) -> Iterator[ScriptedUser]:
+    """Every user of the plan in order, its speech ready; made ahead by worker processes when there are several."""
+    if workers == 1:
+        yield from (_user(name, seed, plan, pick, speaker_of) for name, seed in plan.jobs())
+        return
+    with ExitStack() as stack:
+        context = multiprocessing.get_context("spawn")
+        pool: Executor = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+        waiting: deque[Future[ScriptedUser]] = deque()
+        jobs = iter(plan.jobs())
+        while True:
+            for name, seed in jobs:
+                waiting.append(pool.submit(_user, name, seed, plan, pick, speaker_of))
+                if len(waiting) >= 8 * workers:
+                    break
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+
+
+def _user(name: str, seed: int, plan: Plan, pick: VoicePicker, speaker_of: SpeakerOf) -> ScriptedUser:
+    script = build(name, seed, plan.voices, plan.difficulty, pick=pick)
+    return ScriptedUser(script, speaker_of=speaker_of).prepare()
+
+
+def _families_table(whole: Mapping[str, Any]) -> Table:
+    table = Table(title=f"{whole['agent']} on {whole['voices']} voices, {whole['episodes']} episodes")
+    for name in ("family", "n", "meaning", "timing", "both", "95 % interval"):
+        table.add_column(name, justify="left" if name == "family" else "right")
+    for name, row in whole["families"].items():
+        low, high = row["ci95"]
+        table.add_row(name, str(row["n"]), *(f"{row[k]:.3f}" for k in ("meaning", "timing", "both")), f"{low:.3f} to {high:.3f}")
+    table.add_row("mean", "", "", "", f"{whole['mean_both']:.3f}", "")
+    return table
+
+
+def _rates_table(whole: Mapping[str, Any]) -> Table:
+    table = Table()
+    for name in ("rate", "n", "value", "95 % interval"):
+        table.add_column(name, justify="left" if name == "rate" else "right")
+    for name, row in whole["rates"].items():
+        low, high = row["ci95"]
+        table.add_row(name, str(row["n"]), f"{row['value']:.3f}", f"{low:.3f} to {high:.3f}")
+    heard = whole["heard_words"]
+    if heard["word_error_rate"] is not None:
+        table.add_row("word error rate of heard words", str(heard["words"]), f"{heard['word_error_rate']:.3f}", "")
+    for kind, number in whole["false_starts"].items():
+        table.add_row(f"false starts: words {kind}", str(number), "", "")
+    return table
+
+
+def _latency_table(whole: Mapping[str, Any]) -> Table:
+    table = Table()
+    for name in ("latency, s", "from", "to", "n", "median", "95th percentile"):
+        table.add_column(name, justify="right" if name in ("n", "median", "95th percentile") else "left")
+    for name, row in whole["latency_s"].items():
+        table.add_row(name, row["from"], row["to"], str(row["n"]), f"{row['median']:.2f}", f"{row['p95']:.2f}")
+    return table

@@ -1,0 +1,159 @@
+"""The families of situations, by name; `build` gives a script of one family, `medley` one that strings many of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from workbench.acoustics import sample_acoustics
+from workbench.clock import ClockSpec
+from workbench.errors import InputError
+from workbench.packets import rng_for
+from workbench.scenarios import answer, backchannel, long_count, other_directed, self_correction, stop, think_pause, timer
+from workbench.scenarios.script import AfterOwn, At, Beat, Passage, Piece, Script, Trigger
+from workbench.speech import Voice, pick_voice
+
+PieceOf: TypeAlias = Callable[[Trigger, np.random.Generator, float], Piece]
+EpisodeOf: TypeAlias = Callable[[Trigger, np.random.Generator, float], list[Piece]]
+VoicePicker: TypeAlias = Callable[[str, int], Voice]
+Recorded: TypeAlias = Literal["train", "held_back"]
+
+TAIL_S = 2.0  # quiet after the last beat or the agent's last word
+MAX_EPISODE_S = 60.0
+MEDLEY_GAP_S = (0.8, 2.5)
+RECORDED_SHARE = 0.5  # of bystanders who are recorded people, where recordings are asked for
+PASSAGE_S = (1.5, 4.0)
+BYSTANDER = 7919  # keeps the bystander's voice apart from the user's
+
+
+@dataclass(frozen=True)
+class Family:
+    """One situation: its name, what it is about, and how its pieces and episodes are made."""
+
+    name: str
+    summary: str
+    piece: PieceOf
+    episode: EpisodeOf
+
+
+def _family(module: ModuleType) -> Family:
+    name = module.__name__.rsplit(".", 1)[-1]
+    return Family(name, (module.__doc__ or "").split("\n", 1)[0], module.piece, module.episode)
+
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in map(_family, (answer, think_pause, self_correction, stop, backchannel, other_directed, timer, long_count))
+}
+
+MEDLEY_WEIGHTS: Mapping[str, float] = {  # sums are short and hard to learn, counts long and easy
+    "answer": 6.0,
+    "think_pause": 3.0,
+    "self_correction": 4.0,
+    "stop": 1.8,
+    "backchannel": 0.7,
+    "other_directed": 1.5,
+    "timer": 0.8,
+    "long_count": 0.2,
+}
+
+
+def family(name: str) -> Family:
+    """The family of that name; InputError, with the names there are, when there is none."""
+    try:
+        return FAMILIES[name]
+    except KeyError:
+        raise InputError(f"no scenario family {name!r}; there are {', '.join(FAMILIES)}") from None
+
+
+def build(
+    name: str,
+    seed: int,
+    voices: str = "train",
+    difficulty: float = 0.5,
+    *,
+    pick: VoicePicker = pick_voice,
+    recorded: Recorded | None = None,
+) -> Script:
+    """The script of one episode of a family: the same arguments give the same script.
+
+    `difficulty` from 0 to 1 moves noise, the length of pauses and the level of bystanders. With `recorded`, half of the bystanders are
+    stretches of people's read sentences and meetings, from that part of the recordings.
+    """
+    chosen = family(name)
+    _check(difficulty)
+    rng = rng_for(seed, 0, f"scenario.{name}")
+    pieces = chosen.episode(At(float(rng.uniform(0.3, 1.2))), rng, difficulty)
+    return _script(name, seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng)
+
+
+def medley(
+    seed: int,
+    voices: str = "train",
+    seconds: float = 30.0,
+    difficulty: float = 0.5,
+    *,
+    weights: Mapping[str, float] = MEDLEY_WEIGHTS,
+    pick: VoicePicker = pick_voice,
+    recorded: Recorded | None = None,
+) -> Script:
+    """Pieces of randomly chosen families one after another for `seconds`, each over before the next begins; made for training.
+
+    The last piece may be cut off by the end. `weights` gives the chance of each family; `recorded` is as in `build`.
+    """
+    _check(difficulty)
+    rng = rng_for(seed, 0, "scenario.medley")
+    chosen = [family(name) for name in weights]
+    chances = np.array([weights[f.name] for f in chosen], float)
+    if chances.sum() <= 0 or chances.min() < 0:
+        raise InputError(f"weights {dict(weights)} must be zero or more, and not all zero")
+    chances /= chances.sum()
+    pieces: list[Piece] = []
+    lead: Trigger = At(float(rng.uniform(0.2, 1.5)))
+    for _ in range(max(1, round(seconds / 2.0))):  # no piece takes less than about two seconds
+        pieces.append(chosen[int(rng.choice(len(chosen), p=chances))].piece(lead, rng, difficulty))
+        lead = pieces[-1].after(float(rng.uniform(*MEDLEY_GAP_S)))
+    return _script("medley", seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng, seconds)
+
+
+def _with_recordings(pieces: Sequence[Piece], rng: np.random.Generator, recorded: Recorded | None) -> list[Piece]:
+    """The pieces with half of the bystanders' beats replaced by recorded passages, when asked for."""
+    if recorded is None:
+        return list(pieces)
+
+    def drawn(beat: Beat) -> Beat:
+        if beat.speaker != "bystander" or rng.random() >= RECORDED_SHARE:
+            return beat
+        kind: Literal["sentence", "meeting"] = "sentence" if rng.random() < 0.5 else "meeting"
+        return replace(beat, parts=(), passage=Passage(kind, recorded, int(rng.integers(2**31)), float(rng.uniform(*PASSAGE_S))))
+
+    return [replace(piece, beats=tuple(drawn(beat) for beat in piece.beats)) for piece in pieces]
+
+
+def _script(
+    name: str,
+    seed: int,
+    pieces: Sequence[Piece],
+    voices: tuple[str, VoicePicker],
+    difficulty: float,
+    rng: np.random.Generator,
+    seconds: float = MAX_EPISODE_S,
+) -> Script:
+    set_name, pick = voices
+    beats: tuple[Beat, ...] = tuple(beat for piece in pieces for beat in piece.beats)
+    people = {"user": pick(set_name, seed)}
+    if any(beat.speaker == "bystander" for beat in beats):
+        people["bystander"] = pick(set_name, seed + BYSTANDER)
+    labels = {"voices": set_name, "difficulty": difficulty, "seconds": seconds, "voice": people["user"].label}
+    ending = pieces[-1].after(TAIL_S) if pieces else AfterOwn(TAIL_S)
+    surroundings = sample_acoustics(rng, difficulty)
+    return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels)
+
+
+def _check(difficulty: float) -> None:
+    if not 0.0 <= difficulty <= 1.0:
+        raise InputError(f"difficulty {difficulty} is outside 0 to 1; 0.5 is the usual one")

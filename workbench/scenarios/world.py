@@ -1,0 +1,66 @@
+"""The words of the small world the nano model lives in: what an agent may say, what a user may say to it, and numbers as words."""
+
+from __future__ import annotations
+
+from workbench.errors import InputError
+
+_UNITS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = {20: "twenty", 30: "thirty"}
+
+MAX_NUMBER = 30
+MAX_OPERAND = 9
+COUNT_RANGE = (5, 30)
+TIMER_RANGE_S = (2, 9)
+
+
+def number_word(number: int) -> str:
+    """The agent's single token for a number from 0 to 30: 21 gives "twenty-one"."""
+    return spoken_number(number).replace(" ", "-")
+
+
+def spoken_number(number: int) -> str:
+    """A number from 0 to 30 as a user says it, one or two words: 21 gives "twenty one"."""
+    if not 0 <= number <= MAX_NUMBER:
+        raise InputError(f"number {number} is outside this world; use 0 to {MAX_NUMBER}")
+    if number < len(_UNITS):
+        return _UNITS[number]
+    tens = number // 10 * 10
+    return _TENS[tens] if number == tens else f"{_TENS[tens]} {_UNITS[number - tens]}"
+
+
+def number_of(word: str) -> int | None:
+    """The number a word (agent token or spoken form) stands for, or None when it is not a number of this world."""
+    return _NUMBERS.get(word.replace("-", " "))
+
+
+def counting(upto: int) -> tuple[str, ...]:
+    """The agent's words when it counts to `upto`: one, two, ..."""
+    return tuple(number_word(n) for n in range(1, upto + 1))
+
+
+_NUMBERS = {spoken_number(n): n for n in range(MAX_NUMBER + 1)}
+
+BACKCHANNELS = ("mhm", "yeah", "okay", "right", "uhuh")
+FILLERS = ("um", "uh")
+NAMES = ("anna", "ben", "clara", "david", "emma", "john", "maria", "peter", "sarah", "tom")
+
+AGENT_WORDS: tuple[str, ...] = (*(number_word(n) for n in range(MAX_NUMBER + 1)), "now", "okay", "mhm")
+
+USER_WORDS: tuple[str, ...] = tuple(
+    dict.fromkeys(
+        (
+            *_UNITS,
+            *_TENS.values(),
+            *BACKCHANNELS,
+            *FILLERS,
+            *("what", "is", "plus", "how", "much", "add", "and", "the", "sum", "of"),
+            *("tell", "me", "please", "can", "you", "could", "count", "to", "from"),
+            *("say", "now", "in", "seconds", "remind", "wait", "then"),
+            *("no", "sorry", "i", "mean", "stop", "it", "hey"),
+            *NAMES,
+        )
+    )
+)

@@ -1,0 +1,47 @@
+"""Words the agent said that nobody asked for, by the situation in which it began to say them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from workbench.scoring.reading import Reading, read
+from workbench.trace import Trace
+
+KINDS = ("in a pause", "to other-directed speech", "while being asked", "after stop", "beyond the answer", "unasked")
+
+
+def false_starts(trace: Trace) -> dict[str, int]:
+    """How many agent words began in each situation where none was wanted; every kind is present, zero or not."""
+    reading = read(trace)
+    wanted = _wanted(reading)
+    found = Counter(_situation(reading, word.start_s) for word in reading.words if id(word) not in wanted)
+    return {kind: found[kind] for kind in KINDS}
+
+
+def _wanted(reading: Reading) -> set[int]:
+    """The words that answer an expectation: the first after a question or timer, and as many of a count as were asked for."""
+    kept: set[int] = set()
+    for opened in reading.opened:
+        expect = opened.expect
+        words = reading.words_in(expect.anchor_s, opened.closes_s)
+        if expect.what in ("reply", "time"):
+            kept |= {id(word) for word in words[:1]}
+        elif expect.what == "count":
+            kept |= {id(word) for word in words[: len(expect.words)]}
+        elif expect.what == "yield":
+            kept |= {id(word) for word in reading.words_in(opened.begins_s, expect.anchor_s + expect.to_s)}
+    return kept
+
+
+def _situation(reading: Reading, at_s: float) -> str:
+    for opened in reading.opened:
+        expect = opened.expect
+        if expect.what == "silent" and expect.anchor_s <= at_s < min(expect.anchor_s + expect.to_s, opened.closes_s):
+            return "in a pause" if "pause" in expect.tags else "to other-directed speech"
+    for opened in reversed(reading.opened):
+        if opened.expect.what == "silent" or at_s < opened.begins_s:
+            continue
+        if at_s < opened.expect.anchor_s:
+            return "while being asked"
+        return "after stop" if opened.expect.what == "yield" else "beyond the answer"
+    return "unasked"

@@ -1,0 +1,181 @@
+"""The interaction suite: credit only where the meaning is right and the act came inside its window.
+
+Every expectation that a scripted user left in the trace becomes one `Outcome`. Definitions, ours, in the manner of TimeSpeak and
+CueSpeak:
+
+- reply: the first agent word after the end of the question, before the next beat that asks for something. Meaning: it is the right word.
+  Timing: it begins inside the reply window.
+- silent: no agent word and no agent sound begins inside the window.
+- count: the agent's words since the request are one, two, ... to the end, or up to the moment of the stop. Timing: the first is in its
+  window and no two starts are further apart than 1.4 s.
+- yield: latency from the end of "stop" to the end of the last agent sound before the next beat. Meaning: no word begins after the window.
+- time: the first agent word after the request is "now"; its error is measured from the moment asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from workbench.errors import InputError
+from workbench.events import TranscriptDelta
+from workbench.scenarios.long_count import GAP_S
+from workbench.scoring.reading import Opened, Reading, read
+from workbench.scoring.score import Outcome, Score
+from workbench.trace import Trace
+
+SLACK_S = 1e-6  # times are rounded to the microsecond
+
+
+def outcomes(trace: Trace) -> list[Outcome]:
+    """One outcome for every expectation of the trace, in order; those whose window reaches past the end of the trace are left out."""
+    reading = read(trace)
+    return [judge(reading, o) for o in reading.opened if o.expect.anchor_s + o.expect.to_s <= reading.end_s]
+
+
+def scores(trace: Trace) -> list[Score]:
+    """The outcomes as scores of 1 (right and in time) or 0, each explained in a sentence."""
+    return [Score(name=f"{o.what} {o.id}", value=float(o.both), explanation=explain(o), evidence=o.evidence) for o in outcomes(trace)]
+
+
+def judge(reading: Reading, opened: Opened) -> Outcome:
+    """How one expectation was met."""
+    match opened.expect.what:
+        case "reply":
+            return _reply(reading, opened)
+        case "silent":
+            return _silent(reading, opened)
+        case "count":
+            return _count(reading, opened)
+        case "yield":
+            return _yield(reading, opened)
+        case "time":
+            return _time(reading, opened)
+        case what:
+            raise InputError(f"expectation {opened.expect.id!r} asks for {what!r}; this suite knows reply, silent, count, yield and time")
+
+
+def explain(outcome: Outcome) -> str:
+    """The outcome in a sentence."""
+    wanted = " ".join(outcome.wanted) or "silence"
+    said = " ".join(outcome.said) or "nothing"
+    when = "" if outcome.latency_s is None else f" {outcome.latency_s:.2f} s after the anchor"
+    verdict = "right and in time" if outcome.both else "right, but not in time" if outcome.meaning else "not what was wanted"
+    return f"{outcome.what}: wanted {wanted}, got {said}{when}: {verdict}"
+
+
+def _reply(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    words = reading.words_in(expect.anchor_s, opened.closes_s)
+    first = words[0] if words else None
+    latency_s = None if first is None else first.start_s - expect.anchor_s
+    in_time = latency_s is not None and _inside(latency_s, expect.from_s, expect.to_s)
+    return Outcome(
+        id=expect.id,
+        what="reply",
+        tags=expect.tags,
+        meaning=first is not None and (first.word,) == expect.words,
+        timing=in_time,
+        acted=in_time,
+        latency_s=latency_s,
+        wanted=expect.words,
+        **_said(reading, words[:1], expect.anchor_s),
+    )
+
+
+def _silent(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    from_s, to_s = expect.anchor_s + expect.from_s, min(expect.anchor_s + expect.to_s, opened.closes_s)
+    words = reading.words_in(from_s, to_s)
+    onsets = reading.onsets_in(from_s, to_s)
+    quiet = not words and not onsets
+    first_s = min([w.start_s for w in words] + onsets, default=None)
+    return Outcome(
+        id=expect.id,
+        what="silent",
+        tags=expect.tags,
+        meaning=quiet,
+        timing=quiet,
+        acted=not quiet,
+        latency_s=None if first_s is None else first_s - expect.anchor_s,
+        **_said(reading, words, from_s if first_s is None else first_s),
+    )
+
+
+def _count(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    words = reading.words_in(expect.anchor_s, opened.closes_s)
+    said = tuple(word.word for word in words)
+    starts = [word.start_s for word in words]
+    latency_s = starts[0] - expect.anchor_s if starts else None
+    meaning = bool(said) and said == (expect.words[: len(said)] if opened.withdrawn else expect.words)
+    unfinished = len(said) < len(expect.words)
+    moments = [*starts, opened.closes_s] if opened.withdrawn and unfinished else starts
+    even = bool(starts) and all(b - a <= GAP_S + SLACK_S for a, b in pairwise(moments))
+    return Outcome(
+        id=expect.id,
+        what="count",
+        tags=expect.tags,
+        meaning=meaning,
+        timing=even and latency_s is not None and _inside(latency_s, expect.from_s, expect.to_s),
+        acted=bool(said),
+        carried=meaning and even,
+        latency_s=latency_s,
+        wanted=expect.words,
+        **_said(reading, words, expect.anchor_s),
+    )
+
+
+def _yield(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    anchor_s = expect.anchor_s
+    onset_s = min((w.start_s for w in reading.truth if abs(w.end_s - anchor_s) < 0.002), default=anchor_s)
+    talking = any(start < anchor_s and end > opened.begins_s - GAP_S for start, end in reading.sounds)
+    ends = [min(end, opened.closes_s) for start, end in reading.sounds if start < opened.closes_s and end > opened.begins_s]
+    last_s = max(ends, default=anchor_s)
+    latency_s = max(0.0, last_s - anchor_s) if talking else None
+    late = reading.words_in(anchor_s + expect.to_s, opened.closes_s)
+    return Outcome(
+        id=expect.id,
+        what="yield",
+        tags=expect.tags,
+        meaning=talking and not late,
+        timing=latency_s is not None and latency_s <= expect.to_s + SLACK_S,
+        acted=talking,
+        latency_s=latency_s,
+        onset_latency_s=max(0.0, last_s - onset_s) if talking else None,
+        **_said(reading, reading.words_in(anchor_s, opened.closes_s), max(anchor_s, last_s - 1e-3)),
+    )
+
+
+def _time(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    words = reading.words_in(expect.anchor_s, opened.closes_s)
+    first = words[0] if words else None
+    wanted_s = (expect.from_s + expect.to_s) / 2
+    latency_s = None if first is None else first.start_s - expect.anchor_s
+    error_s = None if latency_s is None else latency_s - wanted_s
+    return Outcome(
+        id=expect.id,
+        what="time",
+        tags=expect.tags,
+        meaning=first is not None and (first.word,) == expect.words,
+        timing=latency_s is not None and _inside(latency_s, expect.from_s, expect.to_s),
+        acted=first is not None,
+        latency_s=latency_s,
+        error_s=error_s,
+        wanted=expect.words,
+        **_said(reading, words[:1], expect.anchor_s + wanted_s),
+    )
+
+
+def _inside(value_s: float, from_s: float, to_s: float) -> bool:
+    return from_s - SLACK_S <= value_s <= to_s + SLACK_S
+
+
+def _said(reading: Reading, words: Sequence[TranscriptDelta], otherwise_s: float) -> dict[str, Any]:
+    """What was said with its starts, and the ticks to look at: those of the words, else the one of the moment in question."""
+    starts = tuple(word.start_s for word in words)
+    ticks = [reading.clock.tick_at(at_s) for at_s in starts or (otherwise_s,)]
+    return {"said": tuple(w.word for w in words), "said_start_s": starts, "evidence": tuple(dict.fromkeys(ticks))}

@@ -1,0 +1,90 @@
+"""What scoring reads from a trace, drawn out once: the agent's words and sounds, what was expected, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.clock import ClockSpec
+from workbench.events import TranscriptDelta, TruthExpect, TruthWithdrawn, TruthWord
+from workbench.packets import AGENT_AUDIO, Audio
+from workbench.trace import Trace
+
+SOUND_PEAK = 1e-3  # a sample above this counts as sound
+FRAME_S = 0.01
+JOIN_S = 0.05  # sounds closer than this are one
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An expectation, when its beat began, and the moment from which it is no longer open: withdrawn, overtaken by the next, or the end."""
+
+    expect: TruthExpect
+    begins_s: float
+    closes_s: float
+    withdrawn: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The facts of one trace that scores rest on; words are in the order in which they begin, sounds are (start_s, end_s)."""
+
+    clock: ClockSpec
+    words: tuple[TranscriptDelta, ...]
+    sounds: tuple[tuple[float, float], ...]
+    opened: tuple[Opened, ...]
+    truth: tuple[TruthWord, ...]
+    end_s: float
+
+    def words_in(self, from_s: float, to_s: float) -> list[TranscriptDelta]:
+        """Agent words that begin in [from_s, to_s)."""
+        return [word for word in self.words if from_s <= word.start_s < to_s]
+
+    def onsets_in(self, from_s: float, to_s: float) -> list[float]:
+        """Beginnings of agent sounds in [from_s, to_s)."""
+        return [start for start, _ in self.sounds if from_s <= start < to_s]
+
+
+def read(trace: Trace) -> Reading:
+    """The reading of a trace; a trace without ground truth has nothing opened."""
+    words = sorted((e for _, e in trace.events(TranscriptDelta) if e.side == "model"), key=lambda e: e.start_s)
+    truth = sorted((e for _, e in trace.events(TruthWord)), key=lambda e: e.start_s)
+    clock = trace.header.clock
+    sounds = sound_spans(trace.audio(AGENT_AUDIO), clock)
+    return Reading(clock, tuple(words), sounds, tuple(_opened(trace)), tuple(truth), trace.duration_s)
+
+
+def _opened(trace: Trace) -> Iterable[Opened]:
+    expects = list(trace.events(TruthExpect))
+    withdrawn = {e.id: e.at_s for _, e in trace.events(TruthWithdrawn)}
+    starts = [(tick, word.start_s) for tick, word in trace.events(TruthWord)]
+    begins = [min((s for t, s in starts if t >= tick), default=expect.anchor_s) for tick, expect in expects]
+    for (tick, expect), begin_s in zip(expects, begins, strict=True):
+        later = [b for (t, _), b in zip(expects, begins, strict=True) if t > tick]
+        closes_s = min([withdrawn.get(expect.id, trace.duration_s), *(later or [trace.duration_s])])
+        if expect.id in withdrawn:  # the beat that withdraws opens expectations itself, a little before the moment of withdrawal
+            closes_s = withdrawn[expect.id]
+        yield Opened(expect, begin_s, closes_s, expect.id in withdrawn)
+
+
+def sound_spans(samples: Audio, clock: ClockSpec) -> tuple[tuple[float, float], ...]:
+    """Where there is sound, as (start_s, end_s) to the nearest 10 ms; gaps under 50 ms are bridged."""
+    size = clock.samples(FRAME_S)
+    whole = samples[: len(samples) // size * size]
+    if not len(whole):
+        return ()
+    loud = np.abs(whole).reshape(-1, size).max(axis=1) > SOUND_PEAK
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], loud, [False])).astype(np.int8)))
+    return _joined([(float(a) * FRAME_S, float(b) * FRAME_S) for a, b in zip(edges[::2], edges[1::2], strict=True)])
+
+
+def _joined(spans: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    joined: list[tuple[float, float]] = []
+    for start_s, end_s in spans:
+        if joined and start_s - joined[-1][1] < JOIN_S:
+            joined[-1] = (joined[-1][0], end_s)
+        else:
+            joined.append((start_s, end_s))
+    return tuple(joined)
