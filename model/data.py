@@ -1,0 +1,111 @@
+"""Conversations as arrays -> batches: crop, augment, quantise, lay out, and blur what the model may not lean on."""
+
+# B rows, T cells, A frames per cell (4), M mel bands, H heard-words slots per cell, K outputs per cell
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.augment import AugmentConfig, augment
+from model.config import ModelConfig
+from model.dmel import DMel
+from model.interaction import CellBatch
+from model.layout import BLANK, HALVES, NO_TOKEN, NOTHING_HEARD, Cells, Counts, plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How conversations become batches; chances are per cell or per token."""
+
+    cells: int = 150  # 30 s
+    rows: int = 16
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    blank_output: float = 0.05  # a past output token is hidden: the model must get by with the sound of its voice
+    lose_heard: float = 0.03  # a heard word of the cell before is hidden ...
+    wrong_heard: float = 0.03  # ... or replaced by another: the head's own mistakes, at training time
+    max_counter: int = 20_000  # cells; the session may have lasted this long (over an hour) before the window begins
+
+
+@dataclass
+class Batch:
+    """A laid-out batch and what is to be learned from it."""
+
+    cells: CellBatch
+    target_BP: Tensor
+    heard_BTH: Tensor
+    active_BT: Tensor
+    real_BT: Tensor
+
+
+def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: torch.Generator, sizes: ModelConfig) -> Batch:
+    """The batch of these conversations, each cropped to `config.cells` cells at a random place."""
+    crops = [_crop(cells, config.cells, generator) for cells in rows]
+    lengths = np.array([len(crop) for crop, _ in crops])
+    width = int(lengths.max())
+    mel = torch.from_numpy(_stack([c.user_mel for c, _ in crops], width, -7.0)).float()
+    before = torch.from_numpy(np.stack([b for _, b in crops])).float()
+    frames = torch.cat([before[:, None], mel], 1).flatten(1, 2)
+    frames = augment(frames, config.augment, generator)
+    levels = dmel.levels(frames).unflatten(1, (width + 1, -1))
+    own = torch.from_numpy(_stack([c.own_level for c, _ in crops], width, 0))
+    present = _stack([c.own_present for c, _ in crops], width, False)
+    out = _stack([c.out for c, _ in crops], width, NO_TOKEN).astype(np.int64)
+    heard = torch.from_numpy(_stack([c.heard for c, _ in crops], width, NOTHING_HEARD)).long()
+    audio_positions = sizes.frames_per_cell // sizes.audio_fold
+    laid = plan(Counts.audio_only(present, 1), out, audio_positions, lengths)
+    start = torch.randint(0, config.max_counter, (len(rows), 1), generator=generator)
+    cells = CellBatch(
+        plan=laid,
+        user_BTAM=levels[:, 1:],
+        user_before_BAM=levels[:, 0],
+        own_BTAM=own,
+        own_before_BAM=torch.zeros_like(own[:, 0]),
+        heard_before_BTH=_lead_in(_blur_heard(heard, config, generator, sizes.hear_vocab_size)),
+        counter_BT=start + torch.arange(width)[None],
+        out_BTK=_blank(torch.from_numpy(out), config.blank_output, generator),
+    )
+    active = torch.from_numpy(_stack([c.active for c, _ in crops], width, False))
+    real = torch.arange(width)[None] < torch.from_numpy(lengths)[:, None]
+    return Batch(cells, torch.from_numpy(laid.target_BP), heard, active, real)
+
+
+def _crop(cells: Cells, width: int, generator: torch.Generator) -> tuple[Cells, np.ndarray]:
+    spare = len(cells) - width
+    first = int(torch.randint(0, spare + 1, (1,), generator=generator)) if spare > 0 else 0
+    part = slice(first, first + width)
+    crop = Cells(**{f.name: getattr(cells, f.name)[part] for f in fields(cells)})
+    before = cells.user_mel[first - 1] if first else np.full_like(cells.user_mel[0], -7.0)
+    return crop, before
+
+
+def _stack(arrays: Sequence[np.ndarray], width: int, fill: float | bool) -> np.ndarray:
+    depth = max(a.shape[1] for a in arrays) if arrays[0].ndim == 2 else None
+    shape = arrays[0].shape[1:] if depth is None else (depth,)
+    out = np.full((len(arrays), width, *shape), fill, arrays[0].dtype)
+    for row, array in enumerate(arrays):
+        out[(row, slice(len(array)), *(slice(n) for n in array.shape[1:]))] = array
+    return out
+
+
+def _blank(out_BTK: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+    hide = (torch.rand(out_BTK.shape, generator=generator) < chance) & (out_BTK != NO_TOKEN)
+    return torch.where(hide, torch.full_like(out_BTK, BLANK), out_BTK)
+
+
+def _blur_heard(heard_BTH: Tensor, config: DataConfig, generator: torch.Generator, num_heard: int) -> Tensor:
+    draw = torch.rand(heard_BTH.shape, generator=generator)
+    other = torch.randint(1, num_heard, heard_BTH.shape, generator=generator)
+    word = heard_BTH != NOTHING_HEARD
+    wrong = word & (draw < config.wrong_heard) | ~word & (draw < config.wrong_heard / 20)
+    lost = word & (draw > 1 - config.lose_heard)
+    return torch.where(wrong, other, torch.where(lost, torch.zeros_like(heard_BTH), heard_BTH))
+
+
+def _lead_in(heard_BTH: Tensor) -> Tensor:
+    first = torch.zeros((len(heard_BTH), 1, HALVES), dtype=heard_BTH.dtype)
+    return torch.cat([first, heard_BTH[:, :-1]], 1)

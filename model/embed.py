@@ -1,0 +1,189 @@
+"""From tokens, sound and pictures to positions: embeddings that go straight into the trunk, trained with it.
+
+Tokens and audio are those of the open Inkling release: a normed token table; 80 embeddings a dMel frame, one per mel band and
+level, summed and normed; image patches folded step by step through small normed layers (hMLP). Folding several audio frames into
+one position is ours, for small models.
+
+Axes: B batch, F dMel frames, M mel bands, D width, N patches, T frames of a patch, X/Y pixels, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.blocks import RMSNorm, apply_linear
+from model.config import VisionConfig
+
+_CHANNEL_MULTIPLE = 64
+
+
+class TokenEmbedding(nn.Module):
+    """A table of token vectors, normed."""
+
+    def __init__(self, vocab_size: int, width: int, eps: float = 1e-6, std: float = 0.02) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocab_size, width)
+        self.norm = RMSNorm(width, eps)
+        nn.init.normal_(self.table.weight, std=std)
+
+    def forward(self, token: Tensor) -> Tensor:
+        """[..., D] of integer tokens [...]."""
+        return self.norm(self.table(token))
+
+
+class AudioEmbedding(nn.Module):
+    """One vector per dMel frame: the sum of one embedding per mel band (chosen by its level), normed."""
+
+    def __init__(self, num_mel: int, num_levels: int, width: int, eps: float = 1e-6, std: float = 0.02) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        self.table = nn.Parameter(torch.randn(num_mel * num_levels, width) * std)
+        self.norm = RMSNorm(width, eps)
+
+    def forward(self, levels_FM: Tensor) -> Tensor:
+        """[..., F, D] of levels [..., F, M] (uint8)."""
+        return self.norm(self._sum(levels_FM))
+
+    def _sum(self, levels_FM: Tensor) -> Tensor:
+        """In training one product with the one-hot levels, whose backward pass is fast; otherwise a lookup."""
+        bands = levels_FM.shape[-1]
+        if torch.is_grad_enabled():
+            kind = levels_FM.device.type
+            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.table.dtype
+            level_L = torch.arange(self.num_levels, dtype=torch.uint8, device=levels_FM.device)
+            return (levels_FM[..., None] == level_L).to(dtype).flatten(-2) @ self.table
+        offset_M = torch.arange(bands, device=levels_FM.device) * self.num_levels
+        rows = levels_FM.reshape(-1, bands).long() + offset_M
+        return F.embedding_bag(rows, self.table, mode="sum").view(*levels_FM.shape[:-1], -1)
+
+
+class FoldedAudioEmbedding(nn.Module):
+    """One vector per `fold` dMel frames (ours): each frame embedded as published, then folded like an image patch."""
+
+    def __init__(self, num_mel: int, num_levels: int, width: int, fold: int, eps: float = 1e-6, std: float = 0.02) -> None:
+        super().__init__()
+        self.fold = fold
+        self.frame = AudioEmbedding(num_mel, num_levels, width, eps, std)
+        self.join = nn.Linear(fold * width, 2 * width, bias=False)
+        self.join_norm = RMSNorm(2 * width, eps)
+        self.project = nn.Linear(2 * width, width, bias=False)
+        self.norm = RMSNorm(width, eps)
+        nn.init.normal_(self.join.weight, std=std)
+        nn.init.normal_(self.project.weight, std=std)
+
+    def forward(self, levels_FM: Tensor) -> Tensor:
+        """[..., F / fold, D] of levels [..., F, M]; F must be a multiple of the fold."""
+        if levels_FM.shape[-2] % self.fold:
+            raise ValueError(f"{levels_FM.shape[-2]} dMel frames must be a multiple of audio_fold={self.fold}; send whole cells")
+        frames_FD = self.frame(levels_FM)
+        joined = frames_FD.unflatten(-2, (-1, self.fold)).flatten(-2)
+        hidden = F.gelu(self.join_norm(apply_linear(joined, self.join.weight)))
+        return self.norm(apply_linear(hidden, self.project.weight))
+
+
+def audio_embedding(num_mel: int, num_levels: int, width: int, fold: int, eps: float = 1e-6, std: float = 0.02) -> nn.Module:
+    """The audio embedding for `fold` frames per position: as published for 1, folded otherwise."""
+    if fold == 1:
+        return AudioEmbedding(num_mel, num_levels, width, eps, std)
+    return FoldedAudioEmbedding(num_mel, num_levels, width, fold, eps, std)
+
+
+def _prime_factors(number: int) -> list[int]:
+    """Largest first."""
+    factors, divisor = [], 2
+    while number > 1:
+        if number % divisor:
+            divisor += 1
+        else:
+            factors.append(divisor)
+            number //= divisor
+    return factors[::-1]
+
+
+def _fold_steps(config: VisionConfig) -> list[tuple[int, int, int]]:
+    """Every way station (frames, side, channels) folded so far, from a pixel to a whole patch: side first, then time."""
+    stations = [(1, 1, config.channels)]
+    side = frames = 1
+    for factor in _prime_factors(config.patch):
+        side *= factor
+        stations.append((1, side, _rounded(side * side * config.channels)))
+    for factor in _prime_factors(config.frames):
+        frames *= factor
+        stations.append((frames, side, _rounded(side * side * config.channels) * frames))
+    return stations
+
+
+def _rounded(channels: int) -> int:
+    return math.ceil(channels / _CHANNEL_MULTIPLE) * _CHANNEL_MULTIPLE
+
+
+def plan_patch_layers(config: VisionConfig) -> list[tuple[int, int, int]]:
+    """Where each of the layers starts and the last one ends: `num_layers + 1` stations of (frames, side, channels).
+
+    Layers aim at equal ratios of folding. With fewer layers than stations each station is used at most once (the assignment of least
+    total distance, by dynamic programming); with more, some layers fold nothing.
+    """
+    stations = _fold_steps(config)
+    total = math.log(config.patch * config.patch * config.frames * config.channels)
+    ideal = [total * i / config.num_layers for i in range(config.num_layers + 1)]
+    reached = [math.log(frames * side * side) for frames, side, _ in stations]
+    distance = [[abs(i - r) for r in reached] for i in ideal]
+    if config.num_layers >= len(stations):
+        chosen = [min(range(len(stations)), key=row.__getitem__) for row in distance]
+    else:
+        chosen = _rising_assignment(distance)
+    chosen[0], chosen[-1] = 0, len(stations) - 1
+    return [stations[i] for i in chosen]
+
+
+def _rising_assignment(distance: list[list[float]]) -> list[int]:
+    """A strictly rising column for every row with the least total distance."""
+    columns = len(distance[0])
+    best: list[tuple[float, list[int]]] = [(0.0, [])] * (columns + 1)
+    for row, costs in enumerate(distance):
+        following: list[tuple[float, list[int]]] = [(math.inf, [])] * (columns + 1)
+        for column in range(row, columns):
+            total = best[column][0] + costs[column]
+            following[column + 1] = min(following[column], (total, [*best[column][1], column]), key=lambda option: option[0])
+        best = following
+    return best[columns][1]
+
+
+class _PatchLayer(nn.Module):
+    """Fold neighbours in time and space into channels, then a linear layer; all but the last layer norm and bend."""
+
+    def __init__(self, inputs: int, outputs: int, frames: int, side: int, last: bool) -> None:
+        super().__init__()
+        self.frames, self.side = frames, side
+        self.linear = nn.Linear(inputs * frames * side * side, outputs, bias=False)
+        self.norm = None if last else RMSNorm(outputs)
+
+    def forward(self, x_NTYXC: Tensor) -> Tensor:
+        n, t, y, x, c = x_NTYXC.shape
+        f, s = self.frames, self.side
+        parts = x_NTYXC.reshape(n, t // f, f, y // s, s, x // s, s, c).permute(0, 1, 3, 5, 2, 4, 6, 7)
+        out = self.linear(parts.reshape(n, t // f, y // s, x // s, f * s * s * c))
+        return out if self.norm is None else F.gelu(self.norm(out))
+
+
+class PatchEmbedding(nn.Module):
+    """One vector per image patch: a pyramid of small layers folding pixels into channels (hMLP), normed."""
+
+    def __init__(self, config: VisionConfig, width: int, std: float = 0.02) -> None:
+        super().__init__()
+        plan = plan_patch_layers(config)
+        layers = []
+        for i, ((t0, s0, c0), (t1, s1, c1)) in enumerate(zip(plan[:-1], plan[1:], strict=True)):
+            last = i == config.num_layers - 1
+            layers.append(_PatchLayer(c0, width if last else c1, t1 // t0, s1 // s0, last))
+            nn.init.normal_(layers[-1].linear.weight, std=std)
+        self.layers = nn.Sequential(*layers)
+        self.norm = RMSNorm(width)
+
+    def forward(self, pixels_NTYXC: Tensor) -> Tensor:
+        """[N, D] of patches [N, frames, patch, patch, channels]."""
+        return self.norm(self.layers(pixels_NTYXC).flatten(1))

@@ -1,0 +1,303 @@
+"""The interaction model, the file to read first: cells in, outputs and heard words out, whole or 200 ms at a time.
+
+    raw audio -> dMel levels -> embedded positions, laid out by `layout.plan` -> trunk -> text head, heard-words head
+
+Streaming is the same `forward`, given a `ModelState` and one cell. Published parts: dMel in, image patches, one flat sequence of
+200 ms cells, everything trained together (TML, May 2026; Inkling, July 2026). Ours, unpublished: the heard-words head and its
+feedback into the next cell mark.
+"""
+
+# B rows, P positions, T cells, A frames per cell (4), M mel bands, S samples, D width, H heard-words slots, N predictions, V vocabulary
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.blocks import RMSNorm
+from model.config import ModelConfig
+from model.dmel import DMel, DMelState
+from model.embed import AudioEmbedding, PatchEmbedding
+from model.layout import HALVES, NO_TARGET, NO_TOKEN, Counts, Kind, Plan, plan
+from model.trunk import Trunk, TrunkState
+
+
+@dataclass
+class CellBatch:
+    """The inputs of a batch of cells, laid out by `plan`. Levels are uint8 dMel levels, tokens are int64 ids padded with NO_TOKEN."""
+
+    plan: Plan
+    user_BTAM: Tensor
+    user_before_BAM: Tensor  # frames of the cell before the first one
+    own_BTAM: Tensor
+    own_before_BAM: Tensor
+    heard_before_BTH: Tensor  # words the model heard in the cell before each cell
+    counter_BT: Tensor  # number of the cell in its session; survives trimming of the window
+    out_BTK: Tensor
+    typed_BTK: Tensor | None = None
+    background_BTK: Tensor | None = None
+    patches_BTQ: Tensor | None = None  # float (B, T, patches, pixels)
+
+
+@dataclass
+class Outputs:
+    """Predictions: text logits where the plan asks for a target (row-major order), heard words and voice activity per cell."""
+
+    text_NV: Tensor
+    heard_BTHV: Tensor
+    active_BT: Tensor
+
+
+@dataclass
+class ModelState:
+    """All that a streaming session carries from one cell to the next, one row per session.
+
+    Append-only: a step returns a new state and may reuse the old one's buffers, so `clone()` before keeping an old state.
+    """
+
+    trunk: TrunkState
+    user_tail_BS: Tensor
+    own_tail_BS: Tensor
+    user_before_BAM: Tensor
+    own_before_BAM: Tensor
+    heard_before_BH: Tensor
+    counter_B: Tensor
+
+    def clone(self) -> ModelState:
+        """A copy that shares nothing: the fork of a session."""
+        parts = {name: part.clone() for name, part in vars(self).items()}
+        return ModelState(**parts)
+
+    def rows(self, index: Tensor) -> ModelState:
+        """The sessions of the given rows, copied."""
+        parts = {n: part[index].clone() if isinstance(part, Tensor) else part.rows(index) for n, part in vars(self).items()}
+        return ModelState(**parts)
+
+    @staticmethod
+    def stack(states: list[ModelState]) -> ModelState:
+        """One state of all rows of the given states, in order."""
+        first = states[0]
+        parts = {}
+        for name, part in vars(first).items():
+            each = [getattr(state, name) for state in states]
+            parts[name] = torch.cat(each) if isinstance(part, Tensor) else type(part).stack(each)
+        return ModelState(**parts)
+
+    def to_dict(self) -> dict[str, Tensor]:
+        """Every tensor by a dotted name, ready for safetensors."""
+        flat: dict[str, Tensor] = {}
+        for name, part in vars(self).items():
+            inner = {"": part} if isinstance(part, Tensor) else part.to_dict()
+            flat.update({f"{name}.{key}".rstrip("."): value.contiguous() for key, value in inner.items()})
+        return flat
+
+    @staticmethod
+    def from_dict(flat: dict[str, Tensor]) -> ModelState:
+        """The state saved by `to_dict`."""
+        names = [name for name in ModelState.__dataclass_fields__ if name != "trunk"]
+        inner = {key.removeprefix("trunk."): value for key, value in flat.items() if key.startswith("trunk.")}
+        return ModelState(trunk=TrunkState.from_dict(inner), **{name: flat[name].clone() for name in names})
+
+
+@dataclass
+class Snapshot:
+    """The last committed state of a session: `commit` moves it forward, `rollback` returns to it, e.g. after an aborted cell."""
+
+    committed: ModelState
+
+    @classmethod
+    def of(cls, state: ModelState) -> Snapshot:
+        return cls(state.clone())
+
+    def commit(self, state: ModelState) -> None:
+        """Make `state` the one to return to."""
+        self.committed = state.clone()
+
+    def rollback(self) -> ModelState:
+        """The last committed state, to go on from."""
+        return self.committed.clone()
+
+
+class CounterEmbedding(nn.Module):
+    """The number of the cell as sinusoids of periods 2 to 2 ** pairs cells, projected: a clock that trimming does not stop."""
+
+    def __init__(self, pairs: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("rate_F", 2 * torch.pi / 2.0 ** torch.arange(1, pairs + 1), persistent=False)
+        self.project = nn.Linear(2 * pairs, width, bias=False)
+
+    def forward(self, counter_BT: Tensor) -> Tensor:
+        period = (2 * torch.pi / self.rate_F).round().long()
+        angle = (counter_BT[..., None] % period).float() * self.rate_F
+        return self.project(torch.cat([angle.sin(), angle.cos()], -1))
+
+
+class Fold(nn.Module):
+    """The four audio positions of a cell folded into one, seeing also the four before: a deviation from the published front end.
+
+    dMel embeddings themselves are as published; folding them quarters the sequence on a CPU budget.
+    """
+
+    def __init__(self, frames: int, audio_width: int, hidden: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(2 * frames * audio_width, hidden), nn.GELU(), nn.Linear(hidden, width, bias=False), RMSNorm(width)
+        )
+
+    def forward(self, now_BTAD: Tensor, before_BTAD: Tensor) -> Tensor:
+        both = torch.cat([before_BTAD, now_BTAD], -2)
+        return self.layers(both.flatten(-2))
+
+
+class InteractionModel(nn.Module):
+    """A model that listens, decides and speaks in cells of 200 ms."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.trunk.width
+        self.dmel = DMel()
+        frames = config.frames_per_cell
+        self.audio = AudioEmbedding(config.num_mel, config.num_audio_levels, config.audio_width)
+        self.fold = Fold(frames, config.audio_width, config.fold_hidden, width)
+        self.unfolded = nn.Linear(config.audio_width, width, bias=False) if config.audio_fold == 1 else None
+        self.patches = PatchEmbedding(config.vision, width) if config.vision else None
+        self.tokens = nn.Embedding(config.vocab_size, width)
+        self.heard = nn.ModuleList(nn.Embedding(config.hear_vocab_size, width) for _ in range(HALVES))
+        self.counter = CounterEmbedding(config.counter_pairs, width)
+        self.kinds = nn.Embedding(len(Kind), width)
+        self.input_norm = RMSNorm(width)
+        self.trunk = Trunk(config.trunk)
+        self.text_head = nn.Linear(width, config.vocab_size)
+        self.hear_head = nn.Linear(width, HALVES * config.hear_vocab_size)
+        self.active_head = nn.Linear(width, 1)
+        for table in (self.tokens, *self.heard, self.kinds):
+            nn.init.normal_(table.weight, std=1.0)
+
+    @property
+    def audio_positions(self) -> int:
+        """Positions that one cell of user audio takes."""
+        return self.config.frames_per_cell // self.config.audio_fold
+
+    def forward(self, cells: CellBatch, state: TrunkState | None = None) -> tuple[Outputs, TrunkState | None]:
+        """Predictions for all cells; with a state the cells are appended to it, and the state after them is returned."""
+        x_BPD = self.embed(cells)
+        lengths = None if state is None else torch.from_numpy(cells.plan.length_B)
+        y_BPD, after = self.trunk(x_BPD, state, lengths)
+        asks = torch.from_numpy(cells.plan.target_BP) != NO_TARGET
+        listen_BTD = torch.take_along_dim(y_BPD, torch.from_numpy(cells.plan.listen_BT)[..., None], 1)
+        heard = self.hear_head(listen_BTD).unflatten(-1, (HALVES, -1))
+        return Outputs(self.text_head(y_BPD[asks]), heard, self.active_head(listen_BTD)[..., 0]), after
+
+    def embed(self, cells: CellBatch) -> Tensor:
+        """(B, P, D): what each position carries, gathered from one table of all sources in the order of the plan."""
+        user = self._listen(cells.user_BTAM, cells.user_before_BAM)
+        own = self._fold(self.audio(cells.own_BTAM), self.audio(cells.own_before_BAM))
+        mark = self.counter(cells.counter_BT)
+        for half, table in enumerate(self.heard):
+            mark = mark + table(cells.heard_before_BTH[..., half]) * (cells.heard_before_BTH[..., half, None] > 0)
+        sources: dict[Kind, Tensor] = {Kind.MARK: mark[:, :, None], Kind.USER_AUDIO: user, Kind.OWN_VOICE: own[:, :, None]}
+        for kind, tokens in ((Kind.TYPED, cells.typed_BTK), (Kind.BACKGROUND, cells.background_BTK), (Kind.OUT, cells.out_BTK)):
+            if tokens is not None:
+                sources[kind] = self.tokens(tokens.clamp(min=0))
+        if cells.patches_BTQ is not None:
+            if self.patches is None:
+                raise ValueError(
+                    "this model was built without vision (config.vision is False); send no frames, or build it with vision=True"
+                )
+            sources[Kind.PATCH] = self.patches(cells.patches_BTQ)
+        return self._gather(sources, cells.plan)
+
+    def _gather(self, sources: dict[Kind, Tensor], laid: Plan) -> Tensor:
+        rows, cells = laid.listen_BT.shape
+        index = np.zeros(laid.shape, np.int64)
+        tables = []
+        offset = 0
+        row = np.arange(rows)[:, None]
+        for kind, source in sources.items():
+            here = laid.kind_BP == kind
+            index = np.where(here, offset + (row * cells + laid.cell_BP) * source.shape[2] + laid.part_BP, index)
+            tables.append(source.reshape(-1, source.shape[-1]).to(sources[Kind.MARK].dtype))
+            offset += tables[-1].shape[0]
+        x = torch.cat(tables).index_select(0, torch.from_numpy(index.ravel())).unflatten(0, laid.shape)
+        return self.input_norm(x + self.kinds(torch.from_numpy(laid.kind_BP)))
+
+    def _listen(self, levels_BTAM: Tensor, before_BAM: Tensor) -> Tensor:
+        frames = self.audio(levels_BTAM)
+        if self.unfolded is not None:
+            return self.unfolded(frames)
+        return self._fold(frames, self.audio(before_BAM))[:, :, None]
+
+    def _fold(self, frames_BTAD: Tensor, before_BAD: Tensor) -> Tensor:
+        return self.fold(frames_BTAD, torch.cat([before_BAD[:, None], frames_BTAD[:, :-1]], 1))
+
+    # Streaming ---------------------------------------------------------------------------------------------------------------
+
+    def start(self, rows: int = 1) -> ModelState:
+        """The state of `rows` sessions before their first cell."""
+        quiet = torch.zeros((rows, self.config.frames_per_cell, self.config.num_mel), dtype=torch.uint8)
+        return ModelState(
+            trunk=self.trunk.start(rows),
+            user_tail_BS=self.dmel.start(rows).tail_S,
+            own_tail_BS=self.dmel.start(rows).tail_S,
+            user_before_BAM=quiet,
+            own_before_BAM=quiet.clone(),
+            heard_before_BH=torch.zeros((rows, HALVES), dtype=torch.long),
+            counter_B=torch.zeros(rows, dtype=torch.long),
+        )
+
+    def levels_of(self, state: ModelState, user_BS: Tensor, own_BS: Tensor) -> tuple[Tensor, Tensor, ModelState]:
+        """dMel levels (B, A, M) of the user's and the model's own 200 ms, and the state with the front end moved on."""
+        user, user_tail = self.dmel.step(DMelState(state.user_tail_BS), user_BS)
+        own, own_tail = self.dmel.step(DMelState(state.own_tail_BS), own_BS)
+        after = replace(state, user_tail_BS=user_tail.tail_S, own_tail_BS=own_tail.tail_S)
+        return self.dmel.levels(user), self.dmel.levels(own), after
+
+    def listen(
+        self, state: ModelState, user_BAM: Tensor, own_BAM: Tensor, own_present_B: Tensor, typed_BK: Tensor | None = None
+    ) -> tuple[Outputs, ModelState]:
+        """Take in one cell of every row: logits of the first output (B, V), heard words (B, 1, H, V) and voice activity (B, 1)."""
+        rows = len(user_BAM)
+        counts = Counts.audio_only(own_present_B[:, None].numpy(), 1)
+        if typed_BK is not None:
+            counts = replace(counts, typed=(typed_BK != NO_TOKEN).sum(-1, keepdim=True).numpy())
+        no_out = np.full((rows, 1, 1), NO_TOKEN, np.int64)
+        cells = CellBatch(
+            plan=plan(counts, no_out, self.audio_positions),
+            user_BTAM=user_BAM[:, None],
+            user_before_BAM=state.user_before_BAM,
+            own_BTAM=own_BAM[:, None],
+            own_before_BAM=state.own_before_BAM,
+            heard_before_BTH=state.heard_before_BH[:, None],
+            counter_BT=state.counter_B[:, None],
+            out_BTK=torch.from_numpy(no_out),
+            typed_BTK=None if typed_BK is None else typed_BK[:, None],
+        )
+        out, trunk = self(cells, state.trunk)
+        assert trunk is not None
+        after = replace(
+            state,
+            trunk=trunk,
+            user_before_BAM=user_BAM,
+            own_before_BAM=own_BAM,
+            heard_before_BH=out.heard_BTHV[:, 0].argmax(-1),
+            counter_B=state.counter_B + 1,
+        )
+        return out, after
+
+    def say(self, state: ModelState, token_B: Tensor) -> tuple[Tensor, ModelState]:
+        """Append one output token to the rows where it is not NO_TOKEN: logits (B, V) of the next output, and the state after it."""
+        speaks = (token_B != NO_TOKEN).long()
+        kinds = torch.full((len(token_B), 1), int(Kind.OUT))
+        x_BPD = self.input_norm(self.tokens(token_B.clamp(min=0))[:, None] + self.kinds(kinds))
+        y_BPD, trunk = self.trunk(x_BPD, state.trunk, speaks)
+        assert trunk is not None
+        return self.text_head(y_BPD[:, 0]), replace(state, trunk=trunk)
+
+
+def num_parameters(model: nn.Module) -> int:
+    """Trainable numbers in a model."""
+    return sum(p.numel() for p in model.parameters())

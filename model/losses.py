@@ -1,0 +1,62 @@
+"""What training asks for: the right output, the right words heard, and whether someone is speaking."""
+
+# B rows, P positions, T cells, H heard-words slots, V vocabulary
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.data import Batch
+from model.interaction import Outputs
+from model.layout import END, NO_TARGET, NOTHING_HEARD, SILENCE, YIELD
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights. Silence is by far the most frequent output and learned first, so it counts less."""
+
+    silence: float = 0.3
+    heard: float = 0.5
+    nothing_heard: float = 0.3
+    active: float = 0.1
+    balance: float = 0.0
+
+
+def losses(out: Outputs, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, float]]:
+    """The training loss, and its mean per kind of token for the log."""
+    each, target = _output_loss(out, batch)
+    weight = torch.where(target == SILENCE, config.silence, 1.0)
+    text = (each * weight).sum() / weight.sum().clamp(min=1)
+    heard_each, heard_target = _heard_loss(out, batch)
+    heard_weight = torch.where(heard_target == NOTHING_HEARD, config.nothing_heard, 1.0)
+    heard = (heard_each * heard_weight).sum() / heard_weight.sum().clamp(min=1)
+    active_each = F.binary_cross_entropy_with_logits(out.active_BT.float(), batch.active_BT.float(), reduction="none")
+    active = active_each[batch.real_BT].mean()
+    total = text + config.heard * heard + config.active * active
+    with torch.no_grad():
+        kinds = {
+            "silence": each[target == SILENCE],
+            "word": each[(target != SILENCE) & (target != END) & (target != YIELD)],
+            "yield": each[target == YIELD],
+            "heard": heard_each[heard_target != NOTHING_HEARD],
+            "nothing_heard": heard_each[heard_target == NOTHING_HEARD],
+            "active": active_each[batch.real_BT],
+        }
+        row = {name: float(values.mean()) for name, values in kinds.items() if values.numel()}
+        row["total"] = float(total)
+    return total, row
+
+
+def _output_loss(out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
+    target = batch.target_BP[batch.target_BP != NO_TARGET]
+    return F.cross_entropy(out.text_NV.float(), target, reduction="none"), target
+
+
+def _heard_loss(out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
+    target = batch.heard_BTH[batch.real_BT].flatten()
+    logits = out.heard_BTHV[batch.real_BT].flatten(0, 1).float()
+    return F.cross_entropy(logits, target, reduction="none"), target

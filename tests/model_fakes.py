@@ -1,0 +1,55 @@
+"""Tiny models and conversations for tests of the model and its training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.config import DenseConfig, FFNConfig, ModelConfig, TrunkConfig
+from model.layout import NO_TOKEN, NOTHING_HEARD, YIELD, Cells
+
+NUM_TOKENS = 8
+NUM_HEARD = 6
+
+
+def tiny_config(ffn: FFNConfig | None = None, fold: int = 4) -> ModelConfig:
+    """A model of a few thousand numbers with both kinds of layer."""
+    trunk = TrunkConfig(
+        width=32,
+        num_layers=2,
+        num_heads=2,
+        num_kv_heads=1,
+        head_dim=16,
+        ffn=ffn or DenseConfig(hidden=48),
+        layer_kinds=("sliding", "global"),
+        sliding_window=16,
+        rel_extent=32,
+        global_window=32,
+        num_sinks=2,
+    )
+    return ModelConfig(
+        trunk=trunk, audio_fold=fold, audio_width=16, fold_hidden=32, vocab_size=NUM_TOKENS, hear_vocab_size=NUM_HEARD, vision=None
+    )
+
+
+def answering(seed: int, cells: int = 40) -> Cells:
+    """A conversation in which one of two sounds (a low or a high band) is named two cells later by token 4 or 5."""
+    rng = np.random.default_rng(seed)
+    mel = np.full((cells, 4, 80), -6.0, np.float16)
+    out = np.full((cells, 1), NO_TOKEN, np.int16)
+    heard = np.full((cells, 2), NOTHING_HEARD, np.int16)
+    active = np.zeros(cells, np.bool_)
+    for at in range(2, cells - 4, 6):
+        high = int(rng.integers(2))
+        mel[at, :, 50 * high : 50 * high + 30] = 1.0
+        heard[at, 1] = 2 + high
+        active[at] = True
+        out[at + 2, 0] = 4 + high
+    own = np.zeros((cells, 4, 80), np.uint8)
+    return Cells(mel, own, np.zeros(cells, np.bool_), out, heard, active)
+
+
+def yielding(seed: int, cells: int = 40) -> Cells:
+    """The same with a yield token in the last cell, so that every kind of target occurs."""
+    base = answering(seed, cells)
+    base.out[-1, 0] = YIELD
+    return base

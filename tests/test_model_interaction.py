@@ -1,0 +1,156 @@
+"""The whole model: streamed equals whole, sessions do not touch each other, and a state can be forked, undone and saved."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoint import fresh_model
+from model.config import DenseConfig, ModelConfig, TrunkConfig
+from model.interaction import CellBatch, InteractionModel, ModelState, Snapshot
+from model.layout import NO_TARGET, NO_TOKEN, Counts, plan
+
+TRUNK = TrunkConfig(
+    width=32,
+    num_layers=3,
+    num_heads=2,
+    num_kv_heads=1,
+    head_dim=16,
+    ffn=DenseConfig(hidden=48),
+    layer_kinds=("sliding", "global"),
+    sliding_window=12,
+    rel_extent=24,
+    global_window=24,
+    num_sinks=2,
+)
+CELLS = 40
+
+
+def tiny(fold: int = 4) -> InteractionModel:
+    config = ModelConfig(trunk=TRUNK, audio_fold=fold, audio_width=8, fold_hidden=16, vocab_size=9, hear_vocab_size=7, vision=None)
+    return fresh_model(config, 3).eval()
+
+
+class Conversation:
+    """A random conversation: samples of both sides, own-voice cells and outputs."""
+
+    def __init__(self, seed: int, cells: int = CELLS) -> None:
+        rng = np.random.default_rng(seed)
+        self.user = torch.from_numpy(rng.normal(0, 0.1, (cells, 3200)).astype(np.float32))
+        self.own_present = torch.from_numpy(rng.random(cells) < 0.3)
+        self.own = torch.from_numpy(rng.normal(0, 0.1, (cells, 3200)).astype(np.float32)) * self.own_present[:, None]
+        self.out = np.full((cells, 2), NO_TOKEN)
+        for t in np.flatnonzero(rng.random(cells) < 0.3):
+            self.out[t, : rng.integers(1, 3)] = rng.integers(4, 9)
+
+
+def stream(model: InteractionModel, talks: list[Conversation], state: ModelState | None = None, first: int = 0, last: int = CELLS):
+    """Logits of every prediction, cell by cell, per row; heard logits; and the final state."""
+    state = state or model.start(len(talks))
+    text: list[list[torch.Tensor]] = [[] for _ in talks]
+    heard = []
+    for t in range(first, last):
+        user = torch.stack([talk.user[t] for talk in talks])
+        own = torch.stack([talk.own[t] for talk in talks])
+        user_levels, own_levels, state = model.levels_of(state, user, own)
+        out, state = model.listen(state, user_levels, own_levels, torch.stack([talk.own_present[t] for talk in talks]))
+        heard.append(out.heard_BTHV[:, 0])
+        for row, logits in enumerate(out.text_NV):
+            text[row].append(logits)
+        for k in range(2):
+            token = torch.tensor([int(talk.out[t, k]) for talk in talks])
+            if bool((token != NO_TOKEN).any()):
+                logits_BV, state = model.say(state, token)
+                for row in torch.nonzero(token != NO_TOKEN)[:, 0].tolist():
+                    text[row].append(logits_BV[row])
+    return [torch.stack(rows) for rows in text], torch.stack(heard, 1), state
+
+
+def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cells: int = CELLS):
+    """The same conversation in one forward pass, with the heard words of the streamed run fed back."""
+    out = talk.out[None, :cells]
+    present = talk.own_present[None, :cells].numpy()
+    levels = [model.dmel.levels(model.dmel.log_mel(x[:cells].flatten())).unflatten(0, (1, cells, 4)) for x in (talk.user, talk.own)]
+    words = heard[:, :cells].argmax(-1)
+    batch = CellBatch(
+        plan=plan(Counts.audio_only(present, 1), out, model.audio_positions),
+        user_BTAM=levels[0],
+        user_before_BAM=torch.zeros_like(levels[0][:, 0]),
+        own_BTAM=levels[1],
+        own_before_BAM=torch.zeros_like(levels[1][:, 0]),
+        heard_before_BTH=torch.cat([torch.zeros_like(words[:, :1]), words[:, :-1]], 1),
+        counter_BT=torch.arange(cells)[None],
+        out_BTK=torch.from_numpy(out),
+    )
+    outputs, _ = model(batch)
+    assert len(outputs.text_NV) == int((batch.plan.target_BP != NO_TARGET).sum())
+    return outputs
+
+
+@pytest.mark.parametrize("fold", [1, 4])
+@torch.inference_mode()
+def test_streamed_equals_whole_beyond_the_window(fold):
+    model, talk = tiny(fold), Conversation(0)
+    text, heard, _ = stream(model, [talk])
+    outputs = whole(model, talk, heard)
+    torch.testing.assert_close(outputs.text_NV, text[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(outputs.heard_BTHV[0], heard[0], rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_session_does_not_change_with_its_batch():
+    model = tiny()
+    talks = [Conversation(seed) for seed in range(3)]
+    together, heard, _ = stream(model, talks)
+    for row, talk in enumerate(talks):
+        alone, heard_alone, _ = stream(model, [talk])
+        torch.testing.assert_close(together[row], alone[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(heard[row], heard_alone[0], rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_longer_input_never_changes_earlier_output():
+    model, talk = tiny(), Conversation(1)
+    _, heard, _ = stream(model, [talk])
+    short, long = whole(model, talk, heard, 25), whole(model, talk, heard)
+    torch.testing.assert_close(long.text_NV[: len(short.text_NV)], short.text_NV, rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_state_is_forked_undone_and_saved_without_a_trace():
+    model, talk, other = tiny(), Conversation(2), Conversation(9)
+    straight, _, _ = stream(model, [talk])
+    _, _, state = stream(model, [talk], last=20)
+    undo = Snapshot.of(state)
+    fork = state.clone()
+    saved = ModelState.from_dict({name: value.clone() for name, value in state.to_dict().items()})
+    stream(model, [other], state, first=20)
+    for again in (fork, saved, undo.rollback()):
+        rest, _, _ = stream(model, [talk], again, first=20)
+        torch.testing.assert_close(rest[0], straight[0][-len(rest[0]) :], rtol=0, atol=1e-6)
+    undo.commit(stream(model, [talk], undo.rollback(), first=20, last=30)[2])
+    rest, _, _ = stream(model, [talk], undo.rollback(), first=30)
+    torch.testing.assert_close(rest[0], straight[0][-len(rest[0]) :], rtol=0, atol=1e-6)
+
+
+@torch.inference_mode()
+def test_rows_of_a_batched_state_go_on_alone():
+    model = tiny()
+    talks = [Conversation(4), Conversation(5)]
+    straight, _, _ = stream(model, talks)
+    _, _, state = stream(model, talks, last=15)
+    row = state.rows(torch.tensor([1]))
+    both = ModelState.stack([row, row])
+    rest, _, _ = stream(model, [talks[1], talks[1]], both, first=15)
+    torch.testing.assert_close(rest[1], straight[1][-len(rest[1]) :], rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_the_counter_reaches_the_output_after_the_window_has_moved_on():
+    model, talk = tiny(), Conversation(6)
+    _, _, state = stream(model, [talk], last=30)
+    later = replace(state.clone(), counter_B=state.counter_B + 7)
+    as_it_was, _, _ = stream(model, [talk], state, first=30)
+    moved, _, _ = stream(model, [talk], later, first=30)
+    assert (as_it_was[0] - moved[0]).abs().max() > 1e-4

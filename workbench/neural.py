@@ -1,0 +1,450 @@
+"""The only door between the workbench and the model: traces become training cells, and a checkpoint becomes a participant."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.checkpoint import Checkpoint, LayoutMismatchError, fresh_model, load_checkpoint, save_checkpoint
+from model.config import ModelConfig, micro, nano
+from model.data import Batch, DataConfig, collate
+from model.dmel import DMel
+from model.interaction import InteractionModel, ModelState, Outputs, num_parameters
+from model.layout import CONTROL_TOKENS, HALVES, LAYOUT_VERSION, NO_TOKEN, NOTHING_HEARD, OTHER_WORD, YIELD, Cells, Vocabulary
+from model.sampling import Choice, SamplingConfig, decide
+from model.train import Progress, TrainConfig, train
+from workbench.agents import Mouth, MouthState, OracleAgent
+from workbench.bank import cache_folder
+from workbench.clock import ClockSpec, StopWatch, Tick, pause
+from workbench.errors import CheckpointError, InputError
+from workbench.evaluate import evaluate
+from workbench.events import (
+    Decision,
+    Event,
+    Gate,
+    ModelYielded,
+    TickCost,
+    TranscriptDelta,
+    TruthWord,
+    UserSpeechStarted,
+    UserSpeechStopped,
+)
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, Audio, MicroTurn, rng_for
+from workbench.pool import SHARD, Pool
+from workbench.recordings import Split, recordings_available
+from workbench.scenarios import medley
+from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
+from workbench.session import Said, Session
+from workbench.trace import Trace, record
+from workbench.users import ScriptedUser
+from workbench.version import VERSION
+from workbench.voices import Voice, pick_voice
+
+CHECKPOINT = Path(__file__).resolve().parent.parent / "model" / "checkpoints" / "nano.safetensors"
+HEARD_DELAY_S = 0.1  # a word is named in the half cell that contains its end plus this
+AUDIBLE = 1e-4
+BACKCHANNEL_WORDS = ("mhm",)
+HOLD_TICKS = 15  # an unanswered user is waited for this long before the floor counts as idle
+
+
+def vocabulary() -> Vocabulary:
+    """The words of the world of the shipped scenarios."""
+    return Vocabulary(AGENT_WORDS, USER_WORDS)
+
+
+# Traces to training cells ----------------------------------------------------------------------------------------------------
+
+
+def cells_of(trace: Trace, words: Vocabulary, dmel: DMel | None = None) -> Cells:
+    """The cells an agent lived through in a trace: cell t takes in the audio of turn t-1 and is taught what the agent said in turn t."""
+    dmel = dmel or DMel()
+    clock = trace.header.clock
+    ticks = len(trace)
+    user = _delayed(trace.audio(USER_AUDIO), clock)
+    own = _delayed(trace.audio(AGENT_AUDIO), clock)
+    frames = clock.samples_per_tick // dmel.hop_samples
+    user_mel = dmel.log_mel(torch.from_numpy(user)).reshape(ticks, frames, -1)
+    own_level = dmel.levels(dmel.log_mel(torch.from_numpy(own))).reshape(ticks, frames, -1)
+    return Cells(
+        user_mel=user_mel.to(torch.float16).numpy(),
+        own_level=own_level.numpy(),
+        own_present=np.abs(own.reshape(ticks, -1)).max(1) > AUDIBLE,
+        out=_outputs(trace, words),
+        heard=_heard(trace, words),
+        active=_active(trace),
+    )
+
+
+def _delayed(audio: Audio, clock: ClockSpec) -> Audio:
+    lead = np.zeros(clock.samples_per_tick, np.float32)
+    return np.concatenate([lead, audio[: len(audio) - len(lead)]])
+
+
+def _outputs(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
+    rows = []
+    for turn in trace.turns:
+        tokens = [YIELD] if any(isinstance(e, ModelYielded) for e in turn.events) else []
+        rows.append(tokens + [words.token_id(word) for word in turn.text(AGENT_TEXT).split()])
+    depth = max(1, max(map(len, rows), default=1))
+    return np.array([row + [NO_TOKEN] * (depth - len(row)) for row in rows], np.int16)
+
+
+def _heard(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
+    half_s = trace.header.clock.tick_s / HALVES
+    flat = np.full(len(trace) * HALVES, NOTHING_HEARD, np.int16)
+    spoken = sorted((event for _, event in trace.events(TruthWord)), key=lambda e: e.end_s)
+    for event in spoken:
+        at = int((event.end_s + HEARD_DELAY_S) / half_s) + HALVES  # audio of turn t-1 is taken in by cell t
+        while at < len(flat) and flat[at] != NOTHING_HEARD:
+            at += 1
+        if at < len(flat):
+            flat[at] = words.heard_id(event.word)
+    return flat.reshape(-1, HALVES)
+
+
+def _active(trace: Trace) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    clock = trace.header.clock
+    active = np.zeros(len(trace), np.bool_)
+    for _, event in trace.events(TruthWord):
+        active[clock.tick_at(event.start_s) + 1 : clock.tick_at(event.end_s - 1e-6) + 2] = True
+    return active
+
+
+# A checkpoint as a participant -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Rows:
+    """A batched model state shared by the sessions that were stepped together last."""
+
+    state: ModelState
+    generation: int = 0
+
+
+@dataclass
+class AgentState:
+    """What one session of the agent carries on: its row of the model's state, its mouth, and what it has noticed of the user."""
+
+    shared: _Rows
+    row: int
+    generation: int
+    mouth: MouthState
+    own_audio: Audio
+    user_active: bool = False
+    ticks_since_user: int = HOLD_TICKS
+    ticks_since_own: int = HOLD_TICKS
+    last_heard_s: float = 0.0
+
+    def model_state(self) -> ModelState:
+        """This session's own model state, copied out. Raises InputError for a state that was already stepped on from."""
+        if self.shared.generation != self.generation:
+            raise InputError("this agent state was already used for a step; clone() a state before stepping if you need it again")
+        return self.shared.state.rows(torch.tensor([self.row]))
+
+    def clone(self) -> AgentState:
+        return replace(self, shared=_Rows(self.model_state()), row=0, generation=0, own_audio=self.own_audio.copy())
+
+
+class NeuralAgent:
+    """The interaction model in a session: every tick it hears 200 ms, decides, speaks through `Mouth`, and says why.
+
+    Each tick carries a `Decision` (floor state, probabilities, threshold, top candidates, gates) and a `TickCost`. Floor states: speak and
+    dual while its own voice sounds, listen while the user's does, wait while a user who has spoken has not been answered for up to 3 s,
+    idle otherwise.
+    """
+
+    speaks = (AGENT_TEXT, AGENT_AUDIO)
+    hears = (USER_AUDIO, USER_TEXT)
+
+    def __init__(self, checkpoint: Checkpoint, *, path: str = "", threshold: float = 0.5, name: str = "agent") -> None:
+        self.name = name
+        self.path = path
+        self.model = checkpoint.model
+        self.words = checkpoint.vocabulary
+        self.facts = checkpoint.facts
+        self.sampling = SamplingConfig(threshold=threshold)
+        self.mouth = Mouth()
+        self._listener = [self.words.token_id(w) for w in BACKCHANNEL_WORDS if w in self.words.agent_words]
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"kind": "nano", "checkpoint": self.path, "threshold": self.sampling.threshold}
+
+    def with_threshold(self, threshold: float) -> NeuralAgent:
+        """The same agent with another bar for speaking."""
+        checkpoint = Checkpoint(self.model, self.words, self.facts)
+        return NeuralAgent(checkpoint, path=self.path, threshold=threshold, name=self.name)
+
+    def start(self, clock: ClockSpec, seed: int) -> AgentState:
+        if clock.samples_per_tick != self.model.config.frames_per_cell * self.model.dmel.hop_samples:
+            raise InputError(
+                f"this model takes {self.model.config.frames_per_cell * self.model.dmel.hop_samples} samples a tick, the clock gives "
+                f"{clock.samples_per_tick}; use tick_ms=200 and sample_rate=16000"
+            )
+        self._clock = clock
+        silence = np.zeros(clock.samples_per_tick, np.float32)
+        return AgentState(_Rows(self.model.start(1)), 0, 0, self.mouth.start(), silence)
+
+    def step(self, state: AgentState, tick: Tick, heard: MicroTurn) -> tuple[Said, AgentState]:
+        return self.step_many([state], [tick], [heard])[0]
+
+    @torch.inference_mode()
+    def step_many(self, states: Sequence[AgentState], ticks: Sequence[Tick], heard: Sequence[MicroTurn]) -> list[tuple[Said, AgentState]]:
+        """One tick of many sessions in one forward pass; row by row the same as `step`."""
+        watch = StopWatch()
+        samples = self._clock.samples_per_tick
+        model_state = _gather(states)
+        user = torch.from_numpy(np.stack([turn.audio(USER_AUDIO, samples) for turn in heard]))
+        own = torch.from_numpy(np.stack([state.own_audio for state in states]))
+        present = own.abs().amax(1) > AUDIBLE
+        user_levels, own_levels, model_state = self.model.levels_of(model_state, user, own)
+        stages = {"front end": watch.lap_ms()}
+        typed = self._typed(heard)
+        outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed)
+        stages["trunk"] = watch.lap_ms()
+        choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling] * len(states))
+        stages["outputs"] = watch.lap_ms()
+        shared = _Rows(model_state)
+        positions = int(model_state.trunk.count_B[0]) if len(states) == 1 else 0
+        results = []
+        for row, (state, tick, choice) in enumerate(zip(states, ticks, choices, strict=True)):
+            results.append(self._speak(replace(state, shared=shared, row=row, generation=0), tick, choice, outputs, row))
+        cost = TickCost(stages_ms={**stages, "voice": watch.lap_ms()}, positions=positions)
+        return [(replace(said, events=(*said.events, cost)), state) for said, state in results]
+
+    def _typed(self, heard: Sequence[MicroTurn]) -> torch.Tensor | None:
+        rows = [[self.words.token_id(w) for w in turn.text(USER_TEXT).split() if w in self.words.agent_words] for turn in heard]
+        depth = max(map(len, rows))
+        return torch.tensor([row + [NO_TOKEN] * (depth - len(row)) for row in rows]) if depth else None
+
+    def _speak(self, state: AgentState, tick: Tick, choice: Choice, outputs: Outputs, row: int) -> tuple[Said, AgentState]:
+        clock = self._clock
+        names = [self.words.tokens[token] for token in choice.tokens]
+        said_words = [name for name in names if name not in CONTROL_TOKENS]
+        packets, events, mouth = self.mouth.act(state.mouth, clock, tick, said_words, YIELD in choice.tokens)
+        own = MicroTurn(tick, packets).audio(AGENT_AUDIO, clock.samples_per_tick)
+        p_user = float(outputs.active_BT[row, 0].sigmoid())
+        heard_events, last_heard_s = self._heard(state, tick, outputs, row)
+        speaking = bool(np.abs(own).max() > AUDIBLE)
+        after = replace(
+            state,
+            mouth=mouth,
+            own_audio=own,
+            user_active=p_user > 0.5,
+            ticks_since_user=0 if p_user > 0.5 else state.ticks_since_user + 1,
+            ticks_since_own=0 if speaking else state.ticks_since_own + 1,
+            last_heard_s=last_heard_s,
+        )
+        events = tuple(replace(e, p_yield=choice.p_yield) if isinstance(e, ModelYielded) else e for e in events)
+        record = self._decision(choice, names, p_user, _floor(after, speaking))
+        noticed = _noticed(state, after, clock, tick)
+        return Said(tuple(packets), (record, *heard_events, *noticed, *events)), after
+
+    def _heard(self, state: AgentState, tick: Tick, outputs: Outputs, row: int) -> tuple[list[Event], float]:
+        half_s = self._clock.tick_s / HALVES
+        p_HV = outputs.heard_BTHV[row, 0].float().softmax(-1)
+        events: list[Event] = []
+        last_s = state.last_heard_s
+        for half in range(HALVES):
+            word = int(p_HV[half].argmax())
+            if word in (NOTHING_HEARD, OTHER_WORD):
+                continue
+            end_s = max(0.0, (tick - 1) * self._clock.tick_s + (half + 0.5) * half_s - HEARD_DELAY_S)
+            start_s = min(end_s, max(last_s, end_s - 0.3))
+            name, p = self.words.heard[word], float(p_HV[half, word])
+            events.append(TranscriptDelta(side="user", word=name, start_s=start_s, end_s=end_s, probability=p))
+            last_s = end_s
+        return events, last_s
+
+    def _decision(self, choice: Choice, names: list[str], p_user: float, floor: str) -> Decision:
+        wanted = self.words.tokens[choice.wanted]
+        gates: tuple[Gate, ...] = ()
+        if choice.overruled:
+            sign = ">=" if choice.tokens else "<"
+            reason = f"p(speak) {choice.p_speak:.2f} {sign} threshold {self.sampling.threshold:.2f}"
+            gates = (Gate("threshold", wanted, " ".join(names) or "<silence>", reason),)
+        return Decision(
+            floor=floor,
+            said=" ".join(names),
+            p_speak=choice.p_speak,
+            p_yield=choice.p_yield,
+            p_backchannel=float(choice.probabilities[self._listener].sum()) if self._listener else 0.0,
+            threshold=self.sampling.threshold,
+            p_user_speaking=p_user,
+            top=tuple((self.words.tokens[i], p) for i, p in choice.top),
+            gates=gates,
+        )
+
+
+def _gather(states: Sequence[AgentState]) -> ModelState:
+    """The model state of these sessions in this order; the shared one itself when it is exactly theirs."""
+    shared = states[0].shared
+    whole = all(s.shared is shared and s.row == row and s.generation == shared.generation for row, s in enumerate(states))
+    if whole and len(states) == len(shared.state.counter_B):
+        shared.generation += 1
+        return shared.state
+    return ModelState.stack([state.model_state() for state in states])
+
+
+def _floor(state: AgentState, speaking: bool) -> str:
+    if speaking:
+        return "dual" if state.user_active else "speak"
+    if state.user_active:
+        return "listen"
+    return "wait" if state.ticks_since_user < min(HOLD_TICKS, state.ticks_since_own) else "idle"
+
+
+def _noticed(before: AgentState, after: AgentState, clock: ClockSpec, tick: Tick) -> list[Event]:
+    at_s = max(0.0, clock.seconds(tick - 1))
+    if after.user_active and not before.user_active:
+        return [UserSpeechStarted(at_s=at_s)]
+    if before.user_active and not after.user_active:
+        return [UserSpeechStopped(at_s=at_s)]
+    return []
+
+
+def load_agent(checkpoint: str | Path | None = None, threshold: float = 0.5, name: str = "agent") -> NeuralAgent:
+    """The agent of a checkpoint file (default: the shipped nano).
+
+    Raises CheckpointError when the file is missing, damaged or of another layout, InputError for a threshold outside 0 to 1.
+    """
+    path = Path(checkpoint) if checkpoint else CHECKPOINT
+    if not path.exists():
+        raise CheckpointError(f"no checkpoint at {path}; give --checkpoint FILE, or train one with `make train`")
+    try:
+        loaded = load_checkpoint(path)
+    except LayoutMismatchError as error:
+        raise CheckpointError(str(error)) from error
+    except Exception as error:  # safetensors raises its own classes for damaged headers; all mean the same to a user
+        raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); fetch it again or train one with `make train`") from error
+    try:
+        return NeuralAgent(loaded, path=str(checkpoint or ""), threshold=threshold, name=name)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+# Training --------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the shipped checkpoint is trained: where conversations come from, and for how long."""
+
+    preset: str = "nano"
+    minutes: float = 100.0
+    seed: int = 0
+    conversations: int = 24_000
+    first: int = 640  # conversations to have before the first step
+    workers: int = 1
+    recorded_share: float = 0.2  # conversations with people's recorded digits, where the recordings are at hand
+    speakers: tuple[str, ...] = ("jackson", "nicolas", "theo")  # the fourth is for testing
+    evaluate_count: int = 6
+    rows: int = 16
+
+
+def conversation(number: int, speakers: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
+    """Training conversation `number`: a medley of all families with its oracle, as the arrays of `Cells`.
+
+    With `speakers`, digits are those people's recordings (and, one time in four, of the many speakers of single words). Where recordings are at
+    hand, bystanders are real people in one conversation out of three.
+    """
+    torch.set_num_threads(1)
+    rng = rng_for(number, 0, "conversation")
+    pick = partial(_recorded_voice, speakers) if speakers else pick_voice
+    difficulty = float(rng.uniform(0.0, 1.0))
+    recorded: Split | None = "train" if recordings_available() and rng.random() < 1 / 3 else None
+    script = medley(number, difficulty=difficulty, pick=pick, recorded=recorded)
+    session = Session.start([ScriptedUser(script), OracleAgent()], seed=number)
+    trace = record(session)
+    session.run(script.max_ticks)
+    return dict(vars(cells_of(trace, vocabulary())))
+
+
+def conversations_folder() -> Path:
+    """Where training conversations are kept: one folder per cell layout and vocabulary, so that stale ones are never drawn."""
+    words = zlib.crc32(repr(vocabulary()).encode())
+    return cache_folder() / f"conversations-{LAYOUT_VERSION}-{words:08x}"
+
+
+def _recorded_voice(speakers: tuple[str, ...], set_name: str, seed: int) -> Voice:
+    rng = rng_for(seed, 0, "recorded")
+    if rng.random() < 0.25:
+        return pick_voice("commands", seed)
+    return replace(pick_voice("recorded", seed), name=str(rng.choice(speakers)))
+
+
+def train_nano(recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[dict[str, Any]], None] = print) -> Path:
+    """Train from scratch in closed reach of two cores; the path of the checkpoint.
+
+    Conversations are made in the background while training goes on. `out` receives the log, what is needed to resume, and the checkpoint.
+    """
+    config = _sized(recipe.preset)
+    model = fresh_model(config, recipe.seed)
+    pools = _pools(recipe)
+    checkpoint = out / f"{recipe.preset}.safetensors"
+    train_config = TrainConfig(minutes=recipe.minutes, seed=recipe.seed)
+    facts = {"recipe": asdict(recipe), "parameters": num_parameters(model), "made_with": VERSION}
+
+    def export(model: InteractionModel, progress: Progress) -> None:
+        save_checkpoint(checkpoint, model, vocabulary(), {**facts, "progress": asdict(progress)})
+
+    def judge(model: InteractionModel) -> dict[str, Any]:
+        agent = NeuralAgent(Checkpoint(model, vocabulary(), {}))
+        return evaluate(agent, voices="train", count=recipe.evaluate_count, seed=900_000).summary()
+
+    try:
+        _wait_for(pools, recipe.first, report)
+        batches = _batches(pools, recipe, config)
+        train(model, batches, train_config, out, now=StopWatch().now, evaluate=judge, export=export, report=report, resume=resume)
+    finally:
+        for pool, _ in pools:
+            pool.stop()
+    return checkpoint
+
+
+def _sized(preset: str) -> ModelConfig:
+    presets = {"nano": nano, "micro": micro}
+    if preset not in presets:
+        raise InputError(f"no preset {preset!r} to train; there are {', '.join(presets)}")
+    words = vocabulary()
+    return replace(presets[preset](), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard), vision=None)
+
+
+def _pools(recipe: Recipe) -> list[tuple[Pool, float]]:
+    """The pools to draw from, with their shares."""
+    home = conversations_folder()
+    pools = [(Pool(home / "train", conversation, recipe.conversations, recipe.workers), 1.0)]
+    if recipe.recorded_share > 0 and recordings_available():
+        make = partial(conversation, speakers=recipe.speakers)
+        name = "recorded-" + "-".join(recipe.speakers)
+        pools.append((Pool(home / name, make, max(SHARD, recipe.conversations // 4)), recipe.recorded_share))
+    return [(pool.start(), share) for pool, share in pools]
+
+
+def _wait_for(pools: list[tuple[Pool, float]], first: int, report: Callable[[dict[str, Any]], None]) -> None:
+    wanted = min(first, pools[0][0].most // SHARD * SHARD)
+    while (have := pools[0][0].refresh()) < wanted or any(pool.refresh() == 0 for pool, _ in pools):
+        report({"conversations": have, "wanted": wanted})
+        pause(2.0)
+
+
+def _batches(pools: list[tuple[Pool, float]], recipe: Recipe, config: ModelConfig) -> Iterator[Batch]:
+    data = DataConfig(rows=recipe.rows)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    rng = np.random.default_rng(recipe.seed)
+    dmel = DMel()
+    for number in itertools.count():
+        if number % 50 == 0:
+            for pool, _ in pools:
+                pool.refresh()
+        extra = [int(rng.binomial(recipe.rows, share)) for _, share in pools[1:]]
+        counts = [recipe.rows - sum(extra), *extra]
+        rows = [Cells(**row) for (pool, _), count in zip(pools, counts, strict=True) for row in pool.draw(count, rng)]
+        yield collate(rows, data, dmel, generator, config)

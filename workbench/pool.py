@@ -1,0 +1,105 @@
+"""A pool of training conversations on disk, filled by background processes while it is being drawn from.
+
+Every conversation is addressed by its number, so a pool filled twice is the same; a pool kept on disk serves the next training too.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.errors import InputError
+
+Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
+
+SHARD = 16  # conversations a file
+
+
+@dataclass
+class Pool:
+    """Conversations as named arrays, drawn at random from all shards present.
+
+    `make` builds the conversation of a number; it runs in `workers` processes of low priority, up to `most` conversations.
+    """
+
+    folder: Path
+    make: Callable[[int], Arrays]
+    most: int
+    workers: int = 1
+    rows: list[Arrays] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _processes: list[multiprocessing.process.BaseProcess] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.most < SHARD or self.workers < 1:
+            raise InputError(f"a pool of {self.most} conversations by {self.workers} workers: need at least {SHARD} and 1")
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> Pool:
+        """Begin filling in the background."""
+        context = multiprocessing.get_context("spawn")
+        for worker in range(self.workers):
+            numbers = list(range(worker, self.most // SHARD, self.workers))
+            process = context.Process(target=fill, args=(self.folder, self.make, numbers), daemon=True)
+            process.start()
+            self._processes.append(process)
+        return self
+
+    def stop(self) -> None:
+        """End the background processes; shards written so far stay."""
+        for process in self._processes:
+            process.terminate()
+            process.join()
+        self._processes.clear()
+
+    def refresh(self) -> int:
+        """Read shards that have appeared since; the number of conversations at hand. Raises InputError when a worker died."""
+        for process in self._processes:
+            if process.exitcode not in (None, 0):
+                raise InputError(f"a worker filling {self.folder} ended with code {process.exitcode}; its error stands above")
+        for path in sorted(self.folder.glob("*.npz")):
+            if path.name not in self._seen:
+                self._seen.add(path.name)
+                self.rows.extend(read_shard(path))
+        return len(self.rows)
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[Arrays]:
+        """`count` conversations at random. Raises InputError when the pool is still empty."""
+        if not self.rows:
+            raise InputError(f"the pool in {self.folder} is empty; call refresh() until it holds conversations")
+        return [self.rows[int(i)] for i in rng.integers(0, len(self.rows), count)]
+
+
+def fill(folder: Path, make: Callable[[int], Arrays], numbers: list[int]) -> None:
+    """Write the shards of these numbers that are not there yet, at low priority."""
+    os.nice(5)
+    for number in numbers:
+        path = folder / f"{number:06d}.npz"
+        if not path.exists():
+            write_shard(path, [make(number * SHARD + i) for i in range(SHARD)])
+
+
+def write_shard(path: Path, rows: list[Arrays]) -> None:
+    """Write conversations to one file, which appears whole or not at all."""
+    flat = {f"{i}.{name}": array for i, row in enumerate(rows) for name, array in row.items()}
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, **flat)  # type: ignore[arg-type]
+    partial.replace(path)
+
+
+def read_shard(path: Path) -> list[Arrays]:
+    """The conversations of one file, in order."""
+    with np.load(path) as file:
+        rows: dict[int, dict[str, npt.NDArray[Any]]] = {}
+        for key in file.files:
+            number, name = key.split(".", 1)
+            rows.setdefault(int(number), {})[name] = file[key]
+    return [rows[number] for number in sorted(rows)]
