@@ -1,0 +1,40 @@
+"""What every test shares: two threads, no clock in property tests, and what is looked for before a test is skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; the test is skipped, saying so, where none is installed."""
+    found = os.environ.get("MICROTURN_CHROMIUM") or next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
+    if not found:
+        pytest.skip(f"no Chromium found (looked for {', '.join(CHROMIUMS)}); install one, or name it in MICROTURN_CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Path:
+    """Path of the shipped checkpoint; the test is skipped, saying so, in a checkout without it."""
+    path = ROOT / "model" / "checkpoints" / "nano.safetensors"
+    if not path.exists():
+        pytest.skip(f"no checkpoint at {path.relative_to(ROOT)}; make one with `make train`")
+    return path

@@ -1,0 +1,172 @@
+"""Tables -> figures: what the figures hold, read from their data."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from tests.sample_session import COUNTED, TICKS, YIELD_TICK, stopped_count
+from widgets import DARK, LIGHT, show, timeline, training_curves
+from widgets.charts import LABEL_STEP_PX, NOMINAL_PX_PER_S, label_shifts_px
+from widgets.player import stereo
+from widgets.views import session_view
+from workbench.clock import ClockSpec, Tick
+from workbench.errors import InputError
+from workbench.events import TranscriptDelta
+from workbench.packets import USER_AUDIO, MicroTurn, Packet
+from workbench.trace import Header, Trace
+
+LANES = ["user_wave", "user_words", "heard_words", "floor", "p_speak", "p_yield", "agent_words", "agent_wave", "expected", "cost"]
+
+
+@pytest.fixture(scope="module")
+def figure() -> go.Figure:
+    return timeline(stopped_count())
+
+
+def _trace(figure: go.Figure, name: str) -> Any:
+    (found,) = [trace for trace in figure.data if trace.name == name]
+    return found
+
+
+def _lane_names(figure: go.Figure) -> list[str]:
+    return [note.name.removeprefix("lane ") for note in figure.layout.annotations if note.name.startswith("lane ")]
+
+
+def test_lanes_stand_in_the_order_of_the_plan(figure: go.Figure) -> None:
+    assert _lane_names(figure) == LANES
+
+
+def test_lanes_do_not_overlap(figure: go.Figure) -> None:
+    domains = [figure.layout[f"yaxis{place if place > 1 else ''}"].domain for place in range(1, len(LANES) + 1)]
+    assert domains[0][1] == pytest.approx(1.0)
+    assert domains[-1][0] == pytest.approx(0.0, abs=1e-9)
+    assert all(above[0] > below[1] for above, below in itertools.pairwise(domains))
+
+
+def test_lanes_without_data_are_left_out() -> None:
+    turn = MicroTurn(Tick(0), (Packet(USER_AUDIO, Tick(0), np.zeros(3200, np.float32)),))
+    bare = timeline(Trace(Header(clock=ClockSpec(), seed=0, participants={}), [turn]))
+    assert _lane_names(bare) == ["user_wave", "agent_words", "agent_wave"]
+
+
+def test_an_empty_trace_still_gives_a_figure() -> None:
+    empty = timeline(Trace(Header(clock=ClockSpec(), seed=0, participants={})))
+    assert empty.layout.xaxis.range == (0, pytest.approx(0.2))
+
+
+def test_every_word_stands_at_its_time(figure: go.Figure) -> None:
+    words = _trace(figure, "agent_words")
+    assert list(words.text) == list(COUNTED)
+    assert list(words.base) == pytest.approx([2.0, 2.6, 3.2, 3.8, 4.4])
+    said = [note.text for note in figure.layout.annotations if note.name == "word"]
+    assert said == ["count", "to", "twenty", "stop"] * 2
+
+
+def test_each_micro_turn_has_one_bar_and_one_record_in_the_probability_lanes(figure: go.Figure) -> None:
+    for name in ("p_speak", "p_yield", "p_speak_record", "p_yield_record"):
+        assert len(_trace(figure, name).x) == TICKS
+    record = _trace(figure, "p_speak_record").hovertext[YIELD_TICK]
+    assert "said <b>&lt;yield&gt;</b>" in record
+    assert "p(yield) 0.970" in record
+    assert "top: &lt;yield&gt; 0.90" in record
+
+
+def test_the_threshold_spans_the_session_and_gates_are_marked(figure: go.Figure) -> None:
+    threshold = _trace(figure, "threshold")
+    assert (threshold.x[0], threshold.x[-1]) == (0.0, pytest.approx(8.0))
+    assert set(threshold.y) == {0.5}
+    gates = _trace(figure, "gates")
+    assert list(gates.x) == pytest.approx([6.3])
+    assert "p(speak) 0.42 &lt; threshold 0.50" in gates.hovertext[0]
+
+
+def test_the_wave_keeps_its_shape_and_stays_in_its_lane(figure: go.Figure) -> None:
+    view = session_view(stopped_count())
+    high = np.asarray(next(trace for trace in figure.data if trace.name == "agent_wave").y)
+    assert high.min() == pytest.approx(-1.0, abs=0.1)
+    assert len(high) == len(view.agent_wave.at_s)
+    assert np.abs(high).max() <= 1.0
+
+
+def test_overlaps_are_shaded(figure: go.Figure) -> None:
+    (band,) = [shape for shape in figure.layout.shapes if shape.name == "overlap"]
+    assert (band.x0, band.x1) == (pytest.approx(4.4), pytest.approx(4.62))
+
+
+def test_the_grid_of_micro_turns_is_the_tick(figure: go.Figure) -> None:
+    assert figure.layout.xaxis.minor.dtick == pytest.approx(0.2)
+    assert figure.layout.xaxis.minor.showgrid
+
+
+def test_cost_bars_show_every_stage_and_the_deadline(figure: go.Figure) -> None:
+    assert "trunk" in _trace(figure, "cost_record").hovertext[0]
+    assert set(_trace(figure, "deadline").y) == {200.0}
+
+
+def test_themes_change_colours_and_nothing_else() -> None:
+    light, dark = (timeline(stopped_count(), theme) for theme in (LIGHT, DARK))
+    assert light.layout.paper_bgcolor != dark.layout.paper_bgcolor
+    assert [t.name for t in light.data] == [t.name for t in dark.data]
+    assert light.layout.height == dark.layout.height
+
+
+def test_text_of_a_session_cannot_become_markup() -> None:
+    trace = stopped_count()
+    evil = TranscriptDelta(side="model", word="<b>x</b>", start_s=6.0, end_s=6.4)
+    trace.turns[30] = MicroTurn(Tick(30), trace.turns[30].packets, (*trace.turns[30].events, evil))
+    assert "<b>x</b>" not in timeline(trace).to_json()
+
+
+def test_slanted_labels_keep_their_distance_and_move_no_more_than_needed() -> None:
+    starts = [0.0, 0.05, 0.10, 2.0]
+    shifts = label_shifts_px(starts)
+    placed = [start * NOMINAL_PX_PER_S + shift for start, shift in zip(starts, shifts, strict=True)]
+    assert all(b - a >= LABEL_STEP_PX - 1e-9 for a, b in itertools.pairwise(placed))
+    assert shifts[0] == 0.0
+    assert shifts[3] == 0.0
+
+
+def test_training_curves_have_a_line_per_loss_and_per_score() -> None:
+    rows = [
+        {"step": 0, "minutes": 0.0, "loss": {"words": 3.0, "silence": 1.0}, "cells_per_s": 900},
+        {"step": 50, "minutes": 1.0, "loss": {"words": 2.0, "silence": 0.2}, "scores": {"answer": 0.1}, "cells_per_s": 900},
+    ]
+    curves = training_curves(rows)
+    assert {t.name: (list(t.x), list(t.y)) for t in curves.data} == {
+        "words": ([0.0, 1.0], [3.0, 2.0]),
+        "silence": ([0.0, 1.0], [1.0, 0.2]),
+        "answer": ([1.0], [0.1]),
+    }
+    assert curves.layout.yaxis.type == "log"
+
+
+def test_training_curves_of_a_log_without_losses_say_what_is_wrong() -> None:
+    with pytest.raises(InputError, match="none of the 1 rows of the run log has a 'loss'"):
+        training_curves([{"step": 1, "minutes": 0.0}])
+
+
+def test_a_shown_session_has_a_figure_and_its_sound_on_two_ears() -> None:
+    trace = stopped_count()
+    shown = show(trace)
+    assert shown.figure is not None
+    assert "one two three four five" in repr(shown)
+    sound = stereo(trace)
+    assert sound.shape == (8 * 16_000, 2)
+    assert np.array_equal(sound[:, 0], trace.audio(USER_AUDIO))
+    assert len(shown.audio.data) > 2 * sound.size
+
+
+def test_a_session_that_cannot_be_drawn_shows_as_text_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    trace = stopped_count()
+    broken = Packet(USER_AUDIO, Tick(3), np.zeros((2, 2, 2), np.float32))
+    trace.turns[3] = MicroTurn(Tick(3), (broken,))
+    with pytest.warns(RuntimeWarning, match="cannot be drawn"):
+        shown = show(trace)
+    assert shown.figure is None
+    shown._ipython_display_()
+    assert capsys.readouterr().out.startswith("<session of 8.0 s, 40 micro-turns")

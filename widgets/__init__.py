@@ -1,0 +1,12 @@
+"""What a person sees and hears of a session: `Trace -> plain tables -> figure`, each step pure.
+
+`show(trace)` in a notebook, `write_timeline(trace, path)` for a page that stands alone, `timeline` and `training_curves` for the figures.
+"""
+
+from widgets.charts import timeline
+from widgets.curves import training_curves
+from widgets.page import write_timeline
+from widgets.show import Shown, show
+from widgets.theme import DARK, LIGHT, Theme
+
+__all__ = ["DARK", "LIGHT", "Shown", "Theme", "show", "timeline", "training_curves", "write_timeline"]

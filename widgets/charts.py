@@ -1,0 +1,500 @@
+"""Tables -> one figure: the timeline of a finished session, with one lane under the other on a shared clock.
+
+Lanes, top to bottom: the user's wave, words and what the agent heard of them · floor state · p(speak) and p(yield), one bar per
+micro-turn, with threshold and gates · the agent's words and wave · the windows a perfect agent acts in · cost against the deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from widgets.theme import LIGHT, Theme, faded
+from widgets.views import DecisionRow, Envelope, SessionView, Span, WordSpan, session_view
+from workbench.trace import Trace
+
+WINDOW_S = 12.0  # seconds in sight when the figure opens; longer sessions are panned
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 186, 24, 54, 30
+GAP_PX, JOINED_PX = 14, 3
+YIELD = "<yield>"
+NOMINAL_PX_PER_S, LABEL_STEP_PX = 95.0, 16.0
+STRIP = 0.2  # height of the boxes under slanted words, as a share of their lane
+EXPECT_COLOURS = {"reply": "#009E73", "count": "#009E73", "time": "#009E73", "yield": "#CC79A7", "silent": "#9AA3AD"}
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One strip of the figure; `joined` strips sit close under the one above and share its title."""
+
+    key: str
+    height_px: int
+    title: str = ""
+    note: str = ""
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The figure being drawn, and where each lane's axis is."""
+
+    figure: go.Figure
+    axes: Mapping[str, str]
+    view: SessionView
+    theme: Theme
+    labels: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, lane: str, trace: Any) -> None:
+        """Put a plotly trace into a lane."""
+        trace.update(xaxis="x", yaxis=self.axes[lane], showlegend=False)
+        self.figure.add_trace(trace)
+
+
+def timeline(session: Trace | SessionView, theme: Theme = LIGHT, window_s: float = WINDOW_S) -> go.Figure:
+    """The whole session as a figure; `window_s` is what is in sight at first (drag to pan, scroll to zoom, double-click for all)."""
+    view = session if isinstance(session, SessionView) else session_view(session)
+    lanes = _lanes(view, theme)
+    axes = {lane.key: "y" if place == 1 else f"y{place}" for place, lane in enumerate(lanes, 1)}
+    canvas = Canvas(go.Figure(), axes, view, theme)
+    _wave(canvas, "user_wave", view.user_wave, theme.user)
+    _words(canvas, "user_words", view.user_words, theme.user)
+    _words(canvas, "heard_words", view.heard_words, theme.heard)
+    _floor(canvas)
+    _probabilities(canvas)
+    _words(canvas, "agent_words", view.agent_words, theme.agent)
+    _wave(canvas, "agent_wave", view.agent_wave, theme.agent)
+    _expected(canvas)
+    _yields(canvas)
+    _costs(canvas)
+    _layout(canvas, lanes, window_s)
+    return canvas.figure
+
+
+# Lanes -----------------------------------------------------------------------------------------------------------------------
+
+
+def _lanes(view: SessionView, theme: Theme) -> list[Lane]:
+    threshold = _threshold_note(view, theme)
+    lanes = [Lane("user_wave", 74, _ink("User", theme.user), "microphone")]
+    if view.user_words:
+        others = any(word.speaker != "user" for word in view.user_words)
+        note = f"words said, {_ink('other people', theme.other, bold=False)}" if others else "words said"
+        lanes.append(Lane("user_words", 62, "", note, joined=True))
+    if view.heard_words:
+        lanes.append(Lane("heard_words", 62, "", f"{_ink('words heard', theme.heard, bold=False)} by the agent", joined=True))
+    if view.decisions:
+        lanes += [
+            Lane("floor", 24, "Floor", "state per micro-turn"),
+            Lane("p_speak", 104, _ink("p(speak)", theme.agent), threshold),
+            Lane("p_yield", 44, _ink("p(yield)", theme.yielded), "give up the floor"),
+        ]
+    lanes.append(Lane("agent_words", 34, _ink("Agent", theme.agent), "words"))
+    lanes.append(Lane("agent_wave", 74, "", "loudspeaker", joined=True))
+    if view.expected:
+        lanes.append(Lane("expected", 18, "", "expected in this window", joined=True))
+    if view.costs:
+        total = np.array([row.total_ms for row in view.costs])
+        note = f"median {np.median(total):.0f}, worst {total.max():.0f} ms"
+        lanes.append(Lane("cost", 44, f"Cost of {view.tick_s * 1000:.0f} ms", note))
+    return lanes
+
+
+def _threshold_note(view: SessionView, theme: Theme) -> str:
+    bars = sorted({row.decision.threshold for row in view.decisions})
+    if not bars:
+        return ""
+    value = f"{bars[0]:.2f}" if len(bars) == 1 else f"{bars[0]:.2f} to {bars[-1]:.2f}"
+    note = f"{_ink('- - threshold', theme.threshold, bold=False)} {value}"
+    return f"{note}<br>{_ink('◆ gate acted', theme.gate, bold=False)}" if view.gates else note
+
+
+def _ink(text: str, colour: str, bold: bool = True) -> str:
+    inner = f"<b>{text}</b>" if bold else text
+    return f'<span style="color:{colour}">{inner}</span>'
+
+
+def _wave(canvas: Canvas, lane: str, wave: Envelope, colour: str) -> None:
+    """The outline of a sound as a filled band, scaled to its own peak (never louder than it was by more than 20 dB)."""
+    scale = max(wave.peak, 0.1)
+    x = wave.at_s + wave.bin_s / 2
+    line = {"color": colour, "width": 0.5}
+    canvas.add(lane, go.Scatter(x=x, y=wave.high / scale, mode="lines", line=line, hoverinfo="skip"))
+    canvas.add(
+        lane,
+        go.Scatter(
+            x=x, y=wave.low / scale, mode="lines", line=line, fill="tonexty", fillcolor=faded(colour, 0.55), hoverinfo="skip", name=lane
+        ),
+    )
+
+
+def _words(canvas: Canvas, lane: str, words: Sequence[WordSpan], colour: str) -> None:
+    """The agent's words written in their boxes; the user's, which come faster, as slanted labels over thin boxes."""
+    if lane not in canvas.axes or not words:
+        return
+    theme, slanted = canvas.theme, lane != "agent_words"
+    inks = [theme.other if word.speaker not in ("user", "agent") else colour for word in words]
+    fill = [faded(ink, 0.35 + 0.65 * word.probability) for word, ink in zip(words, inks, strict=True)]
+    height = STRIP if slanted else 1.0
+    canvas.add(
+        lane,
+        go.Bar(
+            orientation="h",
+            base=[word.start_s for word in words],
+            x=[max(word.end_s - word.start_s, 0.02) for word in words],
+            y=[height / 2] * len(words),
+            width=height,
+            text=None if slanted else [escape(word.word) for word in words],
+            textposition="none" if slanted else "inside",
+            insidetextanchor="middle",
+            constraintext="inside",
+            textangle=0,
+            textfont={"color": theme.on_colour, "size": 13},
+            marker={"color": fill, "line": {"color": theme.lane, "width": 1.5}, "cornerradius": 4},
+            hovertext=[_word_hover(word) for word in words],
+            hovertemplate="%{hovertext}<extra></extra>",
+            name=lane,
+        ),
+    )
+    if slanted:
+        shifts = label_shifts_px([word.start_s for word in words])
+        canvas.labels.extend(_slanted(w, ink, canvas.axes[lane], shift) for w, ink, shift in zip(words, inks, shifts, strict=True))
+
+
+def label_shifts_px(starts_s: Sequence[float]) -> list[float]:
+    """How far right each slanted label moves so that no two are nearer than a line of text, at the scale the figure opens with."""
+    shifts, free_px = [], -np.inf
+    for start_s in starts_s:
+        wanted_px = start_s * NOMINAL_PX_PER_S
+        placed_px = max(wanted_px, free_px)
+        shifts.append(float(placed_px - wanted_px))
+        free_px = placed_px + LABEL_STEP_PX
+    return shifts
+
+
+def _slanted(word: WordSpan, ink: str, axis: str, shift_px: float) -> dict[str, Any]:
+    place = {"x": word.start_s, "y": STRIP, "xref": "x", "yref": axis, "xanchor": "left", "yanchor": "bottom", "xshift": shift_px - 4}
+    return {**place, "text": escape(word.word), "textangle": -50, "showarrow": False, "font": {"size": 12, "color": ink}, "name": "word"}
+
+
+def _word_hover(word: WordSpan) -> str:
+    certainty = f"<br>probability {word.probability:.2f}" if word.probability < 1 else ""
+    return f"<b>{escape(word.word)}</b> · {escape(word.speaker)}<br>{word.start_s:.2f} to {word.end_s:.2f} s{certainty}"
+
+
+def _floor(canvas: Canvas) -> None:
+    spans = canvas.view.floor
+    if not spans:
+        return
+    canvas.add("floor", _boxes(spans, [canvas.theme.floor_colour(s.label) for s in spans], canvas.theme, "floor"))
+
+
+def _boxes(spans: Sequence[Span], colours: Sequence[str], theme: Theme, name: str) -> go.Bar:
+    return go.Bar(
+        orientation="h",
+        base=[span.start_s for span in spans],
+        x=[span.duration_s for span in spans],
+        y=[0.5] * len(spans),
+        width=1.0,
+        text=[span.label if span.duration_s > 0.35 else "" for span in spans],
+        textposition="inside",
+        insidetextanchor="middle",
+        textangle=0,
+        constraintext="inside",
+        textfont={"color": theme.ink, "size": 12},
+        marker={"color": list(colours), "line": {"color": theme.lane, "width": 1}},
+        hovertext=[f"<b>{escape(s.label)}</b><br>{s.start_s:.1f} to {s.end_s:.1f} s" for s in spans],
+        hovertemplate="%{hovertext}<extra></extra>",
+        name=name,
+    )
+
+
+def _probabilities(canvas: Canvas) -> None:
+    view, theme = canvas.view, canvas.theme
+    rows = view.decisions
+    if not rows:
+        return
+    centre = [row.at_s + view.tick_s / 2 for row in rows]
+    fill = [_act_colour(row, theme) for row in rows]
+    canvas.add("p_speak", _bars(centre, [row.decision.p_speak for row in rows], fill, view.tick_s, "p_speak"))
+    edge = [row.at_s for row in rows] + [rows[-1].at_s + view.tick_s]
+    bar = [row.decision.threshold for row in rows] + [rows[-1].decision.threshold]
+    line = {"color": theme.threshold, "width": 1.6, "dash": "dash", "shape": "hv"}
+    canvas.add("p_speak", go.Scatter(x=edge, y=bar, mode="lines", line=line, hoverinfo="skip", name="threshold"))
+    yielding = [faded(theme.yielded, 0.95 if row.decision.p_yield >= 0.5 else 0.5) for row in rows]
+    canvas.add("p_yield", _bars(centre, [row.decision.p_yield for row in rows], yielding, view.tick_s, "p_yield"))
+    record = [decision_hover(row) for row in rows]
+    for lane in ("p_speak", "p_yield"):
+        canvas.add(lane, _hover_cells(centre, record, view.tick_s, f"{lane}_record"))
+    _gates(canvas)
+
+
+def _act_colour(row: DecisionRow, theme: Theme) -> str:
+    """Strong where the agent did something: its own colour for words, that of yielding for giving up the floor."""
+    if not row.decision.said:
+        return faded(theme.agent, 0.35)
+    return faded(theme.yielded if row.decision.said == YIELD else theme.agent, 0.95)
+
+
+def _bars(x: list[float], y: list[float], fill: list[str], tick_s: float, name: str) -> go.Bar:
+    return go.Bar(x=x, y=y, width=tick_s * 0.86, marker={"color": fill, "line": {"width": 0}}, hoverinfo="skip", name=name)
+
+
+def _hover_cells(x: list[float], text: list[str], tick_s: float, name: str, top: float = 1.0) -> go.Bar:
+    """Transparent bars as high as the lane, so that the record of a tick shows wherever its cell is pointed at."""
+    clear = {"color": "rgba(0,0,0,0)", "line": {"width": 0}}
+    return go.Bar(x=x, y=[top] * len(x), width=tick_s, marker=clear, hovertext=text, hovertemplate="%{hovertext}<extra></extra>", name=name)
+
+
+def decision_hover(row: DecisionRow) -> str:
+    """The decision record of one tick as a few lines of plotly text."""
+    d = row.decision
+    lines = [
+        f"<b>tick {row.tick}</b> · {row.at_s:.1f} s · floor <b>{escape(d.floor)}</b>",
+        f"said <b>{escape(d.said)}</b>" if d.said else "said nothing",
+        f"p(speak) {d.p_speak:.3f} · threshold {d.threshold:.2f} · p(yield) {d.p_yield:.3f}",
+        f"p(back-channel) {d.p_backchannel:.3f} · p(user speaking) {d.p_user_speaking:.2f}",
+    ]
+    if d.top:
+        lines.append("top: " + ", ".join(f"{escape(word) or 'silence'} {p:.2f}" for word, p in d.top[:5]))
+    lines += [f"gate <b>{escape(g.name)}</b>: {escape(g.wanted)} → {escape(g.done)}, {escape(g.reason)}" for g in d.gates]
+    return "<br>".join(lines)
+
+
+def _gates(canvas: Canvas) -> None:
+    marks = canvas.view.gates
+    if not marks:
+        return
+    text = [
+        f"<b>{escape(m.gate.name)}</b> · {m.at_s:.1f} s<br>{escape(m.gate.wanted)} → {escape(m.gate.done)}<br>{escape(m.gate.reason)}"
+        for m in marks
+    ]
+    marker = {"symbol": "diamond", "size": 9, "color": canvas.theme.gate, "line": {"color": canvas.theme.page, "width": 1}}
+    x = [m.at_s + canvas.view.tick_s / 2 for m in marks]
+    hover = {"hovertext": text, "hovertemplate": "%{hovertext}<extra></extra>"}
+    canvas.add("p_speak", go.Scatter(x=x, y=[1.08] * len(x), mode="markers", marker=marker, name="gates", **hover))
+
+
+def _expected(canvas: Canvas) -> None:
+    spans = canvas.view.expected
+    if not spans:
+        return
+    colours = [EXPECT_COLOURS.get(span.what, EXPECT_COLOURS["silent"]) for span in spans]
+    text = [_expect_label(span.what, span.words) for span in spans]
+    hover = [
+        f"<b>expected: {escape(label)}</b><br>{s.start_s:.2f} to {s.end_s:.2f} s<br>measured from {escape(s.anchor)} ({s.anchor_s:.2f} s)"
+        + ("" if s.withdrawn_s is None else f"<br>withdrawn at {s.withdrawn_s:.2f} s")
+        for s, label in zip(spans, text, strict=True)
+    ]
+    canvas.add(
+        "expected",
+        go.Bar(
+            orientation="h",
+            base=[s.start_s for s in spans],
+            x=[max(s.end_s - s.start_s, 0.02) for s in spans],
+            y=[0.5] * len(spans),
+            width=1.0,
+            text=[escape(label) for label in text],
+            textposition="inside",
+            insidetextanchor="start",
+            textangle=0,
+            constraintext="inside",
+            textfont={"color": canvas.theme.ink, "size": 11},
+            marker={"color": [faded(c, 0.18) for c in colours], "line": {"color": colours, "width": 1.2}},
+            hovertext=hover,
+            hovertemplate="%{hovertext}<extra></extra>",
+            name="expected",
+        ),
+    )
+
+
+def _expect_label(what: str, words: tuple[str, ...]) -> str:
+    said = " ".join(words) if len(words) <= 3 else f"{words[0]} … {words[-1]}"
+    return f"{what} {said}".strip()
+
+
+def _yields(canvas: Canvas) -> None:
+    marks = canvas.view.yields
+    if not marks:
+        return
+    text = [
+        f"<b>yielded</b> · {m.at_s:.2f} s · p(yield) {m.p_yield:.2f}<br>{escape(m.reason)}"
+        + (f"<br>unsaid: {escape(m.unsaid)}" if m.unsaid else "")
+        for m in marks
+    ]
+    colour = canvas.theme.yielded
+    marker = {"symbol": "octagon", "size": 15, "color": colour, "line": {"color": canvas.theme.page, "width": 1.5}}
+    x, y = [m.at_s for m in marks], [0.62] * len(marks)
+    hover = {"hovertext": text, "hovertemplate": "%{hovertext}<extra></extra>"}
+    font = {"color": colour, "size": 12}
+    canvas.add(
+        "agent_wave",
+        go.Scatter(
+            x=x,
+            y=y,
+            mode="markers+text",
+            marker=marker,
+            text=[" yields"] * len(x),
+            textposition="middle right",
+            textfont=font,
+            name="yields",
+            **hover,
+        ),
+    )
+
+
+def _costs(canvas: Canvas) -> None:
+    view, theme = canvas.view, canvas.theme
+    if not view.costs:
+        return
+    budget_ms = view.tick_s * 1000
+    x = [row.at_s + view.tick_s / 2 for row in view.costs]
+    total = [row.total_ms for row in view.costs]
+    fill = [theme.agent if ms > budget_ms else theme.cost for ms in total]
+    canvas.add("cost", _bars(x, total, fill, view.tick_s, "cost"))
+    text = [
+        f"<b>{row.total_ms:.1f} of {budget_ms:.0f} ms</b> · tick {row.tick}<br>"
+        + "<br>".join(f"{escape(stage)} {ms:.1f} ms" for stage, ms in row.stages_ms.items())
+        for row in view.costs
+    ]
+    top = max(budget_ms, *total)
+    canvas.add("cost", _hover_cells(x, text, view.tick_s, "cost_record", top))
+    line = {"color": theme.threshold, "width": 1.4, "dash": "dash"}
+    ends = [0.0, max(view.duration_s, view.tick_s)]
+    canvas.add("cost", go.Scatter(x=ends, y=[budget_ms, budget_ms], mode="lines", line=line, hoverinfo="skip", name="deadline"))
+
+
+# Layout ----------------------------------------------------------------------------------------------------------------------
+
+
+def _layout(canvas: Canvas, lanes: Sequence[Lane], window_s: float) -> None:
+    theme, view = canvas.theme, canvas.view
+    gaps = [0 if i == 0 else JOINED_PX if lane.joined else GAP_PX for i, lane in enumerate(lanes)]
+    inner = sum(lane.height_px for lane in lanes) + sum(gaps)
+    domains, top = [], inner
+    for lane, gap in zip(lanes, gaps, strict=True):
+        top -= gap
+        domains.append(((top - lane.height_px) / inner, top / inner))
+        top -= lane.height_px
+    axes = {"yaxis" + canvas.axes[lane.key][1:]: _y_axis(lane, view, domain, theme) for lane, domain in zip(lanes, domains, strict=True)}
+    canvas.figure.update_layout(
+        height=inner + TOP_PX + BOTTOM_PX,
+        margin={"l": LEFT_PX, "r": RIGHT_PX, "t": TOP_PX, "b": BOTTOM_PX},
+        paper_bgcolor=theme.page,
+        plot_bgcolor=theme.lane,
+        font={"family": theme.font, "size": 12, "color": theme.ink},
+        title={"text": escape(view.title), "x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 16}, "font": {"size": 17}},
+        hoverlabel={"bgcolor": theme.page, "bordercolor": theme.grid, "font": {"color": theme.ink, "size": 12}, "align": "left"},
+        barmode="overlay",
+        dragmode="pan",
+        hovermode="closest",
+        showlegend=False,
+        xaxis=_x_axis(canvas.axes[lanes[-1].key], view, theme, window_s),
+        shapes=_shapes(view, theme),
+        annotations=[*_titles(lanes, domains, theme), *canvas.labels],
+        **axes,
+    )
+
+
+def _x_axis(below: str, view: SessionView, theme: Theme, window_s: float) -> dict[str, Any]:
+    end_s = max(view.duration_s, view.tick_s)
+    return {
+        "anchor": below,
+        "range": [0, min(end_s, window_s)],
+        "minallowed": 0,
+        "maxallowed": end_s,
+        "ticksuffix": " s",
+        "dtick": 1 if end_s <= 40 else None,
+        "gridcolor": theme.grid,
+        "minor": {"dtick": view.tick_s, "showgrid": True, "gridcolor": theme.grid_minor, "gridwidth": 1},
+        "zeroline": False,
+        "showspikes": True,
+        "spikemode": "across",
+        "spikesnap": "cursor",
+        "spikethickness": 1,
+        "spikedash": "solid",
+        "spikecolor": theme.muted,
+    }
+
+
+def _y_axis(lane: Lane, view: SessionView, domain: tuple[float, float], theme: Theme) -> dict[str, Any]:
+    axis: dict[str, Any] = {
+        "domain": domain,
+        "anchor": "x",
+        "fixedrange": True,
+        "showgrid": False,
+        "zeroline": False,
+        "showticklabels": False,
+    }
+    if lane.key.endswith("_wave"):
+        return {**axis, "range": [-1.08, 1.08], "zeroline": True, "zerolinecolor": theme.grid}
+    if lane.key in ("p_speak", "p_yield"):
+        ticks = {"tickvals": [0.5, 1] if lane.key == "p_speak" else [1], "tickfont": {"size": 10, "color": theme.muted}}
+        top = 1.18 if lane.key == "p_speak" else 1.05
+        return {**axis, "range": [0, top], "showticklabels": True, "showgrid": True, "gridcolor": theme.grid_minor, **ticks}
+    if lane.key == "cost":
+        top = max([view.tick_s * 1000, *(row.total_ms for row in view.costs)])
+        ticks = {"tickvals": [view.tick_s * 1000], "tickfont": {"size": 10, "color": theme.muted}}
+        return {**axis, "range": [0, top * 1.08], "showticklabels": True, **ticks}
+    return {**axis, "range": [0, 1]}
+
+
+def _shapes(view: SessionView, theme: Theme) -> list[dict[str, Any]]:
+    both = [
+        {
+            "type": "rect",
+            "xref": "x",
+            "yref": "paper",
+            "x0": s.start_s,
+            "x1": s.end_s,
+            "y0": 0,
+            "y1": 1,
+            "fillcolor": faded(theme.yielded, 0.13),
+            "line": {"width": 0},
+            "layer": "below",
+            "name": "overlap",
+        }
+        for s in view.overlaps
+    ]
+    edits = [
+        {
+            "type": "line",
+            "xref": "x",
+            "yref": "paper",
+            "x0": at_s,
+            "x1": at_s,
+            "y0": 0,
+            "y1": 1,
+            "line": {"color": theme.gate, "width": 2, "dash": "dot"},
+            "name": "edit",
+        }
+        for at_s in view.edits_s
+    ]
+    return both + edits
+
+
+def _titles(lanes: Sequence[Lane], domains: Sequence[tuple[float, float]], theme: Theme) -> list[dict[str, Any]]:
+    notes = []
+    for lane, (low, high) in zip(lanes, domains, strict=True):
+        title = f"<b>{lane.title}</b><br>" if lane.title and lane.height_px > 30 else f"<b>{lane.title}</b> " if lane.title else ""
+        note = f'<span style="font-size:11px;color:{theme.muted}">{lane.note}</span>' if lane.note else ""
+        notes.append(
+            {
+                "text": title + note,
+                "xref": "paper",
+                "yref": "paper",
+                "x": 0,
+                "y": (low + high) / 2,
+                "xanchor": "right",
+                "yanchor": "middle",
+                "xshift": -30,
+                "showarrow": False,
+                "align": "right",
+                "font": {"size": 13},
+                "name": f"lane {lane.key}",
+            }
+        )
+    return notes

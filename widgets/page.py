@@ -1,0 +1,100 @@
+"""A page that stands alone: the timeline, the sound of both sides with a moving cursor, and the ticks worth reading with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+import plotly.io
+
+from widgets import player
+from widgets.charts import WINDOW_S, timeline
+from widgets.theme import LIGHT, Theme
+from widgets.views import DecisionRow, SessionView, notable, session_view
+from workbench.trace import Trace
+
+HERE = Path(__file__).parent
+COLUMNS = ("time", "tick", "floor", "said", "p(speak)", "threshold", "p(yield)", "top candidates", "why")
+
+
+def write_timeline(trace: Trace, path: str | Path, theme: Theme = LIGHT) -> Path:
+    """Write the page to `path` (its folder is made) and return the path. It needs no network and no other file."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(timeline_html(trace, theme), encoding="utf-8")
+    return target
+
+
+def timeline_html(trace: Trace, theme: Theme = LIGHT) -> str:
+    """The page as text. Everything that came from a session is escaped."""
+    view = session_view(trace)
+    figure = timeline(view, theme)
+    figure.update_layout(title=None, margin={"t": 16})
+    figure.update_layout(height=figure.layout.height - 38)
+    plot = plotly.io.to_html(
+        figure,
+        include_plotlyjs=True,
+        full_html=False,
+        div_id="timeline",
+        config={
+            "scrollZoom": True,
+            "displaylogo": False,
+            "responsive": True,
+            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+        },
+    )
+    return Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
+        title=escape(view.title),
+        facts=escape(_facts(view, trace)),
+        audio=player.data_url(trace),
+        plot=plot,
+        table=_table(notable(view)),
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        scheme=theme.name,
+        window=f"{WINDOW_S:g}",
+        **{name: getattr(theme, name) for name in ("page", "lane", "ink", "muted", "grid", "user", "agent", "gate", "font")},
+    )
+
+
+def _facts(view: SessionView, trace: Trace) -> str:
+    voice = str(trace.header.labels.get("voice", ""))
+    versions = ", ".join(f"{name} {value}" for name, value in trace.header.versions.items())
+    facts = [
+        f"{view.duration_s:.1f} s in {len(trace)} micro-turns of {view.tick_s * 1000:.0f} ms",
+        _count(len(view.agent_words), "word said by the agent", "words said by the agent"),
+        _count(len(view.yields), "yield", "yields"),
+        f"{sum(span.duration_s for span in view.overlaps):.1f} s of overlap",
+    ]
+    return " · ".join(fact for fact in (*facts, voice and f"user's voice {voice}", versions, trace.header.created) if fact)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _table(rows: Sequence[DecisionRow]) -> str:
+    if not rows:
+        return "<p class='empty'>This session has no decision records: its agent does not report why it acts.</p>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, rows))}</tbody></table>"
+
+
+def _row(row: DecisionRow) -> str:
+    d = row.decision
+    top = ", ".join(f"{word or 'silence'} {p:.2f}" for word, p in d.top[:3])
+    cells = (
+        f"{row.at_s:.1f} s",
+        str(row.tick),
+        d.floor,
+        d.said,
+        f"{d.p_speak:.2f}",
+        f"{d.threshold:.2f}",
+        f"{d.p_yield:.2f}",
+        top,
+        row.reason,
+    )
+    kind = "gate" if d.gates else "said" if d.said else ""
+    inner = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f'<tr class="{kind}" data-at="{row.at_s:.3f}" tabindex="0">{inner}</tr>'
