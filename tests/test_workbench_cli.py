@@ -1,0 +1,180 @@
+"""The command line: what it writes and prints, and that every mistake ends in one line with value, rule and fix."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from workbench.cli import main
+from workbench.events import PayloadErased
+from workbench.packets import AGENT_AUDIO, USER_AUDIO
+from workbench.store import read_trace, verify
+
+FILES = ["input.wav", "output.json", "output.wav", "timeline.html", "trace.sqlite"]
+
+
+def microturn(*arguments: object) -> int:
+    """Run a command line in this process; its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def stop_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the stop scenario with the oracle; not to be changed."""
+    out = tmp_path_factory.mktemp("cli") / "stop"
+    assert microturn("run", "--scenario", "stop", "--seed", 7, "--agent", "oracle", "--out", out) == 0
+    return out
+
+
+@pytest.fixture
+def stop_copy(stop_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stop_run, tmp_path / "stop"))
+
+
+def write_stereo_tone(path: Path, rate: int = 44_100, seconds: float = 1.0) -> None:
+    wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(int(rate * seconds)) / rate)
+    soundfile.write(path, np.stack([wave, wave], axis=1), rate, subtype="PCM_24")
+
+
+def test_run_writes_both_sides_on_one_clock_and_a_timeline(stop_run: Path) -> None:
+    assert sorted(path.name for path in stop_run.iterdir()) == FILES
+    trace = read_trace(stop_run / "trace.sqlite")
+    assert verify(stop_run / "trace.sqlite").ok
+    heard, rate = soundfile.read(stop_run / "input.wav", dtype="float32")
+    said, _ = soundfile.read(stop_run / "output.wav", dtype="float32")
+    assert rate == 16_000
+    assert len(heard) == len(said) == len(trace) * 3200
+    assert np.abs(heard - trace.audio(USER_AUDIO)).max() < 1e-4
+    words = json.loads((stop_run / "output.json").read_text())
+    assert words["text"].startswith("one two three")
+    assert [chunk["text"] for chunk in words["chunks"]] == words["text"].split()
+    assert "<html" in (stop_run / "timeline.html").read_text()[:500].lower()
+    assert trace.header.labels["family"] == "stop"
+
+
+def test_run_prints_what_was_said_when_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert microturn("run", "--scenario", "stop", "--seed", 7, "--agent", "oracle", "--out", tmp_path / "a") == 0
+    printed = capsys.readouterr().out
+    assert "please count to twelve" in printed
+    assert "p(speak) 1.00 reached its threshold 0.50" in printed
+    assert "the user said stop, p(yield) 1.00" in printed
+    assert "✓ yield" in printed
+    assert str(tmp_path / "a" / "timeline.html") in printed
+
+
+def test_run_takes_a_recording_of_any_rate_and_channels(tmp_path: Path) -> None:
+    write_stereo_tone(tmp_path / "tone.wav")
+    assert microturn("run", "--user", tmp_path / "tone.wav", "--agent", "echo", "--out", tmp_path / "out") == 0
+    trace = read_trace(tmp_path / "out" / "trace.sqlite")
+    heard = trace.audio(USER_AUDIO)
+    assert trace.duration_s == pytest.approx(4.0)
+    assert np.sqrt(np.mean(heard[:16_000] ** 2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.02)
+    assert np.array_equal(trace.audio(AGENT_AUDIO)[3200:], heard[:-3200]), "an echo says what was heard one tick later"
+    assert trace.header.labels == {"recording": "tone.wav"}
+
+
+def test_run_keeps_of_a_stream_only_what_was_agreed(tmp_path: Path) -> None:
+    write_stereo_tone(tmp_path / "tone.wav")
+    arguments = ("run", "--user", tmp_path / "tone.wav", "--agent", "echo", "--out", tmp_path / "out")
+    assert microturn(*arguments, "--keep", "user.audio=none", "--keep", "agent.audio=features") == 0
+    trace = read_trace(tmp_path / "out" / "trace.sqlite")
+    assert [p for turn in trace.turns for p in turn.packets] == []
+    assert trace.header.consent == {"retention": {"user.audio": "none", "agent.audio": "features"}}
+    heard, _ = soundfile.read(tmp_path / "out" / "input.wav")
+    assert not heard.any()
+
+
+def test_run_does_not_write_over_a_run_unless_told(stop_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("run", "--scenario", "answer", "--agent", "silent", "--out", stop_copy)
+    assert microturn(*arguments) == 2
+    assert "trace.sqlite exists; give another --out, or --overwrite" in capsys.readouterr().err
+    assert read_trace(stop_copy / "trace.sqlite").header.labels["family"] == "stop"
+    assert microturn(*arguments, "--overwrite") == 0
+    assert read_trace(stop_copy / "trace.sqlite").header.labels["family"] == "answer"
+
+
+def test_replay_says_the_same_with_code_0_and_a_difference_with_code_1(
+    stop_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert microturn("replay", stop_run) == 0
+    assert f"the same in all {len(read_trace(stop_run / 'trace.sqlite'))} ticks" in capsys.readouterr().out
+    assert microturn("fork", stop_run, "--at", "3.6s", "--mute-user", "1.2s", "--out", tmp_path / "f") == 0
+    capsys.readouterr()
+    assert microturn("replay", tmp_path / "f") == 1
+    assert "differs from 3.6 s on: tick 18" in capsys.readouterr().out
+
+
+def test_fork_lets_the_agent_count_on_when_stop_was_never_said(stop_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert microturn("fork", stop_run, "--at", "3.6s", "--mute-user", "1.2s", "--out", tmp_path / "f") == 0
+    printed = capsys.readouterr().out
+    assert printed.index("as it was, from 3.6 s") < printed.index("what if, from 3.6 s")
+    assert json.loads((tmp_path / "f" / "output.json").read_text())["text"].endswith("ten eleven twelve")
+    assert sorted(path.name for path in (tmp_path / "f").iterdir()) == FILES
+
+
+def test_inspect_explains_in_words_and_as_json(stop_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert microturn("inspect", stop_run) == 0
+    printed = capsys.readouterr().out
+    assert "please count to twelve" in printed
+    assert "hash chain" in printed
+    assert microturn("inspect", stop_run / "trace.sqlite", "--why", "4.6s") == 0
+    assert capsys.readouterr().out.startswith("At 4.6 s the agent gave up the floor")
+    assert microturn("inspect", stop_run, "--why", "4.6", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["outcome"] == "yielded"
+    assert microturn("inspect", stop_run, "--json") == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["chain"]["ok"]
+    assert whole["header"]["labels"]["family"] == "stop"
+    assert [row["who"] for row in whole["said"]][:2] == ["user", "agent"]
+
+
+def test_erase_takes_a_stretch_out_and_names_files_that_may_hold_the_same(stop_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("erase", stop_copy, "--stream", "user.audio", "--who", "Ada", "--why", "asked", "--from", "1s", "--to", "2s")
+    assert microturn(*arguments) == 0
+    printed = capsys.readouterr()
+    assert "user.audio in ticks 5 to 9" in printed.out
+    assert ": ok (" in printed.out
+    assert "input.wav, output.wav, output.json, timeline.html" in " ".join(printed.err.split())
+    trace = read_trace(stop_copy / "trace.sqlite")
+    assert [turn.tick for turn in trace.turns if turn.get(USER_AUDIO) is None] == [5, 6, 7, 8, 9]
+    assert len(list(trace.events(PayloadErased))) == 1
+
+
+@pytest.mark.parametrize(("to", "names"), [("fdb", FILES[:3]), ("textgrid", ["session.TextGrid"]), ("vtt", ["session.vtt"])])
+def test_export_writes_the_files_of_the_format(stop_run: Path, tmp_path: Path, to: str, names: list[str]) -> None:
+    assert microturn("export", stop_run, "--to", to, "--out", tmp_path / "x") == 0
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == names
+
+
+def test_score_judges_every_expectation(stop_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert microturn("score", stop_run) == 0
+    assert "✓ count: wanted one two" in capsys.readouterr().out
+    assert microturn("score", stop_run, stop_run / "trace.sqlite", "--json") == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["suite"] == "interaction"
+    assert whole["mean_both"] == 1.0
+    assert len(whole["traces"]) == 2
+
+
+def test_evaluate_prints_one_json_object_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("evaluate", "--agent", "oracle", "--families", "answer,stop", "--count", 1, "--out", tmp_path / "e", "--json")
+    assert microturn(*arguments, "--keep-traces") == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["mean_both"] == 1.0
+    assert set(whole["families"]) == {"answer", "stop"}
+    assert json.loads((tmp_path / "e" / "evaluation.json").read_text()) == whole
+    assert len(list((tmp_path / "e" / "traces").glob("*.sqlite"))) == 2
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert microturn("--help") == 0
+    printed = capsys.readouterr().out
+    for name in ("run", "train", "evaluate", "score", "replay", "fork", "inspect", "erase", "export"):
+        assert f" {name} " in printed

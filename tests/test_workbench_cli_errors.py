@@ -1,0 +1,155 @@
+"""Every mistake on the command line ends in one line that names value, rule and fix, with exit code 2 and no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.numpy import save_file
+
+from tests.workbench_fakes import chat
+from workbench.cli import main
+from workbench.commands_score import _curves
+from workbench.store import save_trace
+from workbench.trace import record
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command line that must be refused; its message."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert ended.value.code == 2
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    return printed.err.removeprefix("error: ").strip()
+
+
+@pytest.fixture
+def trace_file(tmp_path: Path) -> Path:
+    session = chat()
+    trace = record(session)
+    session.run(5)
+    return save_trace(trace, tmp_path / "t.sqlite")
+
+
+def test_a_missing_recording_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(capsys, "run", "--user", tmp_path / "no.wav", "--agent", "silent", "--out", tmp_path / "o")
+    assert message == f"there is no sound file '{tmp_path}/no.wav'; check the path"
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_recording_that_is_no_sound_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.wav").write_text("this is no sound")
+    message = refused(capsys, "run", "--user", tmp_path / "text.wav", "--agent", "silent", "--out", tmp_path / "o")
+    assert "text.wav' cannot be read as sound" in message
+    assert "convert it to WAV or FLAC" in message
+
+
+def test_an_empty_recording_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    assert "holds no sound" in refused(capsys, "run", "--user", tmp_path / "empty.wav", "--agent", "silent", "--out", tmp_path / "o")
+
+
+def test_an_unknown_family_is_answered_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(capsys, "run", "--scenario", "juggling", "--agent", "silent", "--out", tmp_path / "o")
+    assert message.startswith("no scenario family 'juggling'; there are answer, think_pause,")
+    assert "no scenario family 'x'" in refused(capsys, "evaluate", "--agent", "silent", "--families", "answer,x", "--count", 1)
+
+
+def test_a_checkpoint_of_another_layout_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_file({"w": np.zeros(1, np.float32)}, tmp_path / "old.safetensors", metadata={"layout": "0-ancient"})
+    arguments = ("run", "--scenario", "answer", "--checkpoint", tmp_path / "old.safetensors", "--out", tmp_path / "o")
+    message = refused(capsys, *arguments)
+    assert "old.safetensors was trained on cell layout '0-ancient', this code lays out" in message
+    assert "train again" in message
+
+
+def test_a_missing_or_damaged_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("run", "--scenario", "answer", "--out", tmp_path / "o", "--checkpoint")
+    assert "no checkpoint at" in refused(capsys, *arguments, tmp_path / "no.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"nonsense" * 20)
+    assert "cannot be read as a checkpoint" in refused(capsys, *arguments, tmp_path / "bad.safetensors")
+
+
+@pytest.mark.parametrize("command", ["inspect", "replay", "score"])
+def test_a_damaged_or_missing_trace_is_refused(trace_file: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert "is not a file; give the path of a trace" in refused(capsys, command, trace_file.parent / "no.sqlite")
+    (trace_file.parent / "text.sqlite").write_text("no database at all" * 100)
+    assert "is not a readable trace" in refused(capsys, command, trace_file.parent / "text.sqlite")
+    data = bytearray(trace_file.read_bytes())
+    data[len(data) // 4 : len(data) // 2] = b"\xa5" * (len(data) // 2 - len(data) // 4)
+    trace_file.write_bytes(bytes(data))
+    assert "damaged" in refused(capsys, command, trace_file)
+
+
+def test_choices_that_are_not_there_are_answered_with_those_that_are(
+    trace_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ("--out", tmp_path / "o")
+    message = refused(capsys, "run", "--scenario", "answer", "--agent", "parrot", *out)
+    assert message == "no agent called 'parrot'; there are nano, silent, oracle, echo"
+    assert "has no checkpoint and no threshold" in refused(
+        capsys, "run", "--scenario", "answer", "--agent", "silent", "--threshold", 0.4, *out
+    )
+    assert "give either --user FILE or --scenario FAMILY" in refused(capsys, "run", "--agent", "silent", *out)
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
+    assert "follows the orders of a scenario" in refused(capsys, "run", "--user", tmp_path / "a.wav", "--agent", "oracle", *out)
+    wrong_keep = refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--keep", "user.audio=some", *out)
+    assert wrong_keep == "--keep 'user.audio=some' is not STREAM=none|features|full; e.g. --keep user.audio=features"
+    assert "no export called 'mp3'; there are fdb, textgrid, vtt" in refused(capsys, "export", trace_file, "--to", "mp3", *out)
+    assert "no suite called 'other'" in refused(capsys, "score", trace_file, "--suite", "other")
+    assert "--keep-traces needs a place" in refused(capsys, "evaluate", "--agent", "silent", "--keep-traces")
+    assert "--out" in refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--out", trace_file)
+
+
+def test_times_that_are_none_are_refused(trace_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--why 'soon' is no time; give seconds" in refused(capsys, "inspect", trace_file, "--why", "soon")
+    assert "99 s is outside this session" in refused(capsys, "inspect", trace_file, "--why", "99s")
+    fork = ("fork", trace_file, "--out", tmp_path / "f")
+    assert "a fork without an edit is a replay" in refused(capsys, *fork, "--at", "1s")
+    assert "--at '-3' lies before the session" in refused(capsys, *fork, "--at=-3", "--threshold", 0.4)
+    erase = ("erase", trace_file, "--stream", "user.audio", "--who", "Ada", "--why", "x")
+    assert "are no range" in refused(capsys, *erase, "--from", "0.8s", "--to", "0.2s")
+
+
+def test_traces_without_ground_truth_cannot_be_scored(trace_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "none of the 1 traces holds an expectation" in refused(capsys, "score", trace_file)
+    (tmp_path / "empty").mkdir()
+    assert "holds no trace" in refused(capsys, "score", tmp_path / "empty")
+
+
+def test_a_training_without_time_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "minutes 0 is no time to train" in refused(capsys, "train", "--minutes", 0, "--out", tmp_path)
+    assert "no preset 'giant' to train; there are" in refused(capsys, "train", "--preset", "giant", "--out", tmp_path)
+
+
+def test_curves_are_drawn_from_the_run_log(tmp_path: Path) -> None:
+    assert _curves(tmp_path) == []
+    rows = [{"step": n, "minutes": n / 10, "loss": {"word": 1 / n}, "rate": 0.1, "cells_per_s": 9.0} for n in (1, 2, 3)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert _curves(tmp_path) == [tmp_path / "curves.html"]
+    assert "plotly" in (tmp_path / "curves.html").read_text()[:4000].lower()
+
+
+def test_the_process_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
+    code = "from workbench.cli import main; main()"
+    arguments = [sys.executable, "-c", code, "inspect", str(tmp_path / "no.sqlite")]
+    ended = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith("error: ")
+
+
+def test_the_command_line_starts_without_torch(tmp_path: Path) -> None:
+    code = "import sys, workbench.cli; print([m for m in ('torch', 'plotly', 'widgets', 'model') if m in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

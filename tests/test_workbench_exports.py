@@ -1,0 +1,156 @@
+"""Exports say in other formats what the trace says, and are read back here by hand-written readers."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.clock import ClockSpec, Tick
+from workbench.errors import InputError
+from workbench.events import Decision, Event, ModelYielded, TranscriptDelta, TruthExpect, TruthWord
+from workbench.exports import EXPORTS, export
+from workbench.exports.textgrid import Mark, tiled
+from workbench.packets import AGENT_AUDIO, USER_AUDIO, MicroTurn, Packet
+from workbench.spoken import agent_words, phrases, spoken_words
+from workbench.trace import Header, Trace
+
+CLOCK = ClockSpec()
+
+
+def said(side: str, word: str, start_s: float, end_s: float) -> TranscriptDelta:
+    return TranscriptDelta(side=side, word=word, start_s=start_s, end_s=end_s)
+
+
+def stop_trace() -> Trace:
+    """Twelve ticks: the user asks, the agent counts and is stopped in the middle of "three"."""
+    events: dict[int, list[Event]] = {tick: [_decision(tick)] for tick in range(12)}
+    events[0] += [TruthWord(word="count", start_s=0.1, end_s=0.35), TruthWord(word="<on>", start_s=0.35, end_s=0.5)]
+    events[0] += [TruthExpect(id="0", what="reply", anchor="end", anchor_s=0.5, from_s=0.0, to_s=1.0, words=("one",))]
+    events[1] += [said("user", "count", 0.1, 0.4)]
+    events[5] += [said("model", "one", 1.0, 1.3)]
+    events[7] += [said("model", "two", 1.4, 1.7)]
+    events[8] += [said("model", "three", 1.7, 2.3), TruthWord(word="stop", start_s=1.65, end_s=1.9)]
+    events[9] += [TruthWord(word='quo"te', start_s=1.8, end_s=1.95, speaker="bystander")]
+    events[10] += [ModelYielded(at_s=2.0, p_yield=0.9, reason="the user said stop", unsaid="three four")]
+    turns = []
+    for tick in range(12):
+        wave = np.full(CLOCK.samples_per_tick, tick / 16, np.float32)
+        packets = [Packet(USER_AUDIO, Tick(tick), wave)]
+        if tick >= 5:
+            packets.append(Packet(AGENT_AUDIO, Tick(tick), -wave))
+        turns.append(MicroTurn(Tick(tick), tuple(packets), tuple(events[tick])))
+    return Trace(Header(clock=CLOCK, seed=0, participants={}), turns)
+
+
+def _decision(tick: int) -> Decision:
+    floor = "speak" if 5 <= tick < 10 else "listen"
+    return Decision(floor=floor, said="", p_speak=0.2, p_yield=0.0, p_backchannel=0.0, threshold=0.5)
+
+
+def test_words_end_where_a_yield_cuts_them_and_phrases_join_one_speaker() -> None:
+    trace = stop_trace()
+    assert [(w.text, w.start_s, w.end_s) for w in agent_words(trace)] == [("one", 1.0, 1.3), ("two", 1.4, 1.7), ("three", 1.7, 2.0)]
+    joined = [(p.speaker, p.text) for p in phrases(spoken_words(trace))]
+    assert joined == [("user", "count <on>"), ("agent", "one two three"), ("user", "stop"), ("bystander", 'quo"te')]
+
+
+def test_fdb_has_two_waves_of_one_length_and_the_agents_timed_words(tmp_path: Path) -> None:
+    trace = stop_trace()
+    files = export(trace, "fdb", tmp_path / "out")
+    assert [f.name for f in files] == ["input.wav", "output.wav", "output.json"]
+    heard, rate = soundfile.read(files[0], dtype="float32")
+    spoken, _ = soundfile.read(files[1], dtype="float32")
+    assert rate == 16_000
+    assert len(heard) == len(spoken) == 12 * 3200
+    assert np.abs(heard - trace.audio(USER_AUDIO)).max() < 1e-4
+    assert np.abs(spoken - trace.audio(AGENT_AUDIO)).max() < 1e-4
+    assert not spoken[: 5 * 3200].any()
+    assert json.loads(files[2].read_text()) == {
+        "text": "one two three",
+        "chunks": [
+            {"text": "one", "timestamp": [1.0, 1.3]},
+            {"text": "two", "timestamp": [1.4, 1.7]},
+            {"text": "three", "timestamp": [1.7, 2.0]},
+        ],
+    }
+
+
+def read_textgrid(text: str) -> tuple[float, dict[str, tuple[str, list[tuple[float, float, str]]]]]:
+    """End time, and per tier its class and its (start, end, text) or (time, time, mark); every count in the file is checked."""
+    assert text.startswith('File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\n')
+    head, *items = re.split(r"\n    item \[\d+\]:\n", text)
+    assert int(re.search(r"^size = (\d+)$", head, re.M).group(1)) == len(items)  # type: ignore[union-attr]
+    end_s = float(re.search(r"^xmax = (\S+)$", head, re.M).group(1))  # type: ignore[union-attr]
+    tiers = {}
+    for item in items:
+        kind, name = re.search(r'class = "(\w+)"\n\s+name = "(.*)"\n', item).groups()  # type: ignore[union-attr]
+        if kind == "IntervalTier":
+            found = re.findall(r'intervals \[\d+\]:\s+xmin = (\S+)\s+xmax = (\S+)\s+text = "((?:[^"]|"")*)"', item)
+        else:
+            found = [(at, at, mark) for at, mark in re.findall(r'points \[\d+\]:\s+number = (\S+)\s+mark = "((?:[^"]|"")*)"', item)]
+        assert int(re.search(r"(?:intervals|points): size = (\d+)", item).group(1)) == len(found)  # type: ignore[union-attr]
+        assert float(re.search(r"xmin = (\S+)", item).group(1)) == 0.0  # type: ignore[union-attr]
+        tiers[name] = (kind, [(float(a), float(b), mark.replace('""', '"')) for a, b, mark in found])
+    return end_s, tiers
+
+
+def test_textgrid_has_a_tier_per_speaker_and_event_family_without_gap_or_overlap(tmp_path: Path) -> None:
+    (path,) = export(stop_trace(), "textgrid", tmp_path)
+    end_s, tiers = read_textgrid(path.read_text())
+    assert end_s == pytest.approx(2.4)
+    assert list(tiers) == ["user", "bystander", "agent", "heard by agent", "floor", "yields", "expected"]
+    for kind, marks in tiers.values():
+        if kind == "IntervalTier":
+            assert marks[0][0] == 0.0
+            assert marks[-1][1] == end_s
+            assert all(a[1] == b[0] for a, b in pairwise(marks))
+            assert all(start < end for start, end, _ in marks)
+    assert [m for m in tiers["agent"][1] if m[2]] == [(1.0, 1.3, "one"), (1.4, 1.7, "two"), (1.7, 2.0, "three")]
+    assert [m for m in tiers["bystander"][1] if m[2]] == [(1.8, 1.95, 'quo"te')]
+    assert tiers["floor"][1] == [(0.0, 1.0, "listen"), (1.0, 2.0, "speak"), (2.0, 2.4, "listen")]
+    assert tiers["yields"] == ("TextTier", [(2.0, 2.0, "yield: the user said stop")])
+    assert tiers["expected"] == ("TextTier", [(0.5, 0.5, "reply one in 0 to 1 s")])
+
+
+TIMES = st.floats(0, 10).map(lambda s: round(s, 3))
+
+
+@given(st.lists(st.tuples(TIMES, TIMES, st.text(min_size=1, max_size=3)), max_size=12))
+def test_tiled_intervals_cover_the_time_without_gap_or_overlap(spans: list[tuple[float, float, str]]) -> None:
+    marks = [Mark(min(a, b), max(a, b), text) for a, b, text in spans]
+    whole = tiled(marks, 10.0)
+    assert whole[0].start_s == 0.0
+    assert whole[-1].end_s == pytest.approx(10.0, abs=1e-3)
+    assert all(mark.start_s < mark.end_s for mark in whole)
+    assert all(one.end_s == two.start_s for one, two in pairwise(whole))
+
+
+def test_vtt_has_a_cue_per_phrase_with_its_speaker(tmp_path: Path) -> None:
+    (path,) = export(stop_trace(), "vtt", tmp_path)
+    assert path.read_text().split("\n\n") == [
+        "WEBVTT",
+        "00:00:00.100 --> 00:00:00.500\n<v User>count &lt;on&gt;",
+        "00:00:01.000 --> 00:00:02.000\n<v Agent>one two three",
+        "00:00:01.650 --> 00:00:01.900\n<v User>stop",
+        '00:00:01.800 --> 00:00:01.950\n<v Bystander>quo"te\n',
+    ]
+
+
+def test_an_empty_trace_exports(tmp_path: Path) -> None:
+    empty = Trace(Header(clock=CLOCK, seed=0, participants={}))
+    for name in EXPORTS:
+        for path in export(empty, name, tmp_path / name):
+            assert path.stat().st_size > 0
+
+
+def test_an_unknown_export_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no export called 'mp3'; there are fdb, textgrid, vtt"):
+        export(stop_trace(), "mp3", tmp_path)

@@ -1,0 +1,103 @@
+"""What several commands share: agents by name, traces by path, times by text, tables and progress on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from workbench.errors import InputError
+from workbench.explain import Row
+from workbench.exports import export
+from workbench.session import Participant
+from workbench.trace import Trace
+
+TRACE_NAME = "trace.sqlite"
+AGENTS = ("nano", "silent", "oracle", "echo")
+
+PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe
+
+out_console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+error_console = Console(stderr=True, highlight=False)
+
+
+def make_agent(name: str, checkpoint: Path | None = None, threshold: float | None = None) -> Participant:
+    """The agent of that name; `checkpoint` and `threshold` are for the neural one. Raises InputError or CheckpointError."""
+    if name not in AGENTS:
+        raise InputError(f"no agent called {name!r}; there are {', '.join(AGENTS)}")
+    if name == "nano":
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"threshold {threshold} is no probability; give a number from 0 to 1")
+        from workbench.neural import load_agent
+
+        return load_agent(checkpoint, 0.5 if threshold is None else threshold)
+    if checkpoint is not None or threshold is not None:
+        raise InputError(f"agent {name!r} has no checkpoint and no threshold; leave --checkpoint and --threshold out, or use --agent nano")
+    from workbench.agents import EchoAgent, OracleAgent, SilentAgent
+
+    simple: dict[str, Callable[[], Participant]] = {"silent": SilentAgent, "oracle": OracleAgent, "echo": EchoAgent}
+    return simple[name]()
+
+
+def trace_path(path: Path) -> Path:
+    """The trace file meant by a path: the file itself, or trace.sqlite in a folder."""
+    return path / TRACE_NAME if path.is_dir() else path
+
+
+def seconds(text: str, option: str) -> float:
+    """A time such as "12.4" or "12.4s" in seconds. Raises InputError for anything else."""
+    try:
+        value = float(text.strip().removesuffix("s"))
+    except ValueError:
+        raise InputError(f"{option} {text!r} is no time; give seconds, e.g. 12.4 or 12.4s") from None
+    if not 0 <= value < float("inf"):
+        raise InputError(f"{option} {text!r} lies before the session; give seconds from 0 on, e.g. 12.4s")
+    return value
+
+
+def fresh_folder(out: Path, overwrite: bool) -> Path:
+    """The folder for a run, made if absent. Raises InputError when it holds a trace already and `overwrite` is not given."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / TRACE_NAME).exists():
+        if not overwrite:
+            raise InputError(f"{out / TRACE_NAME} exists; give another --out, or --overwrite to replace what is there")
+        for companion in ("", "-wal", "-shm"):
+            (out / f"{TRACE_NAME}{companion}").unlink(missing_ok=True)
+    return out
+
+
+def write_run(trace: Trace, out: Path) -> list[Path]:
+    """The files of a run beside its trace: both sides as WAV, the agent's timed words, and the timeline page."""
+    files = export(trace, "fdb", out)
+    page = import_module("widgets.page").write_timeline(trace, out / "timeline.html")
+    return [out / TRACE_NAME, *files, Path(page)]
+
+
+def said_table(rows: Sequence[Row], title: str = "") -> Table:
+    """What was said when and why, for the terminal."""
+    table = Table(title=title or None, title_justify="left", expand=False)
+    for name, justify in (("from, s", "right"), ("to, s", "right"), ("ticks", "right"), ("who", "left"), ("said", "left"), ("why", "left")):
+        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    for row in rows:
+        first, last = row.ticks
+        ticks = str(first) if first == last else f"{first}-{last}"
+        cells = (f"{row.start_s:.2f}", f"{row.end_s:.2f}", ticks, row.who, row.what, row.why)
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells), style="bold" if row.who == "agent" else "")
+    return table
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on the error stream where that is a terminal; yields a function that takes how much is done so far."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=error_console, transient=True, disable=not error_console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,177 @@
+"""Commands that run sessions: run, replay, fork."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+
+from workbench.clock import ClockSpec
+from workbench.commands_common import (
+    TRACE_NAME,
+    error_console,
+    fresh_folder,
+    make_agent,
+    out_console,
+    progress,
+    said_table,
+    seconds,
+    trace_path,
+    write_run,
+)
+from workbench.errors import InputError
+from workbench.explain import summary
+from workbench.packets import USER_AUDIO
+from workbench.session import Participant, Session
+from workbench.store import CODECS, RETENTIONS, Keep, TraceWriter, read_trace, save_trace
+from workbench.trace import Trace, record
+
+EXACT = Keep(codec="f32")  # what was run replays bit for bit
+
+OutFolder = Annotated[Path, typer.Option(help="Folder for the files; made if absent.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already in --out.")]
+Checkpoint = Annotated[Path | None, typer.Option(help="Checkpoint of the neural agent (default: the shipped one).")]
+Threshold = Annotated[float | None, typer.Option(help="p(speak) at which the neural agent speaks (default 0.5).")]
+
+
+def run(
+    out: OutFolder,
+    user: Annotated[Path | None, typer.Option(help="A sound file to play to the agent (any rate, width, channels).")] = None,
+    scenario: Annotated[str | None, typer.Option(help="A scenario family to play, e.g. answer, stop, timer.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same scenario.")] = 0,
+    voice: Annotated[
+        str, typer.Option("--voice", "--voices", help="Voice set of the scenario: train, unseen, flite, recorded.")
+    ] = "unseen",
+    agent: Annotated[str, typer.Option(help="nano, silent, oracle or echo.")] = "nano",
+    checkpoint: Checkpoint = None,
+    threshold: Threshold = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Retention of a stream, e.g. user.audio=features; repeat for more.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Let an agent hear a recording or a scenario; write trace, sound, words and timeline, and print what was said when and why."""
+    person, labels, ticks = _user(user, scenario, seed, voice)
+    if agent == "oracle" and scenario is None:
+        raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
+    keeps = _keeps(keep or [])
+    session = Session.start([person, make_agent(agent, checkpoint, threshold)], seed=seed)
+    trace = record(session, labels=labels, consent={"retention": {name: how.retention for name, how in keeps.items()}})
+    out = fresh_folder(out, overwrite)
+    with TraceWriter(out / TRACE_NAME, trace.header, keep=keeps, default=EXACT) as writer:
+        session.sinks = (*session.sinks, writer)
+        with progress("running", ticks) as show:
+            while not session.done and session.tick < ticks:
+                session.step()
+                show(session.tick)
+    _print_run(trace, _write(trace, out, keeps))
+
+
+def replay(
+    trace: Annotated[Path, typer.Argument(help="A trace file, or a folder with trace.sqlite.")],
+    checkpoint: Checkpoint = None,
+    threshold: Threshold = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files of the new run; none are written without it.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run a recorded session again and compare: exit code 0 when every decision is the same, 1 when not."""
+    from workbench.replay import replay as run_again
+
+    recorded = read_trace(trace_path(trace))
+    agent = _other_agent(checkpoint, threshold)
+    with progress("replaying", None):
+        again = run_again(recorded, agent=agent)
+    if out is not None:
+        folder = fresh_folder(out, overwrite)
+        save_trace(again.trace, folder / TRACE_NAME, default=EXACT)
+        _print_run(again.trace, write_run(again.trace, folder))
+    if again.difference is None:
+        out_console.print(f"the same in all {len(recorded)} ticks")
+        return
+    out_console.print(f"differs from {recorded.header.clock.seconds(again.difference.tick):.1f} s on: {again.difference}", markup=False)
+    raise typer.Exit(1)
+
+
+def fork(
+    trace: Annotated[Path, typer.Argument(help="A trace file, or a folder with trace.sqlite.")],
+    at: Annotated[str, typer.Option(help="From when on the session is changed, e.g. 12.4s.")],
+    out: OutFolder,
+    threshold: Annotated[float | None, typer.Option(help="The agent's p(speak) threshold from then on.")] = None,
+    mute_user: Annotated[str, typer.Option(help="The user says nothing for this long from then on, e.g. 2s.")] = "0",
+    checkpoint: Checkpoint = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """What would have happened otherwise: the session as it was until --at, then changed and run on."""
+    from workbench.replay import Edit
+    from workbench.replay import fork as run_fork
+
+    edit = Edit(threshold=threshold, mute_user_s=seconds(mute_user, "--mute-user"))
+    at_s = seconds(at, "--at")
+    recorded = read_trace(trace_path(trace))
+    agent = _other_agent(checkpoint, None)
+    with progress("forking", None):
+        what_if = run_fork(recorded, at_s, edit, agent=agent)
+    folder = fresh_folder(out, overwrite)
+    save_trace(what_if.trace, folder / TRACE_NAME, default=EXACT)
+    out_console.print(said_table([row for row in summary(recorded) if row.end_s >= at_s], f"as it was, from {at_s:g} s"))
+    out_console.print(said_table([row for row in summary(what_if.trace) if row.end_s >= at_s], f"what if, from {at_s:g} s"))
+    _print_files(write_run(what_if.trace, folder))
+
+
+def _user(user: Path | None, scenario: str | None, seed: int, voice: str) -> tuple[Participant, dict[str, Any], int]:
+    """The user side of a run, its labels, and how many ticks it lasts at most."""
+    if (user is None) == (scenario is None):
+        raise InputError("give either --user FILE or --scenario FAMILY, and not both")
+    from workbench.users import RecordedUser, ScriptedUser
+
+    clock = ClockSpec()
+    if user is not None:
+        from workbench.audio_io import read_audio
+
+        recorded = RecordedUser(read_audio(user), label=user.name)
+        ticks = clock.ticks_in(len(recorded.samples) / clock.sample_rate + recorded.tail_s)
+        return recorded, {"recording": user.name}, ticks
+    from workbench.scenarios import build
+
+    script = build(str(scenario), seed, voice)
+    return ScriptedUser(script), {"family": script.family, **script.labels}, script.max_ticks
+
+
+def _keeps(options: Sequence[str]) -> dict[str, Keep]:
+    """Retention per stream from `STREAM=none|features|full[:codec]`."""
+    keeps = {}
+    for option in options:
+        stream, _, how = option.partition("=")
+        retention, _, codec = how.partition(":")
+        codec = codec or EXACT.codec
+        if not stream or retention not in RETENTIONS or codec not in CODECS:
+            raise InputError(f"--keep {option!r} is not STREAM={'|'.join(RETENTIONS)}; e.g. --keep user.audio=features")
+        keeps[stream] = Keep(cast(Literal["none", "features", "full"], retention), cast(Literal["pcm16", "f32"], codec))
+    return keeps
+
+
+def _write(trace: Trace, out: Path, keeps: dict[str, Keep]) -> list[Path]:
+    """The files of a run; when a stream is not to be kept in full, they are made of what the trace file kept."""
+    limited = any(keep.retention != "full" for keep in keeps.values())
+    if limited and keeps.get(USER_AUDIO, EXACT).retention != "full":
+        error_console.print("user.audio is not kept: input.wav and the timeline are silent on the user's side", markup=False)
+    return write_run(read_trace(out / TRACE_NAME) if limited else trace, out)
+
+
+def _other_agent(checkpoint: Path | None, threshold: float | None) -> Participant | None:
+    """An agent to put in place of the recorded one; None when nothing was asked for."""
+    return None if checkpoint is None and threshold is None else make_agent("nano", checkpoint, threshold)
+
+
+def _print_run(trace: Trace, files: Sequence[Path]) -> None:
+    from workbench.scoring.interaction import scores
+
+    rows = summary(trace)
+    out_console.print(said_table(rows, f"{trace.duration_s:.1f} s in {len(trace)} micro-turns") if rows else "nobody said anything")
+    for score in scores(trace):
+        out_console.print(f"{'✓' if score.value else '✗'} {score.explanation}", markup=False)
+    _print_files(files)
+
+
+def _print_files(files: Sequence[Path]) -> None:
+    out_console.print("written: " + ", ".join(str(path) for path in files), markup=False, soft_wrap=True)

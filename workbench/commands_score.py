@@ -1,0 +1,192 @@
+"""Commands that measure and train: score, evaluate, train."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from workbench.commands_common import TRACE_NAME, error_console, make_agent, out_console, progress
+from workbench.commands_run import Checkpoint, OutFolder, Threshold
+from workbench.errors import InputError
+from workbench.store import read_trace
+
+SUITES = ("interaction",)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Suite = Annotated[str, typer.Option(help=f"One of {', '.join(SUITES)}.")]
+
+
+def score(
+    traces: Annotated[list[Path], typer.Argument(help="Trace files, or folders with trace files.")],
+    suite: Suite = "interaction",
+    as_json: AsJson = False,
+) -> None:
+    """Judge finished sessions by the ground truth in their traces: every expectation in a sentence, then shares and latencies."""
+    from workbench.scoring.interaction import explain, outcomes
+    from workbench.scoring.summary import summarise
+
+    _check_suite(suite)
+    judged = []
+    by_family: dict[str, list[Any]] = {}
+    for path in [file for given in traces for file in _trace_files(given)]:
+        trace = read_trace(path)
+        found = outcomes(trace)
+        family = str(trace.header.labels.get("family", "session"))
+        by_family.setdefault(family, []).extend(found)
+        judged.append((path, family, found))
+    if not any(found for _, _, found in judged):
+        raise InputError(f"none of the {len(judged)} traces holds an expectation; this suite judges traces of scenarios (run --scenario)")
+    whole = summarise(by_family)
+    if as_json:
+        files = [{"trace": str(path), "family": family, "outcomes": [asdict(o) for o in found]} for path, family, found in judged]
+        typer.echo(json.dumps({"suite": suite, "traces": files, **whole}, indent=1))
+        return
+    for path, family, found in judged:
+        out_console.print(f"{path} ({family})", markup=False, soft_wrap=True)
+        for outcome in found:
+            out_console.print(f"  {'✓' if outcome.both else '✗'} {explain(outcome)}", markup=False)
+    out_console.print(_shares(whole))
+
+
+def evaluate(
+    agent: Annotated[str, typer.Option(help="nano, silent, oracle or echo.")] = "nano",
+    suite: Suite = "interaction",
+    voices: Annotated[str, typer.Option("--voices", "--voice", help="train, unseen, flite or recorded.")] = "unseen",
+    families: Annotated[str | None, typer.Option(help="Families, separated by commas (default: all).")] = None,
+    count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.")] = 1_000_000,
+    checkpoint: Checkpoint = None,
+    threshold: Threshold = None,
+    batch: Annotated[int, typer.Option(help="Sessions run in lockstep.")] = 32,
+    workers: Annotated[int, typer.Option(help="Processes that synthesise speech.")] = 1,
+    keep_traces: Annotated[bool, typer.Option("--keep-traces", help="Write every session's trace into --out.")] = False,
+    as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json (and traces); made if absent.")] = None,
+) -> None:
+    """Play an agent through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
+    from workbench.evaluate import evaluate as run_evaluation
+
+    _check_suite(suite)
+    if keep_traces and out is None:
+        raise InputError("--keep-traces needs a place to keep them; give --out DIR")
+    chosen = None if families is None else [name.strip() for name in families.split(",") if name.strip()]
+    participant = make_agent(agent, checkpoint, threshold)
+    with progress(f"evaluating {agent} on {voices} voices", None) as show:
+        report = run_evaluation(
+            participant,
+            chosen,
+            voices,
+            count,
+            seed,
+            batch=batch,
+            workers=workers,
+            progress=lambda done, total: show(done),
+            keep=out / "traces" if keep_traces and out is not None else None,
+        )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        report.write(out / "evaluation.json")
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=1))
+    else:
+        out_console.print(report.table())
+
+
+def train(
+    out: OutFolder,
+    preset: Annotated[str, typer.Option(help="Size of the model: nano or micro.")] = "nano",
+    minutes: Annotated[float, typer.Option(help="Wall time of training.")] = 100.0,
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the data.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that make conversations.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the training in --out, if there is one.")] = False,
+) -> None:
+    """Train an interaction model from scratch on conversations made on the fly; writes the checkpoint, the run log and its curves."""
+    if minutes <= 0:
+        raise InputError(f"minutes {minutes:g} is no time to train; give a positive number, e.g. --minutes 100")
+    from workbench.neural import Recipe, train_nano
+
+    going_on = resume and (out / "training.pt").exists()
+    latest: dict[str, Any] = {}
+    with ExitStack() as stack:
+        live = stack.enter_context(Live(console=error_console, auto_refresh=False, transient=True)) if error_console.is_terminal else None
+
+        def show(row: dict[str, Any]) -> None:
+            latest.update(row)
+            if live:
+                live.update(_progress_table(latest, minutes), refresh=True)
+            else:
+                error_console.print(_progress_line(row), markup=False, soft_wrap=True)
+
+        recipe = Recipe(preset=preset, minutes=minutes, seed=seed, workers=workers)
+        checkpoint = train_nano(recipe, out, resume=going_on, report=show)
+    out_console.print(_progress_table(latest, minutes))
+    written = [checkpoint, out / "log.jsonl", *_curves(out)]
+    out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
+
+
+def _check_suite(suite: str) -> None:
+    if suite not in SUITES:
+        raise InputError(f"no suite called {suite!r}; there is {', '.join(SUITES)}")
+
+
+def _trace_files(given: Path) -> list[Path]:
+    """The traces meant by a path: a file, trace.sqlite in a folder, or every *.sqlite in it."""
+    if not given.is_dir():
+        return [given]
+    files = [given / TRACE_NAME] if (given / TRACE_NAME).exists() else sorted(given.glob("*.sqlite"))
+    if not files:
+        raise InputError(f"folder {given} holds no trace; give a folder with {TRACE_NAME} or other .sqlite files")
+    return files
+
+
+def _shares(whole: dict[str, Any]) -> Table:
+    table = Table()
+    for name in ("family", "n", "meaning", "timing", "both", "95 % interval"):
+        table.add_column(name, justify="left" if name == "family" else "right")
+    for name, row in whole["families"].items():
+        low, high = row["ci95"]
+        table.add_row(name, str(row["n"]), *(f"{row[k]:.3f}" for k in ("meaning", "timing", "both")), f"{low:.3f} to {high:.3f}")
+    return table
+
+
+def _progress_table(row: dict[str, Any], minutes: float) -> Table:
+    """The newest of everything a training has reported."""
+    table = Table(title=f"step {row.get('step', 0)}, {row.get('minutes', 0.0):.1f} of {minutes:g} minutes", title_justify="left")
+    table.add_column("")
+    table.add_column("", justify="right")
+    if "conversations" in row:
+        table.add_row("conversations made before the first step", f"{row['conversations']} of {row['wanted']}")
+    if "rate" in row:
+        table.add_row("learning rate", f"{row['rate']:.2e}")
+        table.add_row("cells per second", f"{row['cells_per_s']:.0f}")
+    for group in ("loss", "scores"):
+        for name, value in row.get(group, {}).items():
+            table.add_row(f"{group.removesuffix('s')}: {name}", f"{value:.4f}")
+    return table
+
+
+def _progress_line(row: dict[str, Any]) -> str:
+    """One report of a training as a line of a log."""
+    numbers = {name: value for name, value in row.items() if not isinstance(value, dict)}
+    for group in ("loss", "scores"):
+        numbers |= {f"{group} {name}": value for name, value in row.get(group, {}).items()}
+    return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+
+
+def _curves(out: Path) -> list[Path]:
+    """The curves of the run log as a page of its own; none while the log has no losses yet."""
+    from importlib import import_module
+
+    lines = (out / "log.jsonl").read_text().splitlines() if (out / "log.jsonl").exists() else []
+    rows = [json.loads(line) for line in lines]
+    if not any("loss" in row for row in rows):
+        return []
+    path = out / "curves.html"
+    import_module("widgets.curves").training_curves(rows).write_html(path, include_plotlyjs=True)
+    return [path]

@@ -1,0 +1,91 @@
+"""Commands on a finished trace: inspect, erase, export."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.commands_common import error_console, out_console, said_table, seconds, trace_path
+from workbench.explain import summary, why
+from workbench.exports import EXPORTS
+from workbench.exports import export as write_export
+from workbench.store import Erasure, read_trace, verify
+from workbench.store import erase as erase_in
+from workbench.trace import Trace
+
+TracePath = Annotated[Path, typer.Argument(help="A trace file, or a folder with trace.sqlite.")]
+
+
+def inspect(
+    trace: TracePath,
+    why_at: Annotated[str | None, typer.Option("--why", help="Explain the decision at this time, e.g. 12.4s.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """What was said when and why; with --why, one decision in words and numbers. Says whether the hash chain holds."""
+    path = trace_path(trace)
+    session = read_trace(path)
+    if why_at is not None:
+        explanation = why(session, seconds(why_at, "--why"))
+        typer.echo(json.dumps(explanation.to_json(), indent=1) if as_json else str(explanation))
+        return
+    report = verify(path)
+    if as_json:
+        rows = [asdict(row) for row in summary(session)]
+        chain = {"ok": report.ok, "problems": list(report.problems), **report.facts}
+        typer.echo(json.dumps({"header": _header(session), "said": rows, "chain": chain}, indent=1))
+        return
+    out_console.print(_facts(session), markup=False)
+    out_console.print(said_table(summary(session)))
+    (out_console if report.ok else error_console).print(f"hash chain: {report}", markup=False, soft_wrap=True)
+
+
+def erase(
+    trace: TracePath,
+    stream: Annotated[str, typer.Option(help="The stream to erase, e.g. user.audio.")],
+    who: Annotated[str, typer.Option(help="Who asked for it; kept in the record of the erasure.")],
+    why_: Annotated[str, typer.Option("--why", help="Why; kept in the record of the erasure.")],
+    from_: Annotated[str, typer.Option("--from", help="From when on, e.g. 3.2s (default: the beginning).")] = "0",
+    to: Annotated[str | None, typer.Option("--to", help="Until when, e.g. 5s (default: the end).")] = None,
+    words: Annotated[bool, typer.Option("--words/--keep-words", help="Erase the words that repeat it too.")] = True,
+) -> None:
+    """Remove a stretch of one stream from the file for good; the hash chain still verifies, and the erasure is on record."""
+    path = trace_path(trace)
+    session = read_trace(path)
+    clock = session.header.clock
+    last = len(session) - 1 if to is None else clock.first_tick_from(seconds(to, "--to")) - 1
+    erasure = Erasure(stream=stream, from_tick=clock.tick_at(seconds(from_, "--from")), to_tick=last, who=who, why=why_, words=words)
+    count = erase_in(path, erasure)
+    typer.echo(f"erased {count} payloads and events of {stream} in ticks {erasure.from_tick} to {last}; {verify(path)}")
+    beside = [name for name in ("input.wav", "output.wav", "output.json", "timeline.html") if (path.parent / name).exists()]
+    if beside:
+        error_console.print(f"not touched, and may hold the same: {', '.join(beside)}; delete or export them again", markup=False)
+
+
+def export(
+    trace: TracePath,
+    to: Annotated[str, typer.Option(help=f"One of {', '.join(EXPORTS)}.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if absent.")],
+) -> None:
+    """Write a trace in the format of other programs: Full-Duplex-Bench folder, Praat TextGrid, WebVTT."""
+    for path in write_export(read_trace(trace_path(trace)), to, out):
+        typer.echo(str(path))
+
+
+def _header(session: Trace) -> dict[str, object]:
+    header = session.header
+    names = ("seed", "participants", "versions", "consent", "labels", "created")
+    return {"clock": asdict(header.clock), "duration_s": session.duration_s, **{name: getattr(header, name) for name in names}}
+
+
+def _facts(session: Trace) -> str:
+    header = session.header
+    labels = ", ".join(f"{name} {value}" for name, value in header.labels.items()) or "no labels"
+    versions = ", ".join(f"{name} {value}" for name, value in header.versions.items())
+    return (
+        f"{session.duration_s:.1f} s in {len(session)} micro-turns of {header.clock.tick_ms} ms, seed {header.seed}, "
+        f"made {header.created} with {versions}\n{labels}\nparticipants: {json.dumps(header.participants, default=dict)}"
+    )

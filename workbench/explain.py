@@ -1,0 +1,179 @@
+"""Why the agent spoke, stayed silent or gave way at a moment, in words and numbers, from nothing but the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from workbench.errors import InputError
+from workbench.events import Decision, ModelYielded, TruthExpect, TruthWithdrawn
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT
+from workbench.spoken import AGENT, Spoken, agent_words, heard_words, phrases, spoken_words
+from workbench.trace import Trace
+
+HEARD_S = 3.0  # how far back the words that led to a decision are shown
+SOUND_PEAK = 1e-3  # an agent sample above this counts as sound
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one tick came out as it did.
+
+    `outcome` is spoke, kept speaking, yielded or stayed silent; `headline` says it in one sentence and `reasons` give the numbers.
+    `heard` are the words up to that moment, `evidence` the ticks that show it. `decision` is None when the agent left no record.
+    """
+
+    at_s: float
+    tick: int
+    outcome: str
+    headline: str
+    reasons: tuple[str, ...]
+    heard: tuple[Spoken, ...]
+    evidence: tuple[int, ...]
+    decision: Decision | None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready object with the same fields."""
+        body = {name: getattr(self, name) for name in ("at_s", "tick", "outcome", "headline")}
+        lists = {"reasons": list(self.reasons), "heard": [asdict(w) for w in self.heard], "evidence": list(self.evidence)}
+        decision = None if self.decision is None else {**asdict(self.decision), "kind": Decision.kind}
+        return {**body, **lists, "decision": decision}
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *(f"  - {reason}" for reason in self.reasons), f"  evidence: ticks {_ticks(self.evidence)}"])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of what was said when and why; times in seconds, `ticks` the first and last tick."""
+
+    start_s: float
+    end_s: float
+    ticks: tuple[int, int]
+    who: str
+    what: str
+    why: str
+
+
+def why(trace: Trace, at_s: float) -> Explanation:
+    """Why the agent did what it did in the micro-turn that contains `at_s`. Raises InputError when the session did not last that long."""
+    clock = trace.header.clock
+    tick = clock.tick_at(at_s)
+    if not 0 <= tick < len(trace):
+        raise InputError(f"{at_s:g} s is outside this session; it runs from 0 to {trace.duration_s:g} s")
+    turn = trace.turns[tick]
+    decision = next((e for e in turn.events if isinstance(e, Decision)), None)
+    yielded = next((e for e in turn.events if isinstance(e, ModelYielded)), None)
+    said = turn.text(AGENT_TEXT) or (decision.said if decision else "")
+    sounding = bool(abs(turn.audio(AGENT_AUDIO, 1)).max(initial=0.0) > SOUND_PEAK)
+    outcome = "yielded" if yielded else "spoke" if said else "kept speaking" if sounding else "stayed silent"
+    heard = tuple(word for word in _people(trace) if at_s - HEARD_S <= word.end_s and word.start_s <= clock.seconds(tick))
+    reasons = [*_numbers(decision), *_yield_reason(yielded), *_sound_reason(trace, tick, outcome), *_heard_reason(heard)]
+    evidence = sorted({tick, *(word.tick for word in heard if word.tick <= tick)})
+    return Explanation(
+        at_s, tick, outcome, _headline(clock.seconds(tick), outcome, said, decision), (*reasons, *_expected(trace, tick)), heard,
+        tuple(evidence), decision,
+    )  # fmt: skip
+
+
+def summary(trace: Trace) -> list[Row]:
+    """What was said when and why: a row for every phrase of everybody and for every yield, in order of time."""
+    clock = trace.header.clock
+    rows = []
+    for phrase in phrases(spoken_words(trace)):
+        ticks = (phrase.tick, max(phrase.tick, clock.tick_at(max(phrase.start_s, phrase.end_s - 1e-6))))
+        reason = _why_said(trace, phrase) if phrase.speaker == AGENT else _why_heard(trace, phrase)
+        rows.append(Row(phrase.start_s, phrase.end_s, ticks, phrase.speaker, phrase.text, reason))
+    for tick, event in trace.events(ModelYielded):
+        unsaid = f", unsaid: {event.unsaid}" if event.unsaid else ""
+        rows.append(Row(event.at_s, event.at_s, (tick, tick), AGENT, "<yield>", f"{event.reason}, p(yield) {event.p_yield:.2f}{unsaid}"))
+    return sorted(rows, key=lambda row: (row.start_s, row.who))
+
+
+def reason_of(decision: Decision) -> str:
+    """Why a decision came out as it did, in one line with its numbers."""
+    if decision.gates:
+        return "; ".join(f"{g.name} gate: wanted {g.wanted or 'nothing'}, did {g.done or 'nothing'} ({g.reason})" for g in decision.gates)
+    side = "reached" if decision.p_speak >= decision.threshold else "stayed below"
+    return f"p(speak) {decision.p_speak:.2f} {side} its threshold {decision.threshold:.2f}"
+
+
+def _headline(at_s: float, outcome: str, said: str, decision: Decision | None) -> str:
+    what = {"spoke": f'began to say "{said}"', "yielded": "gave up the floor"}.get(outcome, outcome)
+    if outcome == "yielded" and decision:
+        return f"At {at_s:.1f} s the agent {what}: p(yield) {decision.p_yield:.2f}."
+    because = f" because {reason_of(decision)}" if decision else "; it left no decision record"
+    return f"At {at_s:.1f} s the agent {what}{because}."
+
+
+def _numbers(decision: Decision | None) -> list[str]:
+    if decision is None:
+        return ["no decision record in this tick: an agent without one was at work, or it was erased"]
+    d = decision
+    lines = [
+        f"floor state {d.floor}; p(speak) {d.p_speak:.3f}, threshold {d.threshold:.2f}, p(yield) {d.p_yield:.3f}, "
+        f"p(back-channel) {d.p_backchannel:.3f}, p(user is speaking) {d.p_user_speaking:.3f}"
+    ]
+    if d.top:
+        lines.append("top candidates: " + ", ".join(f"{word} {p:.3f}" for word, p in d.top))
+    return lines
+
+
+def _yield_reason(event: ModelYielded | None) -> list[str]:
+    if event is None:
+        return []
+    unsaid = f'; unsaid: "{event.unsaid}"' if event.unsaid else ""
+    return [f"yielded at {event.at_s:.2f} s: {event.reason}, p(yield) {event.p_yield:.3f}{unsaid}"]
+
+
+def _sound_reason(trace: Trace, tick: int, outcome: str) -> list[str]:
+    if outcome != "kept speaking":
+        return []
+    at_s = trace.header.clock.seconds(tick)
+    word = next((w for w in agent_words(trace) if w.start_s < at_s < w.end_s), None)
+    return [f'"{word.text}", begun at {word.start_s:.2f} s, is still sounding until {word.end_s:.2f} s'] if word else []
+
+
+def _heard_reason(heard: Sequence[Spoken]) -> list[str]:
+    if not heard:
+        return [f"no words heard in the {HEARD_S:g} s before"]
+    shown = " ".join(f"{w.text}" if w.speaker == "user" else f"({w.speaker}: {w.text})" for w in heard)
+    return [f'words in the {HEARD_S:g} s before: "{shown}", the last one ending at {max(w.end_s for w in heard):.2f} s']
+
+
+def _expected(trace: Trace, tick: int) -> list[str]:
+    """What a perfect agent was expected to do at that time, where the trace knows."""
+    begin_s, end_s = trace.header.clock.seconds(tick), trace.header.clock.seconds(tick + 1)
+    gone = {e.id: e.at_s for _, e in trace.events(TruthWithdrawn)}
+    lines = []
+    for at, e in trace.events(TruthExpect):
+        opens_s, closes_s = e.anchor_s + e.from_s, min(e.anchor_s + e.to_s, gone.get(e.id, float("inf")))
+        if at <= tick and opens_s < end_s and begin_s <= closes_s:
+            words = f' "{" ".join(e.words)}"' if e.words else ""
+            lines.append(f"expected: {e.what}{words} between {opens_s:.2f} and {closes_s:.2f} s ({e.anchor} at {e.anchor_s:.2f} s)")
+    return lines
+
+
+def _people(trace: Trace) -> list[Spoken]:
+    """The words as the agent heard them; as they really sounded when it does not say what it heard."""
+    return heard_words(trace) or [word for word in spoken_words(trace) if word.speaker != AGENT]
+
+
+def _why_said(trace: Trace, phrase: Spoken) -> str:
+    first = phrase.text.split()[0]
+    for tick in range(phrase.tick, max(-1, phrase.tick - 10), -1):
+        for event in trace.turns[tick].events:
+            if isinstance(event, Decision) and first in event.said.split():
+                return reason_of(event)
+    return "no decision record"
+
+
+def _why_heard(trace: Trace, phrase: Spoken) -> str:
+    """How a person's phrase arrived: what the agent made of it."""
+    heard = [w.text for w in heard_words(trace) if phrase.start_s - 0.3 <= w.end_s <= phrase.end_s + 0.4]
+    return f'agent heard "{" ".join(heard)}"' if heard else ""
+
+
+def _ticks(ticks: Sequence[int]) -> str:
+    return ", ".join(map(str, ticks))

@@ -1,0 +1,25 @@
+"""A trace in the formats of other programs. `EXPORTS` maps a name to a function that writes into a folder and returns the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from workbench.errors import InputError
+from workbench.exports.fdb import write_fdb
+from workbench.exports.textgrid import write_textgrid
+from workbench.exports.vtt import write_vtt
+from workbench.trace import Trace
+
+Export: TypeAlias = Callable[[Trace, Path], list[Path]]
+
+EXPORTS: Mapping[str, Export] = {"fdb": write_fdb, "textgrid": write_textgrid, "vtt": write_vtt}
+
+
+def export(trace: Trace, to: str, folder: Path) -> list[Path]:
+    """Write a trace as `to` (a name in EXPORTS) into `folder`, made if absent; the files. Raises InputError for an unknown name."""
+    if to not in EXPORTS:
+        raise InputError(f"no export called {to!r}; there are {', '.join(EXPORTS)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return EXPORTS[to](trace, folder)

@@ -1,0 +1,26 @@
+"""The folder of one Full-Duplex-Bench sample: input.wav, output.wav of the same length, and output.json with the agent's timed words.
+
+Format: Full-Duplex-Bench v1 (Lin et al., 2025): `{"text": ..., "chunks": [{"text": word, "timestamp": [start_s, end_s]}]}`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from workbench.audio_io import write_wav
+from workbench.packets import AGENT_AUDIO, USER_AUDIO
+from workbench.spoken import agent_words
+from workbench.trace import Trace
+
+
+def write_fdb(trace: Trace, folder: Path) -> list[Path]:
+    """Both sides as 16-bit WAV on one clock and of one length, and the agent's words with their times in seconds."""
+    files = [folder / "input.wav", folder / "output.wav", folder / "output.json"]
+    for path, stream in zip(files, (USER_AUDIO, AGENT_AUDIO), strict=False):
+        write_wav(path, trace.audio(stream), trace.header.clock.sample_rate)
+    words = agent_words(trace)
+    chunks = [{"text": word.text, "timestamp": [round(word.start_s, 3), round(word.end_s, 3)]} for word in words]
+    body = {"text": " ".join(word.text for word in words), "chunks": chunks}
+    files[2].write_text(json.dumps(body, indent=1) + "\n")
+    return files

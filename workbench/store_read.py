@@ -1,0 +1,158 @@
+"""Reading a trace file: back into a `Trace`, its retained features, its annotations, and whether its hash chain holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.clock import Tick, utc_now
+from workbench.errors import InputError, TraceError
+from workbench.events import Event
+from workbench.packets import MicroTurn, Packet
+from workbench.report import Report
+from workbench.store_format import decode, entry_hash, header_hash, load_event, load_header, open_file, salted
+from workbench.trace import Trace
+
+AnyPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What was kept of one payload under retention "features"; for audio `values` holds level_db (dBFS) and active."""
+
+    tick: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A remark on ticks `from_tick` to `to_tick`, both included; not part of the hash chain."""
+
+    from_tick: int
+    to_tick: int
+    author: str
+    made: str
+    body: dict[str, Any]
+
+
+def read_trace(path: AnyPath) -> Trace:
+    """The session in a file, as far as it was written; also while it is still being written, and after a crash.
+
+    Erased payloads and events are absent, as are streams that were not kept. Raises TraceError when the file is missing, damaged,
+    not a trace, or of another schema.
+    """
+    packets: dict[int, list[Packet]] = defaultdict(list)
+    events: dict[int, list[Event]] = defaultdict(list)
+    with _opened(path) as connection:
+        header = load_header(_one(connection, "SELECT header FROM session"))
+        ticks = [tick for (tick,) in connection.execute("SELECT tick FROM tick ORDER BY entry")]
+        for tick, stream, codec, data in connection.execute(
+            "SELECT tick, stream, codec, bytes FROM blob WHERE bytes IS NOT NULL AND codec != 'features' ORDER BY seq"
+        ):
+            packets[tick].append(Packet(stream, Tick(tick), decode(codec, data)))
+        for tick, body in connection.execute("SELECT tick, body FROM event WHERE body IS NOT NULL ORDER BY seq"):
+            events[tick].append(load_event(body))
+    return Trace(header, [MicroTurn(Tick(t), tuple(packets[t]), tuple(events[t])) for t in ticks])
+
+
+def read_features(path: AnyPath, stream: str) -> list[Feature]:
+    """What retention "features" kept of `stream`, in order of ticks; empty when it kept something else."""
+    with _opened(path) as connection:
+        rows = connection.execute(
+            "SELECT tick, bytes FROM blob WHERE stream = ? AND codec = 'features' AND bytes IS NOT NULL ORDER BY seq", (stream,)
+        )
+        return [Feature(tick, json.loads(data)) for tick, data in rows]
+
+
+def verify(path: AnyPath) -> Report:
+    """Whether the file is sound and its hash chain holds; facts: ticks, payloads, erased, and `head`, the last link in hex.
+
+    Every stored event and payload is hashed again. Erased ones are taken by their digest. Ticks cut off the end leave a shorter chain that
+    holds: compare `head` with one noted elsewhere to see that. Raises TraceError when the file cannot be read as a trace.
+    """
+    problems: list[str] = []
+    with _opened(path) as connection:
+        sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if sound != "ok":
+            problems.append(f"the database is damaged ({sound}); restore it from a copy")
+        problems += _broken_links(connection)
+        counts = {
+            "ticks": _one(connection, "SELECT count(*) FROM tick"),
+            "payloads": _one(connection, "SELECT count(*) FROM blob"),
+            "erased": _one(connection, "SELECT count(*) FROM blob WHERE bytes IS NULL"),
+            "head": _one(connection, "SELECT hash FROM digest ORDER BY entry DESC LIMIT 1").hex(),
+        }
+    return Report(str(path), tuple(problems), counts)
+
+
+def annotate(path: AnyPath, from_tick: int, to_tick: int, author: str, body: dict[str, Any]) -> None:
+    """Add a remark on a range of ticks, both included. Raises InputError for an empty range, TraceError for a file that is no trace."""
+    if from_tick > to_tick:
+        raise InputError(f"ticks {from_tick} to {to_tick} are no range; give from_tick <= to_tick, both included")
+    with _opened(path) as connection:
+        connection.execute(
+            "INSERT INTO annotation (from_tick, to_tick, author, made, body) VALUES (?, ?, ?, ?, ?)",
+            (from_tick, to_tick, author, utc_now(), json.dumps(body)),
+        )
+
+
+def read_annotations(path: AnyPath) -> list[Annotation]:
+    """The remarks on a trace, in the order in which they were made."""
+    with _opened(path) as connection:
+        rows = connection.execute("SELECT from_tick, to_tick, author, made, body FROM annotation ORDER BY id")
+        return [Annotation(a, b, author, made, json.loads(body)) for a, b, author, made, body in rows]
+
+
+@contextmanager
+def _opened(path: AnyPath) -> Iterator[sqlite3.Connection]:
+    connection = open_file(Path(path))
+    try:
+        yield connection
+    except sqlite3.Error as error:
+        raise TraceError(f"{path} is damaged ({error}); restore it from a copy") from error
+    finally:
+        connection.close()
+
+
+def _one(connection: sqlite3.Connection, query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    if row is None:
+        raise TraceError(f"the file ends before its header is complete ({query!r} finds nothing); nothing was recorded in it")
+    return row[0]
+
+
+def _broken_links(connection: sqlite3.Connection) -> list[str]:
+    """Walk the chain; the first broken link, and every event or payload whose bytes do not match their digest."""
+    problems: list[str] = []
+    events = _labels(connection, "SELECT entry, kind, digest, salt, body FROM event ORDER BY seq", "event", problems)
+    blobs = _labels(connection, "SELECT entry, stream || ' ' || codec, digest, salt, bytes FROM blob ORDER BY seq", "payload", problems)
+    ticks = dict(connection.execute("SELECT entry, tick FROM tick"))
+    link = b""
+    links = connection.execute("SELECT entry, what, tick, hash FROM digest ORDER BY entry")
+    for expected, (entry, what, tick, stored) in enumerate(links):
+        if entry == 0:
+            link = header_hash(_one(connection, "SELECT header FROM session"))
+        else:
+            link = entry_hash(link, what, tick, events.pop(entry, []), blobs.pop(entry, []))
+        if entry != expected or link != stored or (what == "tick" and ticks.pop(entry, None) != tick):
+            return [*problems, f"the chain breaks at entry {entry} ({what}, tick {tick}): a row was changed, added or removed there"]
+    if events or blobs or ticks:
+        problems.append(f"{len(events) + len(blobs) + len(ticks)} entries stand outside the chain: rows were added, or links removed")
+    return problems
+
+
+def _labels(connection: sqlite3.Connection, query: str, what: str, problems: list[str]) -> dict[int, list[tuple[str, bytes]]]:
+    found: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
+    for entry, label, digest, salt, body in connection.execute(query):
+        data = body.encode() if isinstance(body, str) else body
+        if data is not None and salted(salt or b"", data) != digest:
+            problems.append(f"{what} {label!r} in entry {entry} was changed after it was written")
+        found[entry].append((label, digest))
+    return found

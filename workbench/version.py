@@ -1,0 +1,3 @@
+"""The version of the workbench, written once."""
+
+VERSION = "0.1.0"
