@@ -45,7 +45,7 @@ def minutes(steps):
     return (steps - 0.5) / 60
 
 
-SETTINGS = dict(learning_rate=1e-2, warmup_steps=5, log_every=10, save_every_minutes=100.0, bfloat16=False)
+SETTINGS = {"learning_rate": 1e-2, "warmup_steps": 5, "log_every": 10, "save_every_minutes": 100.0, "bfloat16": False}
 
 
 @pytest.mark.parametrize("ffn", [None, MoEConfig(hidden=32, num_experts=4, top_k=2, num_shared=1)], ids=["dense", "moe"])
@@ -95,9 +95,8 @@ def test_a_resumed_training_goes_on_where_it_was(tmp_path):
     assert progress.step == 20
     second = fresh_model(config, 1)
     seen = []
-    after = train(
-        second, batches(config, first=20), TrainConfig(minutes=minutes(30), **SETTINGS), tmp_path, now=Clock(), resume=True, report=seen.append
-    )
+    more = TrainConfig(minutes=minutes(30), **SETTINGS)
+    after = train(second, batches(config, first=20), more, tmp_path, now=Clock(), resume=True, report=seen.append)
     assert after.step == 30
     assert [row["step"] for row in seen] == [30]
     lines = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -115,7 +114,7 @@ def test_a_checkpoint_of_another_layout_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("model.checkpoint.LAYOUT_VERSION", "cells-0")
     save_checkpoint(tmp_path / "old.safetensors", model, WORDS, {})
     monkeypatch.undo()
-    with pytest.raises(LayoutMismatchError, match="cells-0.*train again"):
+    with pytest.raises(LayoutMismatchError, match=r"cells-0.*train again"):
         load_checkpoint(tmp_path / "old.safetensors")
 
 

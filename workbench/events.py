@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from workbench.errors import TraceError
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 @dataclass(frozen=True, kw_only=True)

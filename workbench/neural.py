@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ from workbench.events import (
 )
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, Audio, MicroTurn, rng_for
 from workbench.pool import SHARD, Pool
-from workbench.recordings import Split, recordings_available
+from workbench.recordings import recordings_available
 from workbench.scenarios import medley
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
 from workbench.session import Said, Session
@@ -133,6 +133,7 @@ class _Rows:
 class AgentState:
     """What one session of the agent carries on: its row of the model's state, its mouth, and what it has noticed of the user."""
 
+    clock: ClockSpec
     shared: _Rows
     row: int
     generation: int
@@ -188,9 +189,8 @@ class NeuralAgent:
                 f"this model takes {self.model.config.frames_per_cell * self.model.dmel.hop_samples} samples a tick, the clock gives "
                 f"{clock.samples_per_tick}; use tick_ms=200 and sample_rate=16000"
             )
-        self._clock = clock
         silence = np.zeros(clock.samples_per_tick, np.float32)
-        return AgentState(_Rows(self.model.start(1)), 0, 0, self.mouth.start(), silence)
+        return AgentState(clock, _Rows(self.model.start(1)), 0, 0, self.mouth.start(), silence)
 
     def step(self, state: AgentState, tick: Tick, heard: MicroTurn) -> tuple[Said, AgentState]:
         return self.step_many([state], [tick], [heard])[0]
@@ -199,7 +199,7 @@ class NeuralAgent:
     def step_many(self, states: Sequence[AgentState], ticks: Sequence[Tick], heard: Sequence[MicroTurn]) -> list[tuple[Said, AgentState]]:
         """One tick of many sessions in one forward pass; row by row the same as `step`."""
         watch = StopWatch()
-        samples = self._clock.samples_per_tick
+        samples = states[0].clock.samples_per_tick
         model_state = _gather(states)
         user = torch.from_numpy(np.stack([turn.audio(USER_AUDIO, samples) for turn in heard]))
         own = torch.from_numpy(np.stack([state.own_audio for state in states]))
@@ -225,7 +225,7 @@ class NeuralAgent:
         return torch.tensor([row + [NO_TOKEN] * (depth - len(row)) for row in rows]) if depth else None
 
     def _speak(self, state: AgentState, tick: Tick, choice: Choice, outputs: Outputs, row: int) -> tuple[Said, AgentState]:
-        clock = self._clock
+        clock = state.clock
         names = [self.words.tokens[token] for token in choice.tokens]
         said_words = [name for name in names if name not in CONTROL_TOKENS]
         packets, events, mouth = self.mouth.act(state.mouth, clock, tick, said_words, YIELD in choice.tokens)
@@ -248,7 +248,8 @@ class NeuralAgent:
         return Said(tuple(packets), (record, *heard_events, *noticed, *events)), after
 
     def _heard(self, state: AgentState, tick: Tick, outputs: Outputs, row: int) -> tuple[list[Event], float]:
-        half_s = self._clock.tick_s / HALVES
+        tick_s = state.clock.tick_s
+        half_s = tick_s / HALVES
         p_HV = outputs.heard_BTHV[row, 0].float().softmax(-1)
         events: list[Event] = []
         last_s = state.last_heard_s
@@ -256,7 +257,7 @@ class NeuralAgent:
             word = int(p_HV[half].argmax())
             if word in (NOTHING_HEARD, OTHER_WORD):
                 continue
-            end_s = max(0.0, (tick - 1) * self._clock.tick_s + (half + 0.5) * half_s - HEARD_DELAY_S)
+            end_s = max(0.0, (tick - 1) * tick_s + (half + 0.5) * half_s - HEARD_DELAY_S)
             start_s = min(end_s, max(last_s, end_s - 0.3))
             name, p = self.words.heard[word], float(p_HV[half, word])
             events.append(TranscriptDelta(side="user", word=name, start_s=start_s, end_s=end_s, probability=p))
@@ -352,14 +353,14 @@ class Recipe:
 def conversation(number: int, speakers: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
     """Training conversation `number`: a medley of all families with its oracle, as the arrays of `Cells`.
 
-    With `speakers`, digits are those people's recordings (and, one time in four, of the many speakers of single words). Where recordings are at
-    hand, bystanders are real people in one conversation out of three.
+    With `speakers`, digits are those people's recordings (and, one time in four, of the many speakers of single words). Where
+    recordings are at hand, bystanders are real people in one conversation out of three.
     """
     torch.set_num_threads(1)
     rng = rng_for(number, 0, "conversation")
     pick = partial(_recorded_voice, speakers) if speakers else pick_voice
     difficulty = float(rng.uniform(0.0, 1.0))
-    recorded: Split | None = "train" if recordings_available() and rng.random() < 1 / 3 else None
+    recorded: Literal["train"] | None = "train" if recordings_available() and rng.random() < 1 / 3 else None
     script = medley(number, difficulty=difficulty, pick=pick, recorded=recorded)
     session = Session.start([ScriptedUser(script), OracleAgent()], seed=number)
     trace = record(session)

@@ -52,7 +52,9 @@ class MicroTurn:
     def audio(self, stream: str, samples: int) -> Audio:
         """The audio of `stream` in this tick, `samples` long; silence when it carried nothing."""
         payload = self.get(stream)
-        return payload if isinstance(payload, np.ndarray) else np.zeros(samples, np.float32)
+        if isinstance(payload, np.ndarray):
+            return payload.astype(np.float32, copy=False)
+        return np.zeros(samples, np.float32)
 
     def text(self, stream: str) -> str:
         """The text of `stream` in this tick; empty when it carried nothing."""

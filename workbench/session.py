@@ -12,6 +12,7 @@ from workbench.errors import InputError
 from workbench.events import DeadlineMissed, Edited, Event
 from workbench.packets import MicroTurn, Packet, only
 
+FIRST_TICK = Tick(0)
 State: TypeAlias = Any  # whatever a participant needs from one tick to the next; copied by fork()
 
 
@@ -66,7 +67,7 @@ class Session:
     clock: ClockSpec
     seed: int
     states: list[State]
-    tick: Tick = Tick(0)
+    tick: Tick = FIRST_TICK
     last: MicroTurn = field(default_factory=lambda: MicroTurn(Tick(-1)))
     sinks: tuple[Sink, ...] = ()
     done: bool = False

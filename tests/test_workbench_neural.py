@@ -1,0 +1,158 @@
+"""The door to the model: traces become cells without a shift, and a checkpoint becomes a participant that keeps the rules."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoint import Checkpoint, fresh_model, save_checkpoint
+from model.config import DenseConfig
+from model.layout import NO_TOKEN, YIELD
+from tests.model_fakes import tiny_config
+from tests.scenario_fakes import Tones, one_voice, play, script_of
+from workbench.check import check_participant
+from workbench.clock import ClockSpec, Tick
+from workbench.compare import first_difference
+from workbench.errors import CheckpointError, InputError
+from workbench.events import Decision, ModelYielded, TickCost, TruthWord
+from workbench.neural import HEARD_DELAY_S, NeuralAgent, cells_of, load_agent, vocabulary
+from workbench.packets import AGENT_TEXT, MicroTurn
+from workbench.scenarios import build
+from workbench.scenarios.script import AfterOwn, At, Beat, Order
+from workbench.session import Session, advance
+from workbench.trace import record
+from workbench.users import ScriptedUser, SilentUser
+
+
+def random_checkpoint(seed: int = 0) -> Checkpoint:
+    words = vocabulary()
+    config = replace(tiny_config(DenseConfig(hidden=48)), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard))
+    return Checkpoint(fresh_model(config, seed).eval(), words, {})
+
+
+@pytest.fixture(scope="module")
+def agent() -> NeuralAgent:
+    """A model that knows nothing but talks a lot: it speaks whenever silence has less than 97 in 100."""
+    return NeuralAgent(random_checkpoint(), threshold=0.03)
+
+
+def talk(agent: NeuralAgent, seed: int, ticks: int = 40):
+    script = build("stop", seed, pick=one_voice)
+    session = Session.start([ScriptedUser(script, speaker_of=Tones), agent], seed=seed)
+    trace = record(session)
+    session.run(ticks)
+    return session, trace
+
+
+def test_cells_hold_what_was_heard_one_tick_later_and_what_was_said_now():
+    beat = Beat(("count to five",), At(0.5), (Order("count", 0.4, ("one", "two", "three"), 3), Order("yield", 1.4)))
+    trace = play(script_of(beat, ending=AfterOwn(3.0)))
+    words = vocabulary()
+    cells = cells_of(trace, words)
+    assert len(cells) == len(trace)
+    spoken = [event for _, event in trace.events(TruthWord)]
+    heard = {(t, h): words.heard[cells.heard[t, h]] for t, h in np.argwhere(cells.heard)}
+    assert [heard[key] for key in sorted(heard)] == ["count", "to", "five"]
+    for event, (cell, half) in zip(spoken, sorted(heard), strict=True):
+        begins_s = (cell - 1) * 0.2 + half * 0.1
+        assert begins_s <= event.end_s + HEARD_DELAY_S < begins_s + 0.1 + 1e-6, (event, cell, half)
+    loud = cells.user_mel.max((1, 2)) > -2
+    first = int(np.flatnonzero(loud)[0])
+    assert first == int(spoken[0].start_s / 0.2) + 1
+    assert np.array_equal(np.flatnonzero(cells.active)[[0, -1]], [first, int((spoken[-1].end_s - 1e-6) / 0.2) + 1])
+    for turn, row, own in zip(trace.turns[:-1], cells.out, cells.own_present[1:], strict=False):
+        said = [words.tokens[t] for t in row if t not in (NO_TOKEN, YIELD)]
+        assert said == turn.text(AGENT_TEXT).split()
+        assert (YIELD in row) == any(isinstance(e, ModelYielded) for e in turn.events)
+        assert own == bool(np.abs(turn.audio("agent.audio", 3200)).max() > 1e-4)
+    assert YIELD in cells.out
+
+
+def test_every_tick_carries_a_decision_and_its_cost(agent):
+    _, trace = talk(agent, 1)
+    decisions = [event for _, event in trace.events(Decision)]
+    assert len(decisions) == len(trace.turns) == sum(1 for _ in trace.events(TickCost))
+    for turn, decision in zip(trace.turns, decisions, strict=True):
+        assert decision.said.replace("<yield>", "").split() == turn.text(AGENT_TEXT).split()
+        assert decision.threshold == 0.03
+        assert (decision.p_speak >= 0.03) == bool(decision.said)
+        assert abs(sum(p for _, p in decision.top)) <= 1 + 1e-5
+        assert decision.floor in {"idle", "listen", "speak", "wait", "dual"}
+    assert any(d.said for d in decisions)
+
+
+def test_a_gate_tells_when_the_threshold_changed_the_outcome():
+    checkpoint = random_checkpoint(2)
+    with torch.no_grad():
+        checkpoint.model.text_head.bias[0] = 3.0  # silence is likeliest, words are possible
+    eager = NeuralAgent(checkpoint, threshold=0.01)
+    _, trace = talk(eager, 1, 10)
+    gates = [gate for _, d in trace.events(Decision) for gate in d.gates if d.said]
+    assert gates
+    assert all(g.name == "threshold" and g.wanted == "<silence>" and ">= threshold 0.01" in g.reason for g in gates)
+    never = eager.with_threshold(1.0)
+    _, quiet = talk(never, 1, 10)
+    assert not any(d.said for _, d in quiet.events(Decision))
+
+
+def test_the_agent_keeps_the_rules_of_a_participant(agent):
+    assert check_participant(agent, ticks=15).problems == ()
+
+
+def test_many_sessions_at_once_say_what_each_says_alone(agent):
+    together = []
+    for seed in range(3):
+        script = build("stop", seed, pick=one_voice)
+        session = Session.start([ScriptedUser(script, speaker_of=Tones), agent], seed=seed)
+        together.append((session, record(session)))
+    for tick in range(30):
+        chosen = together if tick % 7 else together[:2]  # a session may sit out a tick and come back
+        advance([session for session, _ in chosen])
+    for seed, (_, trace) in enumerate(together):
+        _, alone = talk(agent, seed, len(trace))
+        for mine, own in zip(trace.turns, alone.turns, strict=True):
+            assert mine.text(AGENT_TEXT) == own.text(AGENT_TEXT)
+            (a,), (b,) = ([e for e in t.events if isinstance(e, Decision)] for t in (mine, own))
+            assert a.p_speak == pytest.approx(b.p_speak, abs=1e-5)
+
+
+def test_a_fork_goes_on_as_the_original_does(agent):
+    session, trace = talk(agent, 3, 20)
+    fork = session.fork()
+    copy = record(fork)
+    session.run(15)
+    fork.run(15)
+    rest = replace(trace, turns=trace.turns[20:])
+    assert first_difference(rest, copy) is None
+
+
+def test_a_state_that_was_stepped_on_from_is_refused(agent):
+    clock = ClockSpec()
+    state = agent.start(clock, 0)
+    silence = MicroTurn(Tick(-1))
+    agent.step(state, Tick(0), silence)
+    with pytest.raises(InputError, match=r"clone\(\) a state before stepping"):
+        agent.step(state, Tick(0), silence)
+
+
+def test_a_clock_the_model_was_not_made_for_is_refused(agent):
+    with pytest.raises(InputError, match=r"3200 samples a tick, the clock gives 1600; use tick_ms=200"):
+        Session.start([SilentUser(), agent], clock=ClockSpec(tick_ms=100))
+
+
+def test_missing_damaged_and_foreign_checkpoints_are_told_apart(tmp_path, monkeypatch):
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*none.safetensors; give --checkpoint FILE"):
+        load_agent(tmp_path / "none.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"not a checkpoint at all")
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        load_agent(tmp_path / "broken.safetensors")
+    checkpoint = random_checkpoint()
+    monkeypatch.setattr("model.checkpoint.LAYOUT_VERSION", "cells-0")
+    save_checkpoint(tmp_path / "old.safetensors", checkpoint.model, checkpoint.vocabulary, {})
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="cells-0"):
+        load_agent(tmp_path / "old.safetensors")
+    save_checkpoint(tmp_path / "new.safetensors", checkpoint.model, checkpoint.vocabulary, {})
+    with pytest.raises(InputError, match=r"threshold=2.0"):
+        load_agent(tmp_path / "new.safetensors", threshold=2.0)
