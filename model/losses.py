@@ -17,9 +17,12 @@ from model.layout import END, NO_TARGET, NOTHING_HEARD, SILENCE, YIELD
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Weights. Silence is by far the most frequent output and learned first, so it counts less."""
+    """Weights. Silence is by far the most frequent output and learned first, so it counts less: `silence` where the model is sure of it,
+    up to `doubted_silence` more where it would rather speak (a focal weight, Lin et al. 2017): the end of a count, a thinking pause.
+    """
 
-    silence: float = 0.3
+    silence: float = 0.1
+    doubted_silence: float = 1.0
     heard: float = 0.5
     nothing_heard: float = 0.3
     active: float = 0.1
@@ -29,8 +32,10 @@ class LossConfig:
 def losses(out: Outputs, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, float]]:
     """The training loss, and its mean per kind of token for the log."""
     each, target = _output_loss(out, batch)
-    weight = torch.where(target == SILENCE, config.silence, 1.0)
-    text = (each * weight).sum() / weight.sum().clamp(min=1)
+    doubt = 1 - torch.exp(-each.detach())
+    weight = torch.where(target == SILENCE, config.silence + config.doubted_silence * doubt, 1.0)
+    share = torch.where(target == SILENCE, config.silence, 1.0)
+    text = (each * weight).sum() / share.sum().clamp(min=1)
     heard_each, heard_target = _heard_loss(out, batch)
     heard_weight = torch.where(heard_target == NOTHING_HEARD, config.nothing_heard, 1.0)
     heard = (heard_each * heard_weight).sum() / heard_weight.sum().clamp(min=1)

@@ -130,11 +130,13 @@ def test_losses_are_reported_per_kind_and_silence_counts_less():
     batch = collate([yielding(1), yielding(2)], PLAIN, DMel(), torch.Generator().manual_seed(0), config)
     with torch.no_grad():
         out, _ = model(batch.cells)
-        heavy, row = losses(out, batch, LossConfig(silence=1.0, heard=0.0, active=0.0))
-        light, _ = losses(out, batch, LossConfig(silence=0.0, heard=0.0, active=0.0))
+        heavy, row = losses(out, batch, LossConfig(silence=1.0, doubted_silence=0.0, heard=0.0, active=0.0))
+        doubted, _ = losses(out, batch, LossConfig(silence=1.0, doubted_silence=1.0, heard=0.0, active=0.0))
+        light, _ = losses(out, batch, LossConfig(silence=0.0, doubted_silence=0.0, heard=0.0, active=0.0))
     assert set(row) == {"silence", "word", "yield", "heard", "nothing_heard", "active", "total"}
     target = batch.target_BP[batch.target_BP != NO_TARGET]
     each = torch.nn.functional.cross_entropy(out.text_NV, target, reduction="none")
+    assert doubted.item() > heavy.item()
     assert heavy.item() == pytest.approx(each.mean().item(), rel=1e-5)
     assert light.item() == pytest.approx(each[target != SILENCE].mean().item(), rel=1e-5)
     assert int((target == END).sum()) == int((batch.cells.out_BTK != NO_TOKEN).any(-1).sum())

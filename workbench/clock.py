@@ -25,9 +25,7 @@ class ClockSpec:
 
     def __post_init__(self) -> None:
         if self.tick_ms <= 0 or self.sample_rate <= 0:
-            raise InputError(
-                f"tick_ms={self.tick_ms}, sample_rate={self.sample_rate}: both must be positive integers, e.g. 200 and 16000"
-            )
+            raise InputError(f"tick_ms={self.tick_ms}, sample_rate={self.sample_rate}: both must be positive integers, e.g. 200 and 16000")
         if (self.tick_ms * self.sample_rate) % 1000:
             raise InputError(
                 f"a tick of {self.tick_ms} ms at {self.sample_rate} Hz is not a whole number of samples; "

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,10 @@ from model.interaction import InteractionModel, ModelState, Outputs, num_paramet
 from model.layout import CONTROL_TOKENS, HALVES, LAYOUT_VERSION, NO_TOKEN, NOTHING_HEARD, OTHER_WORD, YIELD, Cells, Vocabulary
 from model.sampling import Choice, SamplingConfig, decide
 from model.train import Progress, TrainConfig, train
-from workbench.agents import Mouth, MouthState, OracleAgent
+from workbench.agents import Mouth, MouthState
 from workbench.bank import cache_folder
 from workbench.clock import ClockSpec, StopWatch, Tick, pause
+from workbench.conversations import Source, available, converse
 from workbench.errors import CheckpointError, InputError
 from workbench.evaluate import evaluate
 from workbench.events import (
@@ -37,16 +38,12 @@ from workbench.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, Audio, MicroTurn, rng_for
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, Audio, MicroTurn
 from workbench.pool import SHARD, Pool
-from workbench.recordings import recordings_available
-from workbench.scenarios import medley
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
-from workbench.session import Said, Session
-from workbench.trace import Trace, record
-from workbench.users import ScriptedUser
+from workbench.session import Said
+from workbench.trace import Trace
 from workbench.version import VERSION
-from workbench.voices import Voice, pick_voice
 
 CHECKPOINT = Path(__file__).resolve().parent.parent / "model" / "checkpoints" / "nano.safetensors"
 HEARD_DELAY_S = 0.1  # a word is named in the half cell that contains its end plus this
@@ -344,41 +341,22 @@ class Recipe:
     conversations: int = 24_000
     first: int = 640  # conversations to have before the first step
     workers: int = 1
-    recorded_share: float = 0.2  # conversations with people's recorded digits, where the recordings are at hand
-    speakers: tuple[str, ...] = ("jackson", "nicolas", "theo")  # the fourth is for testing
+    shares: tuple[tuple[Source, float], ...] = (("espeak", 0.8), ("recorded", 0.14), ("festival", 0.06))
+    speakers: tuple[str, ...] = ("jackson", "nicolas", "theo")  # of recorded digits; the fourth is for testing
     evaluate_count: int = 6
     rows: int = 16
 
 
-def conversation(number: int, speakers: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
-    """Training conversation `number`: a medley of all families with its oracle, as the arrays of `Cells`.
-
-    With `speakers`, digits are those people's recordings (and, one time in four, of the many speakers of single words). Where
-    recordings are at hand, bystanders are real people in one conversation out of three.
-    """
+def conversation(number: int, source: Source = "espeak", speakers: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
+    """Training conversation `number` of a source as the arrays of `Cells`; made in worker processes."""
     torch.set_num_threads(1)
-    rng = rng_for(number, 0, "conversation")
-    pick = partial(_recorded_voice, speakers) if speakers else pick_voice
-    difficulty = float(rng.uniform(0.0, 1.0))
-    recorded: Literal["train"] | None = "train" if recordings_available() and rng.random() < 1 / 3 else None
-    script = medley(number, difficulty=difficulty, pick=pick, recorded=recorded)
-    session = Session.start([ScriptedUser(script), OracleAgent()], seed=number)
-    trace = record(session)
-    session.run(script.max_ticks)
-    return dict(vars(cells_of(trace, vocabulary())))
+    return dict(vars(cells_of(converse(number, source, speakers), vocabulary())))
 
 
 def conversations_folder() -> Path:
     """Where training conversations are kept: one folder per cell layout and vocabulary, so that stale ones are never drawn."""
     words = zlib.crc32(repr(vocabulary()).encode())
     return cache_folder() / f"conversations-{LAYOUT_VERSION}-{words:08x}"
-
-
-def _recorded_voice(speakers: tuple[str, ...], set_name: str, seed: int) -> Voice:
-    rng = rng_for(seed, 0, "recorded")
-    if rng.random() < 0.25:
-        return pick_voice("commands", seed)
-    return replace(pick_voice("recorded", seed), name=str(rng.choice(speakers)))
 
 
 def train_nano(recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[dict[str, Any]], None] = print) -> Path:
@@ -419,14 +397,15 @@ def _sized(preset: str) -> ModelConfig:
 
 
 def _pools(recipe: Recipe) -> list[tuple[Pool, float]]:
-    """The pools to draw from, with their shares."""
-    home = conversations_folder()
-    pools = [(Pool(home / "train", conversation, recipe.conversations, recipe.workers), 1.0)]
-    if recipe.recorded_share > 0 and recordings_available():
-        make = partial(conversation, speakers=recipe.speakers)
-        name = "recorded-" + "-".join(recipe.speakers)
-        pools.append((Pool(home / name, make, max(SHARD, recipe.conversations // 4)), recipe.recorded_share))
-    return [(pool.start(), share) for pool, share in pools]
+    """The pools to draw from with the share of each; a source that is not on this machine leaves its share to the first."""
+    pools: list[tuple[Pool, float]] = []
+    for source, share in recipe.shares:
+        if available(source):
+            name = "-".join((source, *recipe.speakers)) if source == "recorded" else source
+            make = partial(conversation, source=source, speakers=recipe.speakers)
+            most = max(SHARD, round(recipe.conversations * share))
+            pools.append((Pool(conversations_folder() / name, make, most, recipe.workers if not pools else 1).start(), share))
+    return pools
 
 
 def _wait_for(pools: list[tuple[Pool, float]], first: int, report: Callable[[dict[str, Any]], None]) -> None:

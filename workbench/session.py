@@ -48,9 +48,7 @@ class Participant(Protocol):
 class Together(Protocol):
     """A participant that can step many sessions at once (a batched model). Row i of the result belongs to row i of the input."""
 
-    def step_many(
-        self, states: Sequence[State], ticks: Sequence[Tick], heard: Sequence[MicroTurn]
-    ) -> list[tuple[Said, State]]: ...
+    def step_many(self, states: Sequence[State], ticks: Sequence[Tick], heard: Sequence[MicroTurn]) -> list[tuple[Said, State]]: ...
 
 
 class Sink(Protocol):
@@ -104,9 +102,7 @@ class Session:
     def fork(self, sinks: Sequence[Sink] = ()) -> Session:
         """A copy with the same past and its own future; writes to `sinks` only."""
         states = [_clone(state) for state in self.states]
-        return Session(
-            self.participants, self.clock, self.seed, states, self.tick, self.last, tuple(sinks), self.done
-        )
+        return Session(self.participants, self.clock, self.seed, states, self.tick, self.last, tuple(sinks), self.done)
 
     def specs(self) -> dict[str, Mapping[str, Any]]:
         """Name and settings of every participant, from which a trace can rebuild the run."""
@@ -146,9 +142,7 @@ def _step_group(sessions: Sequence[Session], rows: list[int], slot: int, said: l
         states = [sessions[row].states[slot] for row in rows]
         results = participant.step_many(states, [sessions[row].tick for row in rows], heard)
     else:
-        results = [
-            participant.step(sessions[row].states[slot], sessions[row].tick, h) for row, h in zip(rows, heard, strict=True)
-        ]
+        results = [participant.step(sessions[row].states[slot], sessions[row].tick, h) for row, h in zip(rows, heard, strict=True)]
     for row, (spoken, state) in zip(rows, results, strict=True):
         sessions[row].states[slot] = state
         said[row].append(spoken)

@@ -50,15 +50,15 @@ FAMILIES: dict[str, Family] = {
     for family in map(_family, (answer, think_pause, self_correction, stop, backchannel, other_directed, timer, long_count))
 }
 
-MEDLEY_WEIGHTS: Mapping[str, float] = {  # sums are short and hard to learn, counts long and easy
-    "answer": 6.0,
-    "think_pause": 3.0,
-    "self_correction": 4.0,
-    "stop": 1.8,
-    "backchannel": 0.7,
-    "other_directed": 1.5,
-    "timer": 0.8,
-    "long_count": 0.2,
+MEDLEY_WEIGHTS: Mapping[str, float] = {  # per piece: sums are over in two seconds, a count takes up to twenty
+    "answer": 4.0,
+    "think_pause": 2.5,
+    "self_correction": 3.0,
+    "stop": 1.5,
+    "backchannel": 1.5,
+    "other_directed": 1.8,
+    "timer": 1.0,
+    "long_count": 0.8,
 }
 
 

@@ -1,0 +1,82 @@
+"""Training conversations: medleys of all families, performed by simulated users in many voices and answered by the oracle.
+
+A conversation is addressed by its number and source, so it can be made anywhere and is the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from workbench.agents import OracleAgent
+from workbench.bank import Bank
+from workbench.errors import InputError
+from workbench.festival import festival_available
+from workbench.packets import rng_for
+from workbench.recordings import recordings_available
+from workbench.scenarios import medley
+from workbench.session import Session
+from workbench.speech import Speaker, prepare, speaker
+from workbench.trace import Trace, record
+from workbench.users import ScriptedUser
+from workbench.voices import FORMANTS, Voice, pick_voice
+
+Source: TypeAlias = Literal["espeak", "recorded", "festival"]
+SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival")
+REAL_BYSTANDERS = 1 / 3  # of the conversations, where recordings are at hand
+MANY_SPEAKERS = 1 / 4  # of the recorded conversations: digits of the single-word collection instead of one person's
+
+
+def available(source: Source) -> bool:
+    """Whether what a source needs is on this machine: nothing, recordings of people, or the program festival."""
+    match source:
+        case "espeak":
+            return True
+        case "recorded":
+            return recordings_available()
+        case "festival":
+            return festival_available()
+    raise InputError(f"no source {source!r} of conversations; there are {', '.join(SOURCES)}")
+
+
+def converse(number: int, source: Source = "espeak", speakers: tuple[str, ...] = (), seconds: float = 30.0) -> Trace:
+    """Conversation `number` of a source, `seconds` long, in memory.
+
+    "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
+    is one man's diphones with other vocal tracts.
+    """
+    rng = rng_for(number, SOURCES.index(source), "conversation")
+    difficulty = float(rng.uniform(0.0, 1.0))
+    bystanders: Literal["train"] | None = "train" if recordings_available() and rng.random() < REAL_BYSTANDERS else None
+    script = medley(number, seconds=seconds, difficulty=difficulty, pick=_picker(source, number, speakers, rng), recorded=bystanders)
+    speaker_of: Callable[[Voice], Speaker] = speaker
+    if source == "festival":
+        bank = Bank.default()
+        texts = [part for beat in script.beats for part in beat.parts if isinstance(part, str)]
+        prepare(script.voices["user"], texts, bank)
+        speaker_of = partial(speaker, bank=bank)
+    session = Session.start([ScriptedUser(script, speaker_of=speaker_of), OracleAgent()], seed=number)
+    trace = record(session, labels=dict(script.labels))
+    session.run(script.max_ticks)
+    return trace
+
+
+def _picker(source: Source, number: int, speakers: tuple[str, ...], rng: np.random.Generator) -> Callable[[str, int], Voice]:
+    if source == "espeak":
+        return pick_voice
+    if source == "recorded":
+        return partial(_recorded_voice, speakers)
+    formant = round(float(np.clip(rng.normal(1.0, 0.1), *FORMANTS)), 2)
+    voice = replace(pick_voice("festival", number), formant=formant)
+    return lambda set_name, seed: voice
+
+
+def _recorded_voice(speakers: tuple[str, ...], set_name: str, seed: int) -> Voice:
+    rng = rng_for(seed, 0, "recorded")
+    if not speakers or rng.random() < MANY_SPEAKERS:
+        return pick_voice("commands", seed)
+    return replace(pick_voice("recorded", seed), name=str(rng.choice(speakers)))
