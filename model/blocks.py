@@ -8,6 +8,7 @@ Axes: B batch, T positions of a sequence, P positions of a chunk, L tail and chu
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -27,12 +28,18 @@ def apply_linear(x: Tensor, weight_OI: Tensor) -> Tensor:
     rows = x.numel() // x.shape[-1]
     if rows not in _FEW_ROWS or torch.is_grad_enabled() or x.device.type != "cpu":
         return F.linear(x, weight_OI)
-    return (weight_OI @ x.reshape(rows, -1).t()).t().reshape(*x.shape[:-1], -1)
+    return (weight_OI @ x.reshape(rows, -1).contiguous().t()).t().contiguous().view(*x.shape[:-1], -1)
 
 
 def _inverse_rms(x: Tensor, eps: float) -> Tensor:
     """`1 / sqrt(mean(x^2) + eps)` over the last axis, kept as an axis of one."""
-    return torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return torch.addcmul(_constant(eps, x.device), norm, norm, value=1.0 / x.shape[-1]).rsqrt_()
+
+
+@lru_cache(maxsize=16)
+def _constant(value: float, device: torch.device) -> Tensor:
+    return torch.tensor(value, device=device)
 
 
 class _RMSNormFunction(torch.autograd.Function):
@@ -137,8 +144,8 @@ class ShortConv(nn.Module):
     def append(self, x_BPC: Tensor, tail_BJC: Tensor) -> tuple[Tensor, Tensor]:
         """`x` plus its convolution, float32 [B, P, C], of a chunk that follows `tail`; and tail and chunk joined, [B, L, C]."""
         joined_BLC = torch.cat([tail_BJC, x_BPC.float()], dim=1)
-        mixed_BPC = (joined_BLC.unfold(1, self.weight_CJ.shape[1], 1) * self.weight_CJ).sum(-1)
-        return mixed_BPC.add_(x_BPC), joined_BLC
+        taps_BPJC = joined_BLC.unfold(1, self.weight_CJ.shape[1], 1).transpose(-1, -2)
+        return (taps_BPJC * self.weight_CJ.t()).sum(-2).add_(x_BPC), joined_BLC
 
 
 class _GatedProduct(torch.autograd.Function):

@@ -1,8 +1,7 @@
 """From tokens, sound and pictures to positions: embeddings that go straight into the trunk, trained with it.
 
 Tokens and audio are those of the open Inkling release: a normed token table; 80 embeddings a dMel frame, one per mel band and
-level, summed and normed; image patches folded step by step through small normed layers (hMLP). Folding several audio frames into
-one position is ours, for small models.
+level, summed and normed; image patches folded step by step through small normed layers (hMLP).
 
 Axes: B batch, F dMel frames, M mel bands, D width, N patches, T frames of a patch, X/Y pixels, C channels.
 """
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.blocks import RMSNorm, apply_linear
+from model.blocks import RMSNorm
 from model.config import VisionConfig
 
 _CHANNEL_MULTIPLE = 64
@@ -38,11 +37,12 @@ class TokenEmbedding(nn.Module):
 class AudioEmbedding(nn.Module):
     """One vector per dMel frame: the sum of one embedding per mel band (chosen by its level), normed."""
 
-    def __init__(self, num_mel: int, num_levels: int, width: int, eps: float = 1e-6, std: float = 0.02) -> None:
+    def __init__(self, num_mel: int, num_levels: int, width: int, eps: float = 1e-6, std: float = 0.1) -> None:
         super().__init__()
         self.num_levels = num_levels
-        self.table = nn.Parameter(torch.randn(num_mel * num_levels, width) * std)
+        self.table = nn.Embedding(num_mel * num_levels, width)
         self.norm = RMSNorm(width, eps)
+        nn.init.normal_(self.table.weight, std=std)
 
     def forward(self, levels_FM: Tensor) -> Tensor:
         """[..., F, D] of levels [..., F, M] (uint8)."""
@@ -53,43 +53,12 @@ class AudioEmbedding(nn.Module):
         bands = levels_FM.shape[-1]
         if torch.is_grad_enabled():
             kind = levels_FM.device.type
-            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.table.dtype
+            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.table.weight.dtype
             level_L = torch.arange(self.num_levels, dtype=torch.uint8, device=levels_FM.device)
-            return (levels_FM[..., None] == level_L).to(dtype).flatten(-2) @ self.table
+            return (levels_FM[..., None] == level_L).to(dtype).flatten(-2) @ self.table.weight
         offset_M = torch.arange(bands, device=levels_FM.device) * self.num_levels
         rows = levels_FM.reshape(-1, bands).long() + offset_M
-        return F.embedding_bag(rows, self.table, mode="sum").view(*levels_FM.shape[:-1], -1)
-
-
-class FoldedAudioEmbedding(nn.Module):
-    """One vector per `fold` dMel frames (ours): each frame embedded as published, then folded like an image patch."""
-
-    def __init__(self, num_mel: int, num_levels: int, width: int, fold: int, eps: float = 1e-6, std: float = 0.02) -> None:
-        super().__init__()
-        self.fold = fold
-        self.frame = AudioEmbedding(num_mel, num_levels, width, eps, std)
-        self.join = nn.Linear(fold * width, 2 * width, bias=False)
-        self.join_norm = RMSNorm(2 * width, eps)
-        self.project = nn.Linear(2 * width, width, bias=False)
-        self.norm = RMSNorm(width, eps)
-        nn.init.normal_(self.join.weight, std=std)
-        nn.init.normal_(self.project.weight, std=std)
-
-    def forward(self, levels_FM: Tensor) -> Tensor:
-        """[..., F / fold, D] of levels [..., F, M]; F must be a multiple of the fold."""
-        if levels_FM.shape[-2] % self.fold:
-            raise ValueError(f"{levels_FM.shape[-2]} dMel frames must be a multiple of audio_fold={self.fold}; send whole cells")
-        frames_FD = self.frame(levels_FM)
-        joined = frames_FD.unflatten(-2, (-1, self.fold)).flatten(-2)
-        hidden = F.gelu(self.join_norm(apply_linear(joined, self.join.weight)))
-        return self.norm(apply_linear(hidden, self.project.weight))
-
-
-def audio_embedding(num_mel: int, num_levels: int, width: int, fold: int, eps: float = 1e-6, std: float = 0.02) -> nn.Module:
-    """The audio embedding for `fold` frames per position: as published for 1, folded otherwise."""
-    if fold == 1:
-        return AudioEmbedding(num_mel, num_levels, width, eps, std)
-    return FoldedAudioEmbedding(num_mel, num_levels, width, fold, eps, std)
+        return F.embedding_bag(rows, self.table.weight, mode="sum").view(*levels_FM.shape[:-1], -1)
 
 
 def _prime_factors(number: int) -> list[int]:
@@ -105,20 +74,19 @@ def _prime_factors(number: int) -> list[int]:
 
 
 def _fold_steps(config: VisionConfig) -> list[tuple[int, int, int]]:
-    """Every way station (frames, side, channels) folded so far, from a pixel to a whole patch: side first, then time."""
+    """Every way station (frames, side, channels) folded so far, from a pixel to a whole patch: side first, then time.
+
+    Stations folded in time carry many channels as published; the last layer ends there, with the trunk's width instead.
+    """
     stations = [(1, 1, config.channels)]
     side = frames = 1
     for factor in _prime_factors(config.patch):
         side *= factor
-        stations.append((1, side, _rounded(side * side * config.channels)))
+        stations.append((1, side, math.ceil(side * side * config.channels / _CHANNEL_MULTIPLE) * _CHANNEL_MULTIPLE))
     for factor in _prime_factors(config.frames):
         frames *= factor
-        stations.append((frames, side, _rounded(side * side * config.channels) * frames))
+        stations.append((frames, side, side * side * config.channels * frames * _CHANNEL_MULTIPLE))
     return stations
-
-
-def _rounded(channels: int) -> int:
-    return math.ceil(channels / _CHANNEL_MULTIPLE) * _CHANNEL_MULTIPLE
 
 
 def plan_patch_layers(config: VisionConfig) -> list[tuple[int, int, int]]:

@@ -39,7 +39,7 @@ class CellBatch:
     out_BTK: Tensor
     typed_BTK: Tensor | None = None
     background_BTK: Tensor | None = None
-    patches_BTQ: Tensor | None = None  # float (B, T, patches, pixels)
+    patches_BTQFYXC: Tensor | None = None  # Q patches a cell, each of F frames of Y x X pixels with C channels
 
 
 @dataclass
@@ -203,12 +203,12 @@ class InteractionModel(nn.Module):
         for kind, tokens in ((Kind.TYPED, cells.typed_BTK), (Kind.BACKGROUND, cells.background_BTK), (Kind.OUT, cells.out_BTK)):
             if tokens is not None:
                 sources[kind] = self.tokens(tokens.clamp(min=0))
-        if cells.patches_BTQ is not None:
+        if cells.patches_BTQFYXC is not None:
             if self.patches is None:
                 raise ValueError(
                     "this model was built without vision (config.vision is False); send no frames, or build it with vision=True"
                 )
-            sources[Kind.PATCH] = self.patches(cells.patches_BTQ)
+            sources[Kind.PATCH] = self.patches(cells.patches_BTQFYXC.flatten(0, 2)).view(*cells.patches_BTQFYXC.shape[:3], -1)
         return self._gather(sources, cells.plan)
 
     def _gather(self, sources: dict[Kind, Tensor], laid: Plan) -> Tensor:

@@ -150,7 +150,7 @@ def own_heard(model: InteractionModel, batch: Batch) -> Tensor:
 def build_optimisers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the trunk, AdamW for all else, as Inkling was trained (Muon + Adam)."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for name, p in named if name.startswith("trunk.") and p.ndim == 2 and min(p.shape) >= 16]
+    matrices = [p for name, p in named if name.startswith("trunk.") and p.ndim == 2 and min(p.shape) >= 32]
     chosen = {id(p) for p in matrices}
     rest = [p for _, p in named if id(p) not in chosen]
     decayed = [p for p in rest if p.ndim >= 2]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from model.checkpoint import fresh_model
-from model.config import DenseConfig, ModelConfig, TrunkConfig
+from model.config import DenseConfig, ModelConfig, TrunkConfig, VisionConfig
 from model.interaction import CellBatch, InteractionModel, ModelState, Snapshot
-from model.layout import NO_TARGET, NO_TOKEN, Counts, plan
+from model.layout import NO_TARGET, NO_TOKEN, Counts, Kind, plan
 
 TRUNK = TrunkConfig(
     width=32,
@@ -154,3 +154,49 @@ def test_the_counter_reaches_the_output_after_the_window_has_moved_on():
     as_it_was, _, _ = stream(model, [talk], state, first=30)
     moved, _, _ = stream(model, [talk], later, first=30)
     assert (as_it_was[0] - moved[0]).abs().max() > 1e-4
+
+
+def _with(model: InteractionModel, talk: Conversation, *, typed: int, patches: int, background: int = 0) -> CellBatch:
+    """Four cells; the third also carries the given number of typed words, image patches and background words."""
+    cells, vision = 4, model.config.vision
+    there = np.zeros((1, cells), np.int64)
+    there[0, 2] = 1
+    levels = model.dmel.levels(model.dmel.log_mel(talk.user[:cells].flatten())).unflatten(0, (1, cells, 4))
+    out = np.full((1, cells, 1), NO_TOKEN)
+    size = vision.patch if vision else 1
+    return CellBatch(
+        plan=plan(Counts(0 * there, patches * there, typed * there, background * there), out, model.audio_positions),
+        user_BTAM=levels,
+        user_before_BAM=torch.zeros_like(levels[:, 0]),
+        own_BTAM=torch.zeros_like(levels),
+        own_before_BAM=torch.zeros_like(levels[:, 0]),
+        heard_before_BTH=torch.zeros((1, cells, 2), dtype=torch.long),
+        counter_BT=torch.arange(cells)[None],
+        out_BTK=torch.from_numpy(out),
+        typed_BTK=torch.tensor([5, 6]).expand(1, cells, 2),
+        background_BTK=torch.tensor([7]).expand(1, cells, 1),
+        patches_BTQFYXC=torch.rand((1, cells, 3, 2, size, size, 3), generator=torch.Generator().manual_seed(0)),
+    )
+
+
+@torch.inference_mode()
+def test_typed_words_pictures_and_background_reach_the_output_of_their_cell_and_none_before():
+    config = replace(tiny().config, vision=VisionConfig(patch=8, num_layers=2))
+    model, talk = fresh_model(config, 3).eval(), Conversation(7)
+    plain, _ = model(_with(model, talk, typed=0, patches=0))
+    for more in ({"typed": 2, "patches": 0}, {"typed": 0, "patches": 3}, {"typed": 0, "patches": 0, "background": 1}):
+        cells = _with(model, talk, **more)
+        kinds = [Kind(k) for k in cells.plan.kind_BP[0][cells.plan.cell_BP[0] == 2]]
+        assert kinds[:2] == [Kind.MARK, Kind.USER_AUDIO]
+        assert len(kinds) == 2 + sum(more.values())
+        changed, _ = model(cells)
+        torch.testing.assert_close(changed.text_NV[:2], plain.text_NV[:2], rtol=0, atol=1e-6)
+        assert (changed.text_NV[2:] - plain.text_NV[2:]).abs().amax(-1).min() > 1e-4
+        torch.testing.assert_close(changed.heard_BTHV[:, :3], plain.heard_BTHV[:, :3], rtol=0, atol=1e-6)
+
+
+def test_a_model_without_eyes_refuses_pictures():
+    model = tiny()
+    cells = _with(model, Conversation(7), typed=0, patches=1)
+    with pytest.raises(ValueError, match="built without vision"):
+        model(cells)

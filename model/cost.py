@@ -1,0 +1,221 @@
+"""What a model costs, from its settings alone: parameters, floating-point operations and bytes per tick. No model is built.
+
+Operations are those of matrix products (two per multiply-add) plus the front end's transforms; norms and activations, under one per
+cent, are left out. Figures are floors: what the mathematics needs, not what an implementation spends.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from model.config import DenseConfig, LayerKind, MoEConfig, ModelConfig, TrunkConfig
+from model.dmel import DMel
+
+HEARD_HALVES = 2
+"""Half cells for which the heard-words head names a word."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Parameters of a part: all of them, and those that work on any one position."""
+
+    total: int
+    active: int
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.total + other.total, self.active + other.active)
+
+
+def _all(parameters: int) -> Count:
+    return Count(parameters, parameters)
+
+
+def feed_forward_parameters(width: int, config: DenseConfig | MoEConfig) -> Count:
+    """Parameters of one feed-forward layer; of its experts only the chosen and the shared ones are active."""
+    if isinstance(config, DenseConfig):
+        return _all(3 * width * config.hidden + 1)
+    expert = 3 * width * config.hidden
+    router = width * (config.num_experts + config.num_shared) + 1
+    shared = router + config.num_shared * expert
+    return Count(shared + config.num_experts * expert, shared + config.top_k * expert)
+
+
+def attention_parameters(config: TrunkConfig, kind: LayerKind) -> int:
+    """Parameters of one attention layer with its convolutions of keys and values."""
+    shape = config.attention(kind)
+    queries, keys = shape.num_heads * shape.head_dim, shape.num_kv_heads * shape.head_dim
+    project = config.width * (queries + 2 * keys + shape.num_heads * shape.d_rel)
+    return project + queries * config.width + 2 * keys * config.conv_kernel + 2 * shape.head_dim + shape.d_rel * shape.rel_extent
+
+
+def layer_parameters(config: TrunkConfig, layer: int) -> Count:
+    """Parameters of layer number `layer` with its norms and convolutions."""
+    around = 2 * config.width * (1 + config.conv_kernel)
+    attention = _all(attention_parameters(config, config.kind(layer)))
+    return attention + feed_forward_parameters(config.width, config.feed_forward(layer)) + _all(around)
+
+
+def trunk_parameters(config: TrunkConfig) -> Count:
+    """Parameters of all layers and the last norm."""
+    return sum((layer_parameters(config, layer) for layer in range(config.num_layers)), _all(config.width))
+
+
+def model_parameters(config: ModelConfig) -> dict[str, int]:
+    """Parameters by part: `trunk`, `audio`, `fold`, `text`, `heard` and `other`; image patches are counted apart."""
+    width = config.trunk.width
+    audio = config.num_mel * config.num_audio_levels * config.audio_width + config.audio_width
+    fold = 2 * config.frames_per_cell * config.audio_width * config.fold_hidden + config.fold_hidden * (width + 1) + width
+    unfolded = config.audio_width * width if config.audio_fold == 1 else 0
+    heard_in = HEARD_HALVES * config.hear_vocab_size * width
+    return {
+        "trunk": trunk_parameters(config.trunk).total,
+        "audio": audio,
+        "fold": fold + unfolded,
+        "text": 2 * config.vocab_size * width + config.vocab_size,
+        "heard": heard_in + HEARD_HALVES * config.hear_vocab_size * (width + 1),
+        "other": 2 * config.counter_pairs * width + width + width + 1,
+    }
+
+
+def attended_positions(config: TrunkConfig, kind: LayerKind, position: int) -> int:
+    """How many positions, itself included, position number `position` (from 0) sees in a layer of this kind."""
+    shape = config.attention(kind)
+    before = position + 1
+    return before if shape.window is None else min(before, shape.window + shape.num_sinks)
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """Operations of one position in one layer."""
+
+    projections: int
+    relative_bias: int
+    attention: int
+    convolutions: int
+    feed_forward: int
+
+    @property
+    def total(self) -> int:
+        return self.projections + self.relative_bias + self.attention + self.convolutions + self.feed_forward
+
+
+def layer_flops(config: TrunkConfig, layer: int, attended: int) -> LayerCost:
+    """Operations of one position that sees `attended` positions in layer number `layer`."""
+    shape = config.attention(config.kind(layer))
+    queries, keys = shape.num_heads * shape.head_dim, shape.num_kv_heads * shape.head_dim
+    project = config.width * (queries + 2 * keys + shape.num_heads * shape.d_rel) + queries * config.width
+    feed_forward = config.feed_forward(layer)
+    if isinstance(feed_forward, DenseConfig):
+        multiplied = 3 * config.width * feed_forward.hidden
+    else:
+        experts = feed_forward.top_k + feed_forward.num_shared
+        routed = config.width * (feed_forward.num_experts + feed_forward.num_shared)
+        multiplied = 3 * config.width * feed_forward.hidden * experts + routed
+    return LayerCost(
+        projections=2 * project,
+        relative_bias=2 * shape.num_heads * shape.d_rel * min(attended, shape.rel_extent),
+        attention=4 * queries * attended,
+        convolutions=2 * config.conv_kernel * (2 * keys + 2 * config.width),
+        feed_forward=2 * multiplied,
+    )
+
+
+def trunk_flops(config: TrunkConfig, position: int) -> int:
+    """Operations of position number `position` (from 0) through all layers."""
+    return sum(layer_flops(config, i, attended_positions(config, config.kind(i), position)).total for i in range(config.num_layers))
+
+
+def sequence_flops(config: TrunkConfig, positions: int) -> int:
+    """Operations of a whole sequence, forwards; training takes three times as many."""
+    total = 0
+    for kind in set(config.layer_kinds):
+        shape = config.attention(kind)
+        longest = positions if shape.window is None else min(positions, shape.window + shape.num_sinks)
+        counts = [*range(1, longest), *([longest] * (positions - longest + 1))]
+        for layer in (i for i in range(config.num_layers) if config.kind(i) == kind):
+            fixed, per_position = layer_flops(config, layer, 0).total, layer_flops(config, layer, 1).attention
+            bias = sum(layer_flops(config, layer, attended).relative_bias for attended in counts)
+            total += positions * fixed + per_position * sum(counts) + bias
+    return total
+
+
+def front_end_flops(config: ModelConfig, dmel: DMel | None = None) -> int:
+    """Operations that turn the 200 ms of one voice into its vectors: transform, mel bands, embedding sum, fold."""
+    dmel = dmel or DMel(num_mel=config.num_mel)
+    transform = int(2.5 * dmel.n_fft * math.log2(dmel.n_fft)) + dmel.n_fft
+    bands = 2 * (dmel.n_fft // 2 + 1) * config.num_mel
+    frame = transform + bands + config.num_mel * config.audio_width
+    fold = 2 * config.fold_hidden * (2 * config.frames_per_cell * config.audio_width + config.trunk.width)
+    return config.frames_per_cell * frame + fold
+
+
+def head_flops(config: ModelConfig) -> int:
+    """Operations of the text head for one output plus the heard-words and activity heads of one cell."""
+    return 2 * config.trunk.width * (config.vocab_size + HEARD_HALVES * config.hear_vocab_size + 1)
+
+
+@dataclass(frozen=True)
+class TickCost:
+    """What one tick of one session needs at the least."""
+
+    front_end_flops: int
+    trunk_flops: int
+    head_flops: int
+    weight_bytes: int
+    """Weights read once."""
+    state_bytes: int
+    """Keys and values read."""
+
+    @property
+    def flops(self) -> int:
+        return self.front_end_flops + self.trunk_flops + self.head_flops
+
+    @property
+    def bytes(self) -> int:
+        return self.weight_bytes + self.state_bytes
+
+
+def tick_cost(config: ModelConfig, tick: int, positions_per_tick: int | None = None, bytes_per_number: int = 4) -> TickCost:
+    """The cost of tick number `tick` of a session whose cells have `positions_per_tick` positions.
+
+    By default a cell is its mark, the user's audio and the agent's own voice. Experts' weights are counted as if every position chose
+    others, up to all of them.
+    """
+    here = positions_per_tick or 2 + config.frames_per_cell // config.audio_fold
+    trunk, first = config.trunk, tick * (positions_per_tick or 2 + config.frames_per_cell // config.audio_fold)
+    parts = model_parameters(config)
+    weights = touched_parameters(trunk, here) + parts["fold"] + config.vocab_size * trunk.width
+    weights += HEARD_HALVES * config.hear_vocab_size * trunk.width + 2 * config.frames_per_cell * config.num_mel * config.audio_width
+    held = 0
+    for layer in range(trunk.num_layers):
+        shape = trunk.attention(trunk.kind(layer))
+        held += 2 * shape.num_kv_heads * shape.head_dim * attended_positions(trunk, trunk.kind(layer), first + here - 1)
+    return TickCost(
+        front_end_flops=2 * front_end_flops(config),
+        trunk_flops=sum(trunk_flops(trunk, first + i) for i in range(here)),
+        head_flops=head_flops(config),
+        weight_bytes=weights * bytes_per_number,
+        state_bytes=held * bytes_per_number,
+    )
+
+
+def touched_parameters(config: TrunkConfig, positions: int) -> int:
+    """Parameters of the trunk that at most are read for this many positions."""
+    total = trunk_parameters(config).total
+    for layer in range(config.num_layers):
+        feed_forward = config.feed_forward(layer)
+        if isinstance(feed_forward, MoEConfig):
+            idle = max(0, feed_forward.num_experts - positions * feed_forward.top_k)
+            total -= idle * 3 * config.width * feed_forward.hidden
+    return total
+
+
+def state_bytes(config: TrunkConfig, positions: int, bytes_per_number: int = 4) -> int:
+    """Bytes of keys and values that one session holds after this many positions."""
+    numbers = 0
+    for layer in range(config.num_layers):
+        shape = config.attention(config.kind(layer))
+        held = attended_positions(config, config.kind(layer), positions - 1) if positions else 0
+        numbers += 2 * shape.num_kv_heads * shape.head_dim * held
+    return numbers * bytes_per_number
