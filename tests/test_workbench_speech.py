@@ -192,3 +192,12 @@ def test_a_mistake_is_named_with_its_rule(mistake, error, message):
 
 def test_the_engine_brings_the_agents_variant():
     assert AGENT_VOICE.name.partition("+")[2] in variants()
+
+
+def test_one_voice_of_a_set_can_be_named() -> None:
+    assert {pick_voice("recorded:theo", seed).name for seed in range(8)} == {"theo"}
+    assert pick_voice("flite:awb", 3).engine == "flite"
+    with pytest.raises(InputError, match="'flite' has no voice 'slt'; it has awb, rms, kal16"):
+        pick_voice("flite:slt", 0)
+    with pytest.raises(InputError, match="only flite:NAME and recorded:NAME"):
+        pick_voice("train:bob", 0)

@@ -88,9 +88,13 @@ def pick_voice(set_name: str, seed: int) -> Voice:
     "train" and "unseen" are espeak-ng voices without a variant in common, and the accent "en-gb-scotland" is only in "unseen".
     "flite" (awb, rms, kal16) and "recorded" (four people's digits, carried by a training voice) are for evaluation;
     "commands" is recorded single words (carried likewise) and "festival" one man's diphones at several tempos and pitches, both for
-    training. Whether engine and recordings are installed shows only when the voice speaks.
+    training. "flite:awb" and "recorded:theo" are one voice of a set. Whether engine and recordings are installed shows only when
+    the voice speaks.
     """
     rng = rng_for(seed, 0, f"voice:{set_name}")
+    group, _, only = set_name.partition(":")
+    if only:
+        return _one_voice(group, only, seed)
     match set_name:
         case "train":
             return _train_voice(rng)
@@ -106,6 +110,15 @@ def pick_voice(set_name: str, seed: int) -> Voice:
             return replace(_manner(rng, "ked_diphone", (0.9, 1.1)), engine="festival", word_gap=0, splice=False)
         case _:
             raise InputError(f"there is no voice set {set_name!r}; choose one of {', '.join(VOICE_SETS)}")
+
+
+def _one_voice(group: str, name: str, seed: int) -> Voice:
+    """The named voice of the sets "flite" and "recorded"."""
+    members = {"flite": FLITE_VOICES, "recorded": DIGIT_SPEAKERS}.get(group, ())
+    if name not in members:
+        listed = ", ".join(members) or "none: only flite:NAME and recorded:NAME name one voice"
+        raise InputError(f"voice set {group!r} has no voice {name!r}; it has {listed}")
+    return replace(pick_voice(group, seed), name=name)
 
 
 def _train_voice(rng: np.random.Generator) -> Voice:
