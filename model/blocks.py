@@ -18,7 +18,6 @@ from torch.autograd.function import once_differentiable
 
 from model.config import DenseConfig
 
-
 _FEW_ROWS = range(2, 8)
 """Numbers of input rows for which the processor's matrix product is faster with the weight on the left."""
 

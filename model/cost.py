@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from model.config import DenseConfig, LayerKind, MoEConfig, ModelConfig, TrunkConfig
+from model.config import DenseConfig, LayerKind, ModelConfig, MoEConfig, TrunkConfig
 from model.dmel import DMel
 
 HEARD_HALVES = 2

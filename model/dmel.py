@@ -9,6 +9,7 @@ Axes: F frames, M mel bands, K frequency bins, S samples; leading axes are batch
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -53,7 +54,7 @@ def _level_thresholds(centres: np.ndarray) -> np.ndarray:
     Counting thresholds below a value then equals the arg-min over all centres, ties going to the lower level.
     """
     thresholds = []
-    for low, high in zip(centres[:-1], centres[1:], strict=True):
+    for low, high in itertools.pairwise(centres):
         value = np.float32((low + high) / np.float32(2))
         while abs(value - high) < abs(value - low):
             value = np.nextafter(value, np.float32(-np.inf))

@@ -8,6 +8,7 @@ Axes: B batch, F dMel frames, M mel bands, D width, N patches, T frames of a pat
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -145,7 +146,7 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         plan = plan_patch_layers(config)
         layers = []
-        for i, ((t0, s0, c0), (t1, s1, c1)) in enumerate(zip(plan[:-1], plan[1:], strict=True)):
+        for i, ((t0, s0, c0), (t1, s1, c1)) in enumerate(itertools.pairwise(plan)):
             last = i == config.num_layers - 1
             layers.append(_PatchLayer(c0, width if last else c1, t1 // t0, s1 // s0, last))
             nn.init.normal_(layers[-1].linear.weight, std=std)

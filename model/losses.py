@@ -23,7 +23,7 @@ class LossConfig:
 
     silence: float = 0.1
     doubted_silence: float = 1.0
-    heard: float = 0.5
+    heard: float = 0.8
     nothing_heard: float = 0.3
     active: float = 0.1
     balance: float = 0.0

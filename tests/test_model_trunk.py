@@ -115,8 +115,8 @@ def test_whole_equals_the_slow_plain_form_and_so_do_its_gradients(name: str, len
         torch.testing.assert_close(ours, plain, rtol=0, atol=1e-4 * max(1.0, float(plain.abs().max())))
 
 
-@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=20), name=st.sampled_from(list(KINDS)))
-@settings(max_examples=20)
+@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=12), name=st.sampled_from(list(KINDS)))
+@settings(max_examples=15)
 def test_streamed_equals_whole_in_any_pieces(sizes: list[int], name: str) -> None:
     x = inputs(2, sum(sizes))
     with torch.no_grad():
@@ -126,8 +126,8 @@ def test_streamed_equals_whole_in_any_pieces(sizes: list[int], name: str) -> Non
     assert state.count_B.tolist() == [sum(sizes)] * 2
 
 
-@given(lengths=st.lists(st.lists(st.integers(0, 20), min_size=3, max_size=3), min_size=1, max_size=10), name=st.sampled_from(list(KINDS)))
-@settings(max_examples=12)
+@given(lengths=st.lists(st.lists(st.integers(0, 20), min_size=3, max_size=3), min_size=1, max_size=6), name=st.sampled_from(list(KINDS)))
+@settings(max_examples=10)
 def test_rows_that_append_different_numbers_of_positions_equal_rows_alone(lengths: list[list[int]], name: str) -> None:
     trunk = TRUNKS[name]
     state, outputs = trunk.start(3), [[] for _ in range(3)]
@@ -261,8 +261,10 @@ def test_balancing_evens_out_the_load_of_a_lopsided_router() -> None:
     for _ in range(60):
         trunk(x)
         after = trunk.balance()[0]
-    assert before.worst_ratio > 1.5 and before.worst_ratio > after.worst_ratio < 1.3
-    assert after.idle == 0 and float(after.share_E.sum()) == pytest.approx(1.0)
+    assert before.worst_ratio > 1.5
+    assert before.worst_ratio > after.worst_ratio < 1.3
+    assert after.idle == 0
+    assert float(after.share_E.sum()) == pytest.approx(1.0)
 
 
 def test_routing_biases_choose_experts_but_do_not_weigh_them() -> None:
@@ -307,3 +309,12 @@ def test_every_weight_receives_a_gradient() -> None:
     trunk: nn.Module = build(EXPERTS).train()
     trunk(inputs(3, 80))[0].square().sum().backward()
     assert [name for name, p in trunk.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+def test_a_trunk_used_in_inference_mode_first_can_be_trained_afterwards() -> None:
+    trunk = build(replace(SMALL, sliding_window=12, rel_extent=13, global_window=14))  # sizes for which nothing is cached yet
+    with torch.inference_mode():
+        trunk(inputs(1, 70))
+        trunk(inputs(1, 3), trunk.start(1))
+    trunk(inputs(1, 70))[0].sum().backward()
+    assert all(p.grad is not None for p in trunk.parameters())
