@@ -10,10 +10,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from rich.console import Group, RenderableType
-from rich.table import Table
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from workbench.errors import InputError
 from workbench.scenarios import FAMILIES, VoicePicker, build, family
@@ -27,6 +24,9 @@ from workbench.speech import pick_voice, speaker
 from workbench.store import save_trace
 from workbench.trace import Trace, record
 from workbench.users import ScriptedUser, SpeakerOf
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 SUITE = "interaction"
 
@@ -107,8 +107,9 @@ class Report:
 
     def table(self) -> RenderableType:
         """The report as tables for a terminal."""
-        whole = self.to_json()
-        return Group(_families_table(whole), _rates_table(whole), _latency_table(whole))
+        from workbench.tables import evaluation_tables  # here, because importing rich draws random numbers
+
+        return evaluation_tables(self.to_json())
 
     def write(self, path: Path) -> None:
         """Write the JSON object to a file."""
@@ -214,38 +215,3 @@ def _users(plan: Plan, workers: int, pick: VoicePicker, speaker_of: SpeakerOf) -
 def _user(name: str, seed: int, plan: Plan, pick: VoicePicker, speaker_of: SpeakerOf) -> ScriptedUser:
     script = build(name, seed, plan.voices, plan.difficulty, pick=pick)
     return ScriptedUser(script, speaker_of=speaker_of).prepare()
-
-
-def _families_table(whole: Mapping[str, Any]) -> Table:
-    table = Table(title=f"{whole['agent']} on {whole['voices']} voices, {whole['episodes']} episodes")
-    for name in ("family", "n", "meaning", "timing", "both", "95 % interval"):
-        table.add_column(name, justify="left" if name == "family" else "right")
-    for name, row in whole["families"].items():
-        low, high = row["ci95"]
-        table.add_row(name, str(row["n"]), *(f"{row[k]:.3f}" for k in ("meaning", "timing", "both")), f"{low:.3f} to {high:.3f}")
-    table.add_row("mean", "", "", "", f"{whole['mean_both']:.3f}", "")
-    return table
-
-
-def _rates_table(whole: Mapping[str, Any]) -> Table:
-    table = Table()
-    for name in ("rate", "n", "value", "95 % interval"):
-        table.add_column(name, justify="left" if name == "rate" else "right")
-    for name, row in whole["rates"].items():
-        low, high = row["ci95"]
-        table.add_row(name, str(row["n"]), f"{row['value']:.3f}", f"{low:.3f} to {high:.3f}")
-    heard = whole["heard_words"]
-    if heard["word_error_rate"] is not None:
-        table.add_row("word error rate of heard words", str(heard["words"]), f"{heard['word_error_rate']:.3f}", "")
-    for kind, number in whole["false_starts"].items():
-        table.add_row(f"false starts: words {kind}", str(number), "", "")
-    return table
-
-
-def _latency_table(whole: Mapping[str, Any]) -> Table:
-    table = Table()
-    for name in ("latency, s", "from", "to", "n", "median", "95th percentile"):
-        table.add_column(name, justify="right" if name in ("n", "median", "95th percentile") else "left")
-    for name, row in whole["latency_s"].items():
-        table.add_row(name, row["from"], row["to"], str(row["n"]), f"{row['median']:.2f}", f"{row['p95']:.2f}")
-    return table

@@ -1,0 +1,49 @@
+"""An evaluation as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+
+def evaluation_tables(whole: Mapping[str, Any]) -> Group:
+    """Families, rates and latencies of `workbench.evaluate.Report.to_json()`, one table each."""
+    return Group(_families_table(whole), _rates_table(whole), _latency_table(whole))
+
+
+def _families_table(whole: Mapping[str, Any]) -> Table:
+    table = Table(title=f"{whole['agent']} on {whole['voices']} voices, {whole['episodes']} episodes")
+    for name in ("family", "n", "meaning", "timing", "both", "95 % interval"):
+        table.add_column(name, justify="left" if name == "family" else "right")
+    for name, row in whole["families"].items():
+        low, high = row["ci95"]
+        table.add_row(name, str(row["n"]), *(f"{row[k]:.3f}" for k in ("meaning", "timing", "both")), f"{low:.3f} to {high:.3f}")
+    table.add_row("mean", "", "", "", f"{whole['mean_both']:.3f}", "")
+    return table
+
+
+def _rates_table(whole: Mapping[str, Any]) -> Table:
+    table = Table()
+    for name in ("rate", "n", "value", "95 % interval"):
+        table.add_column(name, justify="left" if name == "rate" else "right")
+    for name, row in whole["rates"].items():
+        low, high = row["ci95"]
+        table.add_row(name, str(row["n"]), f"{row['value']:.3f}", f"{low:.3f} to {high:.3f}")
+    heard = whole["heard_words"]
+    if heard["word_error_rate"] is not None:
+        table.add_row("word error rate of heard words", str(heard["words"]), f"{heard['word_error_rate']:.3f}", "")
+    for kind, number in whole["false_starts"].items():
+        table.add_row(f"false starts: words {kind}", str(number), "", "")
+    return table
+
+
+def _latency_table(whole: Mapping[str, Any]) -> Table:
+    table = Table()
+    for name in ("latency, s", "from", "to", "n", "median", "95th percentile"):
+        table.add_column(name, justify="right" if name in ("n", "median", "95th percentile") else "left")
+    for name, row in whole["latency_s"].items():
+        table.add_row(name, row["from"], row["to"], str(row["n"]), f"{row['median']:.2f}", f"{row['p95']:.2f}")
+    return table
