@@ -29,7 +29,7 @@ class AugmentConfig:
     band_cut_chance: float = 0.25
     masks: int = 2
     mask_width: int = 8
-    untouched: float = 0.1  # share of rows left as they are
+    untouched: float = 0.2  # share of rows left as they are
 
 
 def augment(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -26,7 +26,7 @@ class TrainConfig:
     """The recipe. Learning rates are Adam-sized for both optimisers; time is wall time spent training, evaluation included."""
 
     minutes: float = 100.0
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup_steps: int = 100
     decay_share: float = 0.35  # the last part of the time, over which the rate falls to a fiftieth

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import soxr
 import torch
 from torch import Tensor
+from transformers.models.inkling.feature_extraction_inkling import InklingFeatureExtractor
 
 from model.dmel import DMel
+from workbench.recordings import speech_folder
 
 SAMPLES_PER_CELL = 3200
 
 
 @pytest.fixture(scope="module")
 def published() -> object:
-    return pytest.importorskip("transformers.models.inkling.feature_extraction_inkling").InklingFeatureExtractor()
+    return InklingFeatureExtractor()
 
 
 def published_levels(published: object, audio: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,8 +43,7 @@ def sounds() -> Iterator[tuple[str, Tensor]]:
 
 
 def recordings() -> list[Path]:
-    folder = os.environ.get("MICROTURN_SPEECH")
-    found = sorted(p for p in Path(folder).rglob("*") if p.suffix in (".wav", ".flac")) if folder else []
+    found = sorted(p for p in speech_folder().rglob("*") if p.suffix in (".wav", ".flac"))
     return found[:: max(1, len(found) // 20)]
 
 
@@ -55,8 +57,6 @@ def test_levels_equal_the_published_extractor(published: object, name: str, audi
 
 @pytest.mark.skipif(not recordings(), reason="no recordings: MICROTURN_SPEECH names no folder with WAV or FLAC files")
 def test_levels_of_recorded_speech_equal_the_published_extractor_whole_and_streamed(published: object) -> None:
-    soundfile = pytest.importorskip("soundfile")
-    soxr = pytest.importorskip("soxr")
     for path in recordings():
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         audio = torch.from_numpy(np.ascontiguousarray(soxr.resample(samples.mean(1), rate, 16_000)))

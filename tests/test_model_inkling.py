@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers.models.inkling import modeling_inkling as published
 
 from model.config import DenseConfig, MoEConfig, TrunkConfig, VisionConfig
 from model.embed import AudioEmbedding, PatchEmbedding, TokenEmbedding, plan_patch_layers
 from model.trunk import Trunk
-
-published = pytest.importorskip("transformers.models.inkling.modeling_inkling")
 
 TINY = TrunkConfig(
     width=32,
