@@ -22,6 +22,7 @@ from model.config import ModelConfig, nano
 from model.dmel import DMel
 from model.interaction import InteractionModel, ModelState
 from model.trunk import Trunk
+from workbench.clock import few_pauses
 
 ROWS, POSITIONS = 24, 350
 TICKS_PER_HOUR = 18_000
@@ -189,7 +190,7 @@ def main() -> None:
     config = replace(nano(), vision=None)
     bench_training(config)
     model = InteractionModel(config).eval()
-    with torch.no_grad():
+    with torch.inference_mode(), few_pauses():  # as a paced session runs it
         bench_streaming(model)
         bench_batch(model)
 

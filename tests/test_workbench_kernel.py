@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.workbench_fakes import SMALL, agent, assert_same_turn, chat, noise_packet, user
+from workbench.agents import SilentAgent
 from workbench.clock import ClockSpec, RealTime, Tick
 from workbench.errors import InputError, TooSlow
 from workbench.events import DeadlineMissed, Edited
@@ -173,3 +175,18 @@ def test_randomness_is_addressed_by_seed_tick_and_stream(seed: int, tick: int) -
     assert rng_for(seed, tick, USER_AUDIO).integers(2**62) == draw
     assert rng_for(seed, tick, AGENT_AUDIO).integers(2**62) != draw
     assert rng_for(seed, tick + 1, USER_AUDIO).integers(2**62) != draw
+
+
+def test_a_paced_session_sets_what_exists_aside_and_gives_it_back() -> None:
+    class Watch:
+        frozen: ClassVar[list[int]] = []
+
+        def append(self, turn: MicroTurn) -> None:
+            self.frozen.append(gc.get_freeze_count())
+
+    wall = FakeTime()
+    session = Session.start([SilentAgent()], clock=SMALL, sinks=(Watch(),))
+    session.run(2)
+    session.run(2, RealTime(SMALL, now=wall.now, sleep=wall.sleep))
+    assert [count > 0 for count in Watch.frozen] == [False, False, True, True]
+    assert gc.get_freeze_count() == 0

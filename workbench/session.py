@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from workbench.clock import ClockSpec, RealTime, Tick
+from workbench.clock import ClockSpec, RealTime, Tick, few_pauses
 from workbench.errors import InputError
 from workbench.events import DeadlineMissed, Edited, Event
 from workbench.packets import MicroTurn, Packet, only
@@ -91,12 +92,13 @@ class Session:
 
     def run(self, ticks: int, pace: RealTime | None = None) -> Session:
         """Up to `ticks` more micro-turns, ending early once a participant says it is done; paced by `pace` when given."""
-        for _ in range(ticks):
-            if self.done:
-                break
-            late_ms = pace.wait(self.tick) if pace else 0.0
-            missed = (DeadlineMissed(late_ms=late_ms),) if pace and late_ms > pace.late_ms else ()
-            advance([self], [{}], missed)
+        with few_pauses() if pace else nullcontext():
+            for _ in range(ticks):
+                if self.done:
+                    break
+                late_ms = pace.wait(self.tick) if pace else 0.0
+                missed = (DeadlineMissed(late_ms=late_ms),) if pace and late_ms > pace.late_ms else ()
+                advance([self], [{}], missed)
         return self
 
     def fork(self, sinks: Sequence[Sink] = ()) -> Session:
