@@ -70,7 +70,7 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     optimisers = build_optimisers(model, config)
-    progress = _resume(out, model, optimisers) if resume else _fresh(out)
+    progress = _resume(out, model, optimisers) if resume else _fresh(out, config)
     generator = torch.Generator().manual_seed(config.seed + progress.step)
     last = now()
     window = _Window(last, progress.cells)
@@ -193,9 +193,10 @@ class _Window:
         return round((cells - self.cells) / max(at - self.since, 1e-9), 1)
 
 
-def _fresh(out: Path) -> Progress:
+def _fresh(out: Path, config: TrainConfig) -> Progress:
+    """Nothing trained yet, and nothing worth an evaluation: an untrained model only babbles."""
     (out / "log.jsonl").write_text("")
-    return Progress()
+    return Progress(next_evaluation_s=config.evaluate_every_minutes * 60)
 
 
 def _log(out: Path, report: Callable[[dict[str, Any]], None], row: dict[str, Any]) -> None:

@@ -103,6 +103,16 @@ def test_a_resumed_training_goes_on_where_it_was(tmp_path):
     assert lines == [10, 20, 30]
 
 
+def test_scores_come_at_intervals_and_at_the_end_but_not_from_an_untrained_model(tmp_path):
+    model = fresh_model(tiny_config(), 0)
+    rows = []
+    config = TrainConfig(minutes=minutes(25), evaluate_every_minutes=10 / 60, **SETTINGS)
+    train(model, batches(tiny_config()), config, tmp_path, now=Clock(), evaluate=lambda m: {"training": m.training}, report=rows.append)
+    scored = [row["step"] for row in rows if "scores" in row]
+    assert scored == [10, 19, 23]  # an evaluation takes time too: one look at the clock
+    assert all(row["scores"] == {"training": False} for row in rows if "scores" in row)
+
+
 def test_nothing_to_resume_is_said(tmp_path):
     model = fresh_model(tiny_config(), 0)
     with pytest.raises(FileNotFoundError, match="start without --resume"):
