@@ -15,7 +15,7 @@ from workbench.check import check_participant
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import first_difference
 from workbench.errors import CheckpointError, InputError
-from workbench.events import Decision, ModelYielded, TickCost, TruthWord
+from workbench.events import Decision, ModelYielded, TickCost, TranscriptDelta, TruthWord
 from workbench.neural import HEARD_DELAY_S, NeuralAgent, cells_of, load_agent, vocabulary
 from workbench.packets import AGENT_TEXT, MicroTurn
 from workbench.scenarios import build
@@ -156,3 +156,16 @@ def test_missing_damaged_and_foreign_checkpoints_are_told_apart(tmp_path, monkey
     save_checkpoint(tmp_path / "new.safetensors", checkpoint.model, checkpoint.vocabulary, {})
     with pytest.raises(InputError, match=r"threshold=2.0"):
         load_agent(tmp_path / "new.safetensors", threshold=2.0)
+
+
+def test_the_same_word_in_two_half_cells_running_is_one_word():
+    checkpoint = random_checkpoint()
+    number = checkpoint.vocabulary.heard_id("stop")
+    with torch.no_grad():
+        checkpoint.model.hear_head.bias.view(2, -1)[:, number] = 50.0  # hears "stop" in every half cell
+    _, trace = talk(NeuralAgent(checkpoint), 1, 6)
+    assert [e.word for _, e in trace.events(TranscriptDelta) if e.side == "user"] == ["stop"]
+    with torch.no_grad():
+        checkpoint.model.hear_head.bias.view(2, -1)[1, number] = -50.0  # and now in every first half only
+    _, trace = talk(NeuralAgent(checkpoint), 1, 6)
+    assert [e.word for _, e in trace.events(TranscriptDelta) if e.side == "user" and e.word == "stop"] == ["stop"] * 6

@@ -140,6 +140,7 @@ class AgentState:
     ticks_since_user: int = HOLD_TICKS
     ticks_since_own: int = HOLD_TICKS
     last_heard_s: float = 0.0
+    last_half: int = NOTHING_HEARD  # what the last half cell held: the same word twice running is one word
 
     def model_state(self) -> ModelState:
         """This session's own model state, copied out. Raises InputError for a state that was already stepped on from."""
@@ -228,7 +229,7 @@ class NeuralAgent:
         packets, events, mouth = self.mouth.act(state.mouth, clock, tick, said_words, YIELD in choice.tokens)
         own = MicroTurn(tick, packets).audio(AGENT_AUDIO, clock.samples_per_tick)
         p_user = float(outputs.active_BT[row, 0].sigmoid())
-        heard_events, last_heard_s = self._heard(state, tick, outputs, row)
+        heard_events, last_heard_s, last_half = self._heard(state, tick, outputs, row)
         speaking = bool(np.abs(own).max() > AUDIBLE)
         after = replace(
             state,
@@ -238,28 +239,30 @@ class NeuralAgent:
             ticks_since_user=0 if p_user > 0.5 else state.ticks_since_user + 1,
             ticks_since_own=0 if speaking else state.ticks_since_own + 1,
             last_heard_s=last_heard_s,
+            last_half=last_half,
         )
         events = tuple(replace(e, p_yield=choice.p_yield) if isinstance(e, ModelYielded) else e for e in events)
         record = self._decision(choice, names, p_user, _floor(after, speaking))
         noticed = _noticed(state, after, clock, tick)
         return Said(tuple(packets), (record, *heard_events, *noticed, *events)), after
 
-    def _heard(self, state: AgentState, tick: Tick, outputs: Outputs, row: int) -> tuple[list[Event], float]:
+    def _heard(self, state: AgentState, tick: Tick, outputs: Outputs, row: int) -> tuple[list[Event], float, int]:
         tick_s = state.clock.tick_s
         half_s = tick_s / HALVES
         p_HV = outputs.heard_BTHV[row, 0].float().softmax(-1)
         events: list[Event] = []
-        last_s = state.last_heard_s
+        last_s, before = state.last_heard_s, state.last_half
         for half in range(HALVES):
-            word = int(p_HV[half].argmax())
-            if word in (NOTHING_HEARD, OTHER_WORD):
+            word, again = int(p_HV[half].argmax()), before
+            before = word
+            if word in (NOTHING_HEARD, OTHER_WORD, again):
                 continue
             end_s = max(0.0, (tick - 1) * tick_s + (half + 0.5) * half_s - HEARD_DELAY_S)
             start_s = min(end_s, max(last_s, end_s - 0.3))
             name, p = self.words.heard[word], float(p_HV[half, word])
             events.append(TranscriptDelta(side="user", word=name, start_s=start_s, end_s=end_s, probability=p))
             last_s = end_s
-        return events, last_s
+        return events, last_s, before
 
     def _decision(self, choice: Choice, names: list[str], p_user: float, floor: str) -> Decision:
         wanted = self.words.tokens[choice.wanted]
