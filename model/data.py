@@ -57,7 +57,7 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
     out = _stack([c.out for c, _ in crops], width, NO_TOKEN).astype(np.int64)
     heard = torch.from_numpy(_stack([c.heard for c, _ in crops], width, NOTHING_HEARD)).long()
     audio_positions = sizes.frames_per_cell // sizes.audio_fold
-    laid = plan(Counts.audio_only(present, 1), out, audio_positions, lengths)
+    laid = plan(Counts.audio_only(present), out, audio_positions, lengths)
     start = torch.randint(0, config.max_counter, (len(rows), 1), generator=generator)
     cells = CellBatch(
         plan=laid,

@@ -261,7 +261,7 @@ class InteractionModel(nn.Module):
     ) -> tuple[Outputs, ModelState]:
         """Take in one cell of every row: logits of the first output (B, V), heard words (B, 1, H, V) and voice activity (B, 1)."""
         rows = len(user_BAM)
-        counts = Counts.audio_only(own_present_B[:, None].numpy(), 1)
+        counts = Counts.audio_only(own_present_B[:, None].numpy())
         if typed_BK is not None:
             counts = replace(counts, typed=(typed_BK != NO_TOKEN).sum(-1, keepdim=True).numpy())
         no_out = np.full((rows, 1, 1), NO_TOKEN, np.int64)

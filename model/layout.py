@@ -111,9 +111,10 @@ class Counts:
     background: Ints
 
     @classmethod
-    def audio_only(cls, own_present_BT: npt.NDArray[np.bool_], audio_positions: int) -> Counts:
+    def audio_only(cls, own_present_BT: npt.NDArray[np.bool_]) -> Counts:
+        """Cells that carry sound only: the own voice takes one position where it was heard."""
         zero = np.zeros(own_present_BT.shape, np.int64)
-        return cls(own_present_BT.astype(np.int64) * audio_positions, zero, zero, zero)
+        return cls(own_present_BT.astype(np.int64), zero, zero, zero)
 
 
 def plan(counts: Counts, out_BTK: Ints, audio_positions: int, cells_B: Ints | None = None) -> Plan:

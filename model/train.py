@@ -16,7 +16,6 @@ from model.data import Batch
 from model.interaction import InteractionModel
 from model.layout import HALVES
 from model.losses import LossConfig, losses
-from model.moe import MoE
 
 Scores = dict[str, Any]
 
@@ -132,9 +131,7 @@ def step(
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.step()
-    for part in model.modules():
-        if isinstance(part, MoE):
-            part.update_bias()
+    model.trunk.balance()
     return row
 
 

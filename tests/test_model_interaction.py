@@ -74,7 +74,7 @@ def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cell
     levels = [model.dmel.levels(model.dmel.log_mel(x[:cells].flatten())).unflatten(0, (1, cells, 4)) for x in (talk.user, talk.own)]
     words = heard[:, :cells].argmax(-1)
     batch = CellBatch(
-        plan=plan(Counts.audio_only(present, 1), out, model.audio_positions),
+        plan=plan(Counts.audio_only(present), out, model.audio_positions),
         user_BTAM=levels[0],
         user_before_BAM=torch.zeros_like(levels[0][:, 0]),
         own_BTAM=levels[1],
