@@ -104,6 +104,8 @@ def train(
     minutes: Annotated[float, typer.Option(help="Wall time of training.")] = 100.0,
     seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the data.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that make conversations.")] = 1,
+    begin_from: Annotated[Path | None, typer.Option("--from", help="A checkpoint to begin from, not random weights.")] = None,
+    rate: Annotated[float, typer.Option(help="Learning rate before it falls.")] = 2e-3,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the training in --out, if there is one.")] = False,
 ) -> None:
     """Train an interaction model from scratch on conversations made on the fly; writes the checkpoint, the run log and its curves."""
@@ -123,7 +125,8 @@ def train(
             else:
                 error_console.print(_progress_line(row), markup=False, soft_wrap=True)
 
-        recipe = Recipe(preset=preset, minutes=minutes, seed=seed, workers=workers)
+        start = str(begin_from or "")
+        recipe = Recipe(preset=preset, begin_from=start, minutes=minutes, learning_rate=rate, seed=seed, workers=workers)
         checkpoint = train_nano(recipe, out, resume=going_on, report=show)
     out_console.print(_progress_table(latest, minutes))
     written = [checkpoint, out / "log.jsonl", *_curves(out)]

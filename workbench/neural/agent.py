@@ -1,121 +1,30 @@
-"""The only door between the workbench and the model: traces become training cells, and a checkpoint becomes a participant."""
+"""A checkpoint as a participant: every 200 ms it hears, decides, speaks, and says why."""
 
 from __future__ import annotations
 
-import itertools
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from model.checkpoint import Checkpoint, LayoutMismatchError, fresh_model, load_checkpoint, save_checkpoint
-from model.config import ModelConfig, micro, nano
-from model.data import Batch, DataConfig, collate
-from model.dmel import DMel
-from model.interaction import InteractionModel, ModelState, Outputs, num_parameters
-from model.layout import CONTROL_TOKENS, HALVES, LAYOUT_VERSION, NO_TOKEN, NOTHING_HEARD, OTHER_WORD, YIELD, Cells, Vocabulary
+from model.checkpoint import Checkpoint, LayoutMismatchError, load_checkpoint
+from model.interaction import ModelState, Outputs
+from model.layout import CONTROL_TOKENS, HALVES, NO_TOKEN, NOTHING_HEARD, OTHER_WORD, YIELD
 from model.sampling import Choice, SamplingConfig, decide
-from model.train import Progress, TrainConfig, train
 from workbench.agents import Mouth, MouthState
-from workbench.bank import cache_folder
-from workbench.clock import ClockSpec, StopWatch, Tick, pause
-from workbench.conversations import Source, available, converse
+from workbench.clock import ClockSpec, StopWatch, Tick
 from workbench.errors import CheckpointError, InputError
-from workbench.evaluate import evaluate
-from workbench.events import (
-    Decision,
-    Event,
-    Gate,
-    ModelYielded,
-    TickCost,
-    TranscriptDelta,
-    TruthWord,
-    UserSpeechStarted,
-    UserSpeechStopped,
-)
+from workbench.events import Decision, Event, Gate, ModelYielded, TickCost, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
+from workbench.neural.cells import AUDIBLE, HEARD_DELAY_S
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, Audio, MicroTurn
-from workbench.pool import SHARD, Pool
-from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
 from workbench.session import Said
-from workbench.trace import Trace
-from workbench.version import VERSION
 
-CHECKPOINT = Path(__file__).resolve().parent.parent / "model" / "checkpoints" / "nano.safetensors"
-HEARD_DELAY_S = 0.1  # a word is named in the half cell that contains its end plus this
-AUDIBLE = 1e-4
+CHECKPOINT = Path(__file__).resolve().parents[2] / "model" / "checkpoints" / "nano.safetensors"
 BACKCHANNEL_WORDS = ("mhm",)
 HOLD_TICKS = 15  # an unanswered user is waited for this long before the floor counts as idle
-
-
-def vocabulary() -> Vocabulary:
-    """The words of the world of the shipped scenarios."""
-    return Vocabulary(AGENT_WORDS, USER_WORDS)
-
-
-# Traces to training cells ----------------------------------------------------------------------------------------------------
-
-
-def cells_of(trace: Trace, words: Vocabulary, dmel: DMel | None = None) -> Cells:
-    """The cells an agent lived through in a trace: cell t takes in the audio of turn t-1 and is taught what the agent said in turn t."""
-    dmel = dmel or DMel()
-    clock = trace.header.clock
-    ticks = len(trace)
-    user = _delayed(trace.audio(USER_AUDIO), clock)
-    own = _delayed(trace.audio(AGENT_AUDIO), clock)
-    frames = clock.samples_per_tick // dmel.hop_samples
-    user_mel = dmel.log_mel(torch.from_numpy(user)).reshape(ticks, frames, -1)
-    own_level = dmel.levels(dmel.log_mel(torch.from_numpy(own))).reshape(ticks, frames, -1)
-    return Cells(
-        user_mel=user_mel.to(torch.float16).numpy(),
-        own_level=own_level.numpy(),
-        own_present=np.abs(own.reshape(ticks, -1)).max(1) > AUDIBLE,
-        out=_outputs(trace, words),
-        heard=_heard(trace, words),
-        active=_active(trace),
-    )
-
-
-def _delayed(audio: Audio, clock: ClockSpec) -> Audio:
-    lead = np.zeros(clock.samples_per_tick, np.float32)
-    return np.concatenate([lead, audio[: len(audio) - len(lead)]])
-
-
-def _outputs(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
-    rows = []
-    for turn in trace.turns:
-        tokens = [YIELD] if any(isinstance(e, ModelYielded) for e in turn.events) else []
-        rows.append(tokens + [words.token_id(word) for word in turn.text(AGENT_TEXT).split()])
-    depth = max(1, max(map(len, rows), default=1))
-    return np.array([row + [NO_TOKEN] * (depth - len(row)) for row in rows], np.int16)
-
-
-def _heard(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
-    half_s = trace.header.clock.tick_s / HALVES
-    flat = np.full(len(trace) * HALVES, NOTHING_HEARD, np.int16)
-    spoken = sorted((event for _, event in trace.events(TruthWord)), key=lambda e: e.end_s)
-    for event in spoken:
-        at = int((event.end_s + HEARD_DELAY_S) / half_s) + HALVES  # audio of turn t-1 is taken in by cell t
-        while at < len(flat) and flat[at] != NOTHING_HEARD:
-            at += 1
-        if at < len(flat):
-            flat[at] = words.heard_id(event.word)
-    return flat.reshape(-1, HALVES)
-
-
-def _active(trace: Trace) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    clock = trace.header.clock
-    active = np.zeros(len(trace), np.bool_)
-    for _, event in trace.events(TruthWord):
-        active[clock.tick_at(event.start_s) + 1 : clock.tick_at(event.end_s - 1e-6) + 2] = True
-    return active
-
-
-# A checkpoint as a participant -----------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -329,105 +238,3 @@ def load_agent(checkpoint: str | Path | None = None, threshold: float = 0.5, nam
         return NeuralAgent(loaded, path=str(checkpoint or ""), threshold=threshold, name=name)
     except ValueError as error:
         raise InputError(str(error)) from error
-
-
-# Training --------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How the shipped checkpoint is trained: where conversations come from, and for how long."""
-
-    preset: str = "nano"
-    minutes: float = 100.0
-    seed: int = 0
-    conversations: int = 24_000
-    first: int = 640  # conversations to have before the first step
-    workers: int = 1
-    shares: tuple[tuple[Source, float], ...] = (("espeak", 0.8), ("recorded", 0.14), ("festival", 0.06))
-    speakers: tuple[str, ...] = ("jackson", "nicolas", "theo")  # of recorded digits; the fourth is for testing
-    evaluate_count: int = 6
-    rows: int = 16
-
-
-def conversation(number: int, source: Source = "espeak", speakers: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
-    """Training conversation `number` of a source as the arrays of `Cells`; made in worker processes."""
-    torch.set_num_threads(1)
-    return dict(vars(cells_of(converse(number, source, speakers), vocabulary())))
-
-
-def conversations_folder() -> Path:
-    """Where training conversations are kept: one folder per cell layout and vocabulary, so that stale ones are never drawn."""
-    words = zlib.crc32(repr(vocabulary()).encode())
-    return cache_folder() / f"conversations-{LAYOUT_VERSION}-{words:08x}"
-
-
-def train_nano(recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[dict[str, Any]], None] = print) -> Path:
-    """Train from scratch in closed reach of two cores; the path of the checkpoint.
-
-    Conversations are made in the background while training goes on. `out` receives the log, what is needed to resume, and the checkpoint.
-    """
-    config = _sized(recipe.preset)
-    model = fresh_model(config, recipe.seed)
-    pools = _pools(recipe)
-    checkpoint = out / f"{recipe.preset}.safetensors"
-    train_config = TrainConfig(minutes=recipe.minutes, seed=recipe.seed)
-    facts = {"recipe": asdict(recipe), "parameters": num_parameters(model), "made_with": VERSION}
-
-    def export(model: InteractionModel, progress: Progress) -> None:
-        save_checkpoint(checkpoint, model, vocabulary(), {**facts, "progress": asdict(progress)})
-
-    def judge(model: InteractionModel) -> dict[str, Any]:
-        agent = NeuralAgent(Checkpoint(model, vocabulary(), {}))
-        return evaluate(agent, voices="train", count=recipe.evaluate_count, seed=900_000).summary()
-
-    try:
-        _wait_for(pools, recipe.first, report)
-        batches = _batches(pools, recipe, config)
-        train(model, batches, train_config, out, now=StopWatch().now, evaluate=judge, export=export, report=report, resume=resume)
-    finally:
-        for pool, _ in pools:
-            pool.stop()
-    return checkpoint
-
-
-def _sized(preset: str) -> ModelConfig:
-    presets = {"nano": nano, "micro": micro}
-    if preset not in presets:
-        raise InputError(f"no preset {preset!r} to train; there are {', '.join(presets)}")
-    words = vocabulary()
-    return replace(presets[preset](), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard), vision=None)
-
-
-def _pools(recipe: Recipe) -> list[tuple[Pool, float]]:
-    """The pools to draw from with the share of each; a source that is not on this machine leaves its share to the first."""
-    pools: list[tuple[Pool, float]] = []
-    for source, share in recipe.shares:
-        if available(source):
-            name = "-".join((source, *recipe.speakers)) if source == "recorded" else source
-            make = partial(conversation, source=source, speakers=recipe.speakers)
-            most = max(SHARD, round(recipe.conversations * share))
-            pools.append((Pool(conversations_folder() / name, make, most, recipe.workers if not pools else 1).start(), share))
-    return pools
-
-
-def _wait_for(pools: list[tuple[Pool, float]], first: int, report: Callable[[dict[str, Any]], None]) -> None:
-    wanted = min(first, pools[0][0].most // SHARD * SHARD)
-    while (have := pools[0][0].refresh()) < wanted or any(pool.refresh() == 0 for pool, _ in pools):
-        report({"conversations": have, "wanted": wanted})
-        pause(2.0)
-
-
-def _batches(pools: list[tuple[Pool, float]], recipe: Recipe, config: ModelConfig) -> Iterator[Batch]:
-    data = DataConfig(rows=recipe.rows)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
-    dmel = DMel()
-    for number in itertools.count():
-        if number % 50 == 0:
-            for pool, _ in pools:
-                pool.refresh()
-        extra = [int(rng.binomial(recipe.rows, share)) for _, share in pools[1:]]
-        counts = [recipe.rows - sum(extra), *extra]
-        rows = [Cells(**row) for (pool, _), count in zip(pools, counts, strict=True) for row in pool.draw(count, rng)]
-        yield collate(rows, data, dmel, generator, config)

@@ -1,0 +1,19 @@
+"""The only door between the workbench and the model: traces become training cells, and a checkpoint becomes a participant."""
+
+from workbench.neural.agent import CHECKPOINT, AgentState, NeuralAgent, load_agent
+from workbench.neural.cells import HEARD_DELAY_S, cells_of, vocabulary
+from workbench.neural.recipe import Recipe, conversation, conversations_folder, train_nano
+
+__all__ = [
+    "CHECKPOINT",
+    "HEARD_DELAY_S",
+    "AgentState",
+    "NeuralAgent",
+    "Recipe",
+    "cells_of",
+    "conversation",
+    "conversations_folder",
+    "load_agent",
+    "train_nano",
+    "vocabulary",
+]

@@ -1,0 +1,79 @@
+"""Traces to training cells: what an agent lived through in a session, as the arrays that training eats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.dmel import DMel
+from model.layout import HALVES, NO_TOKEN, NOTHING_HEARD, YIELD, Cells, Vocabulary
+from workbench.clock import ClockSpec
+from workbench.events import ModelYielded, TruthWord
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, Audio
+from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
+from workbench.trace import Trace
+
+HEARD_DELAY_S = 0.1  # a word is named in the half cell that contains its end plus this
+AUDIBLE = 1e-4
+
+
+def vocabulary() -> Vocabulary:
+    """The words of the world of the shipped scenarios."""
+    return Vocabulary(AGENT_WORDS, USER_WORDS)
+
+
+def cells_of(trace: Trace, words: Vocabulary, dmel: DMel | None = None) -> Cells:
+    """The cells an agent lived through in a trace: cell t takes in the audio of turn t-1 and is taught what the agent said in turn t."""
+    dmel = dmel or DMel()
+    clock = trace.header.clock
+    ticks = len(trace)
+    user = _delayed(trace.audio(USER_AUDIO), clock)
+    own = _delayed(trace.audio(AGENT_AUDIO), clock)
+    frames = clock.samples_per_tick // dmel.hop_samples
+    user_mel = dmel.log_mel(torch.from_numpy(user)).reshape(ticks, frames, -1)
+    own_level = dmel.levels(dmel.log_mel(torch.from_numpy(own))).reshape(ticks, frames, -1)
+    return Cells(
+        user_mel=user_mel.to(torch.float16).numpy(),
+        own_level=own_level.numpy(),
+        own_present=np.abs(own.reshape(ticks, -1)).max(1) > AUDIBLE,
+        out=_outputs(trace, words),
+        heard=_heard(trace, words),
+        active=_active(trace),
+    )
+
+
+def _delayed(audio: Audio, clock: ClockSpec) -> Audio:
+    lead = np.zeros(clock.samples_per_tick, np.float32)
+    return np.concatenate([lead, audio[: len(audio) - len(lead)]])
+
+
+def _outputs(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
+    rows = []
+    for turn in trace.turns:
+        tokens = [YIELD] if any(isinstance(e, ModelYielded) for e in turn.events) else []
+        rows.append(tokens + [words.token_id(word) for word in turn.text(AGENT_TEXT).split()])
+    depth = max(1, max(map(len, rows), default=1))
+    return np.array([row + [NO_TOKEN] * (depth - len(row)) for row in rows], np.int16)
+
+
+def _heard(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
+    half_s = trace.header.clock.tick_s / HALVES
+    flat = np.full(len(trace) * HALVES, NOTHING_HEARD, np.int16)
+    spoken = sorted((event for _, event in trace.events(TruthWord)), key=lambda e: e.end_s)
+    for event in spoken:
+        at = int((event.end_s + HEARD_DELAY_S) / half_s) + HALVES  # audio of turn t-1 is taken in by cell t
+        while at < len(flat) and flat[at] != NOTHING_HEARD:
+            at += 1
+        if at < len(flat):
+            flat[at] = words.heard_id(event.word)
+    return flat.reshape(-1, HALVES)
+
+
+def _active(trace: Trace) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    clock = trace.header.clock
+    active = np.zeros(len(trace), np.bool_)
+    for _, event in trace.events(TruthWord):
+        active[clock.tick_at(event.start_s) + 1 : clock.tick_at(event.end_s - 1e-6) + 2] = True
+    return active
