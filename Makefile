@@ -7,6 +7,7 @@ PYTHON    ?= $(shell command -v python3.11 || command -v python3.12 || command -
 VENV      := .venv
 BIN       := $(VENV)/bin
 READY     := $(VENV)/.ready
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings# no question about news on the first start
 LAB_FLAGS ?=
 MINUTES   ?= 100
 RUNS      ?= runs
@@ -22,8 +23,7 @@ help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1@\2/' | column -t -s @
 
 lab: $(READY) ## open the quickstart notebook in JupyterLab
-	$(BIN)/jupyter lab --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
-	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_FLAGS) notebooks/00_quickstart.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_FLAGS) notebooks/00_quickstart.ipynb
 
 test: $(READY) system ## unit, property, browser and notebook tests
 	$(BIN)/python -m pytest -q tests
@@ -55,6 +55,7 @@ $(READY): pyproject.toml constraints.txt
 	@[ -x $(BIN)/python ] || { echo "making $(VENV) with $$("$(PYTHON)" --version)"; "$(PYTHON)" -m venv $(VENV); }
 	@echo "installing into $(VENV): about 2 GB and 2 to 5 minutes the first time"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@mkdir -p $(LAB_SETTINGS) && echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' > $(LAB_SETTINGS)/overrides.json
 	@touch $@
 
 # Two system programs that only some tests use: flite (voices never trained on) and a Chromium (the page really opened).
