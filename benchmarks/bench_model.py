@@ -121,7 +121,7 @@ class Tick:
 
 def bench_streaming(model: InteractionModel) -> None:
     config = model.config
-    here = 2 + config.frames_per_cell // config.audio_fold
+    here = 2 + config.audio_positions
     hour = after_an_hour(model, here)
     threads = torch.get_num_threads()
     print(f"\none tick (200 ms), one session, {threads} thread(s); target: ten times faster than the clock at p99 after an hour")
@@ -145,7 +145,7 @@ def bench_streaming(model: InteractionModel) -> None:
 
 def bench_recomputing(model: InteractionModel, state: ModelState, cpu_s: float) -> None:
     """Against the cheapest form of recomputing: front end and trunk over the last 30 s, heads left out."""
-    positions = CONTEXT_S * 5 * (2 + model.config.frames_per_cell // model.config.audio_fold)
+    positions = CONTEXT_S * 5 * (2 + model.config.audio_positions)
     sound, x = 0.1 * torch.randn(2, CONTEXT_S * 16_000), torch.randn(1, positions, model.config.trunk.width)
 
     def recompute() -> None:

@@ -171,8 +171,8 @@ class VisionConfig:
 class ModelConfig:
     """A whole model: trunk, front ends and vocabularies.
 
-    `audio_fold` is how many 50 ms dMel frames share one position: 1 as published, 4 puts a whole 200 ms cell in one
-    position (a stated deviation, for small models).
+    `audio_fold` is how many 50 ms dMel frames share one position: 1 as published, 4 folds a whole 200 ms cell into one vector that the
+    cell mark carries, so that a silent cell is one position (a stated deviation, for small models).
     """
 
     trunk: TrunkConfig
@@ -192,9 +192,17 @@ class ModelConfig:
     vision: VisionConfig | None = field(default_factory=VisionConfig)
 
     def __post_init__(self) -> None:
-        _require(self.audio_fold in (1, 2, 4), f"audio_fold={self.audio_fold} must be 1, 2 or 4; a cell holds 4 dMel frames")
+        _require(
+            self.audio_fold in (1, self.frames_per_cell),
+            f"audio_fold={self.audio_fold} must be 1 (as published) or {self.frames_per_cell} (the whole cell on its mark); choose one",
+        )
         _require(self.vocab_size > 0, f"vocab_size={self.vocab_size} must be positive; count the tokens")
         _require(self.logits_divisor > 0, f"logits_divisor={self.logits_divisor} must be positive; use 1.0 for none")
+
+    @property
+    def audio_positions(self) -> int:
+        """Positions that one cell of user audio takes beside the mark: none when it is folded."""
+        return self.frames_per_cell if self.audio_fold == 1 else 0
 
     @classmethod
     def nano(cls) -> ModelConfig:

@@ -182,8 +182,8 @@ def tick_cost(config: ModelConfig, tick: int, positions_per_tick: int | None = N
     By default a cell is its mark, the user's audio and the agent's own voice. Experts' weights are counted as if every position chose
     others, up to all of them.
     """
-    here = positions_per_tick or 2 + config.frames_per_cell // config.audio_fold
-    trunk, first = config.trunk, tick * (positions_per_tick or 2 + config.frames_per_cell // config.audio_fold)
+    here = positions_per_tick or 2 + config.audio_positions
+    trunk, first = config.trunk, tick * here
     parts = model_parameters(config)
     weights = touched_parameters(trunk, here) + parts["fold"] + config.vocab_size * trunk.width
     weights += HEARD_HALVES * config.hear_vocab_size * trunk.width + 2 * config.frames_per_cell * config.num_mel * config.audio_width

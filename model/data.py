@@ -28,7 +28,8 @@ class DataConfig:
     blank_output: float = 0.05  # a past output token is hidden: the model must get by with the sound of its voice
     lose_heard: float = 0.03  # a heard word of the cell before is hidden ...
     wrong_heard: float = 0.03  # ... or replaced by another: the head's own mistakes, at training time
-    max_counter: int = 20_000  # cells; the session may have lasted this long (over an hour) before the window begins
+    begin_session: float = 0.5  # share of windows that are the beginning of a session
+    max_counter: int = 20_000  # cells; before the others the session may have lasted this long (over an hour)
 
 
 @dataclass
@@ -56,9 +57,9 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
     present = _stack([c.own_present for c, _ in crops], width, False)
     out = _stack([c.out for c, _ in crops], width, NO_TOKEN).astype(np.int64)
     heard = torch.from_numpy(_stack([c.heard for c, _ in crops], width, NOTHING_HEARD)).long()
-    audio_positions = sizes.frames_per_cell // sizes.audio_fold
-    laid = plan(Counts.audio_only(present), out, audio_positions, lengths)
+    laid = plan(Counts.audio_only(present), out, sizes.audio_positions, lengths)
     start = torch.randint(0, config.max_counter, (len(rows), 1), generator=generator)
+    start = torch.where(torch.rand(start.shape, generator=generator) < config.begin_session, 0, start)
     cells = CellBatch(
         plan=laid,
         user_BTAM=levels[:, 1:],

@@ -21,7 +21,7 @@ from model.blocks import RMSNorm
 from model.config import ModelConfig
 from model.dmel import DMel, DMelState
 from model.embed import AudioEmbedding, PatchEmbedding
-from model.layout import HALVES, NO_TARGET, NO_TOKEN, Counts, Kind, Plan, plan
+from model.layout import HALVES, NO_TARGET, NO_TOKEN, NOTHING_HEARD, Counts, Kind, Plan, plan
 from model.trunk import Trunk, TrunkState
 
 
@@ -63,7 +63,8 @@ class ModelState:
     own_tail_BS: Tensor
     user_before_BAM: Tensor
     own_before_BAM: Tensor
-    heard_before_BH: Tensor
+    heard_before_BH: Tensor  # the words fed to the next cell mark, each once
+    last_half_B: Tensor  # what the head named in the last half cell
     counter_B: Tensor
 
     def clone(self) -> ModelState:
@@ -136,9 +137,9 @@ class CounterEmbedding(nn.Module):
 
 
 class Fold(nn.Module):
-    """The four audio positions of a cell folded into one, seeing also the four before: a deviation from the published front end.
+    """The four dMel frames of a cell folded into one vector, seeing also the four before: a deviation from the published front end.
 
-    dMel embeddings themselves are as published; folding them quarters the sequence on a CPU budget.
+    dMel embeddings themselves are as published; with the folded sound on the cell mark a cell is one position instead of five.
     """
 
     def __init__(self, frames: int, audio_width: int, hidden: int, width: int) -> None:
@@ -177,11 +178,6 @@ class InteractionModel(nn.Module):
         for table in (self.tokens, *self.heard, self.kinds):
             nn.init.normal_(table.weight, std=1.0)
 
-    @property
-    def audio_positions(self) -> int:
-        """Positions that one cell of user audio takes."""
-        return self.config.frames_per_cell // self.config.audio_fold
-
     def forward(self, cells: CellBatch, state: TrunkState | None = None) -> tuple[Outputs, TrunkState | None]:
         """Predictions for all cells; with a state the cells are appended to it, and the state after them is returned."""
         x_BPD = self.embed(cells)
@@ -194,12 +190,16 @@ class InteractionModel(nn.Module):
 
     def embed(self, cells: CellBatch) -> Tensor:
         """(B, P, D): what each position carries, gathered from one table of all sources in the order of the plan."""
-        user = self._listen(cells.user_BTAM, cells.user_before_BAM)
-        own = self._fold(self.audio(cells.own_BTAM), self.audio(cells.own_before_BAM))
         mark = self.counter(cells.counter_BT)
         for half, table in enumerate(self.heard):
             mark = mark + table(cells.heard_before_BTH[..., half]) * (cells.heard_before_BTH[..., half, None] > 0)
-        sources: dict[Kind, Tensor] = {Kind.MARK: mark[:, :, None], Kind.USER_AUDIO: user, Kind.OWN_VOICE: own[:, :, None]}
+        frames = self.audio(cells.user_BTAM)
+        sources: dict[Kind, Tensor] = {}
+        if self.unfolded is not None:
+            sources[Kind.USER_AUDIO] = self.unfolded(frames)
+        else:
+            mark = mark + self.fold(frames, _shifted(frames, self.audio(cells.user_before_BAM)))
+        sources |= {Kind.MARK: mark[:, :, None], Kind.OWN_VOICE: self._own_voice(cells)[:, :, None]}
         for kind, tokens in ((Kind.TYPED, cells.typed_BTK), (Kind.BACKGROUND, cells.background_BTK), (Kind.OUT, cells.out_BTK)):
             if tokens is not None:
                 sources[kind] = self.tokens(tokens.clamp(min=0))
@@ -225,14 +225,16 @@ class InteractionModel(nn.Module):
         x = torch.cat(tables).index_select(0, torch.from_numpy(index.ravel())).unflatten(0, laid.shape)
         return self.input_norm(x + self.kinds(torch.from_numpy(laid.kind_BP)))
 
-    def _listen(self, levels_BTAM: Tensor, before_BAM: Tensor) -> Tensor:
-        frames = self.audio(levels_BTAM)
-        if self.unfolded is not None:
-            return self.unfolded(frames)
-        return self._fold(frames, self.audio(before_BAM))[:, :, None]
-
-    def _fold(self, frames_BTAD: Tensor, before_BAD: Tensor) -> Tensor:
-        return self.fold(frames_BTAD, torch.cat([before_BAD[:, None], frames_BTAD[:, :-1]], 1))
+    def _own_voice(self, cells: CellBatch) -> Tensor:
+        """(B, T, D): the own voice folded, computed only for the cells in which it sounded; zero in the others."""
+        row, at = np.nonzero(cells.plan.kind_BP == Kind.OWN_VOICE)
+        if not len(row):
+            return self.kinds.weight.new_zeros((*cells.own_BTAM.shape[:2], self.config.trunk.width))
+        which = torch.from_numpy(row), torch.from_numpy(cells.plan.cell_BP[row, at])
+        now_NAM, before_NAM = (levels[which] for levels in (cells.own_BTAM, _shifted(cells.own_BTAM, cells.own_before_BAM)))
+        folded_ND = self.fold(self.audio(now_NAM), self.audio(before_NAM))
+        own_BTD = folded_ND.new_zeros((*cells.own_BTAM.shape[:2], folded_ND.shape[-1]))
+        return own_BTD.index_put(which, folded_ND)
 
     # Streaming ---------------------------------------------------------------------------------------------------------------
 
@@ -246,6 +248,7 @@ class InteractionModel(nn.Module):
             user_before_BAM=quiet,
             own_before_BAM=quiet.clone(),
             heard_before_BH=torch.zeros((rows, HALVES), dtype=torch.long),
+            last_half_B=torch.zeros(rows, dtype=torch.long),
             counter_B=torch.zeros(rows, dtype=torch.long),
         )
 
@@ -266,7 +269,7 @@ class InteractionModel(nn.Module):
             counts = replace(counts, typed=(typed_BK != NO_TOKEN).sum(-1, keepdim=True).numpy())
         no_out = np.full((rows, 1, 1), NO_TOKEN, np.int64)
         cells = CellBatch(
-            plan=plan(counts, no_out, self.audio_positions),
+            plan=plan(counts, no_out, self.config.audio_positions),
             user_BTAM=user_BAM[:, None],
             user_before_BAM=state.user_before_BAM,
             own_BTAM=own_BAM[:, None],
@@ -278,12 +281,14 @@ class InteractionModel(nn.Module):
         )
         out, trunk = self(cells, state.trunk)
         assert trunk is not None
+        named_BH = out.heard_BTHV[:, 0].argmax(-1)
         after = replace(
             state,
             trunk=trunk,
             user_before_BAM=user_BAM,
             own_before_BAM=own_BAM,
-            heard_before_BH=out.heard_BTHV[:, 0].argmax(-1),
+            heard_before_BH=each_word_once(named_BH, state.last_half_B),
+            last_half_B=named_BH[:, -1],
             counter_B=state.counter_B + 1,
         )
         return out, after
@@ -296,6 +301,20 @@ class InteractionModel(nn.Module):
         y_BPD, trunk = self.trunk(x_BPD, state.trunk, speaks)
         assert trunk is not None
         return self.text_head(y_BPD[:, 0]), replace(state, trunk=trunk)
+
+
+def each_word_once(named_BH: Tensor, before_B: Tensor) -> Tensor:
+    """The words named in consecutive half cells with repetitions silenced: a word that ends near an edge is often named on both sides.
+
+    `before_B` is what was named in the half cell before the first.
+    """
+    previous_BH = torch.cat([before_B[:, None], named_BH[:, :-1]], 1)
+    return torch.where(named_BH == previous_BH, NOTHING_HEARD, named_BH)
+
+
+def _shifted(x_BTAC: Tensor, before_BAC: Tensor) -> Tensor:
+    """The same one cell later, `before` first."""
+    return torch.cat([before_BAC[:, None], x_BTAC[:, :-1]], 1)
 
 
 def num_parameters(model: nn.Module) -> int:

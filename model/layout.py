@@ -2,8 +2,8 @@
 
 A cell is 200 ms of conversation:
 
-    IN   cell mark (cell counter, words heard in the cell before) · user audio x A · own voice x 1 (only if it sounded)
-         · image patches (only with a frame) · typed text · background text
+    IN   cell mark (cell counter, words heard in the cell before) · user audio x A (A = 0: folded into the mark)
+         · own voice x 1 (only if it sounded) · image patches (only with a frame) · typed text · background text
     OUT  nothing, or text and control tokens
 
 The model predicts the first output at the last IN position and each further output at the output before it. A cell that says nothing
@@ -22,7 +22,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-LAYOUT_VERSION = "cells-1"
+LAYOUT_VERSION = "cells-2"
 
 SILENCE, END, YIELD, BLANK = 0, 1, 2, 3
 CONTROL_TOKENS = ("<silence>", "<end>", "<yield>", "<blank>")

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from model.data import Batch
-from model.interaction import InteractionModel
-from model.layout import HALVES
+from model.interaction import InteractionModel, each_word_once
 from model.losses import LossConfig, losses
 
 Scores = dict[str, Any]
@@ -28,12 +27,12 @@ class TrainConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup_steps: int = 100
-    decay_share: float = 0.35  # the last part of the time, over which the rate falls to a fiftieth
+    decay_share: float = 0.5  # the last part of the time, over which the rate falls to a fiftieth
     clip: float = 1.0
     log_every: int = 20
     save_every_minutes: float = 5.0
     evaluate_every_minutes: float = 15.0
-    own_heard: float = 0.3  # share of steps that feed the model's own heard words back, not the true ones
+    own_heard: float = 0.5  # share of steps that feed the model's own heard words back, not the true ones
     seed: int = 0
     bfloat16: bool = True
     loss: LossConfig = field(default_factory=LossConfig)
@@ -139,9 +138,9 @@ def step(
 def own_heard(model: InteractionModel, batch: Batch) -> Tensor:
     """The words the model itself hears in each cell before, (B, T, H): its own mistakes, which it must live with in a session."""
     outputs, _ = model(batch.cells)
-    words = outputs.heard_BTHV.argmax(-1)
-    first = torch.zeros((len(words), 1, HALVES), dtype=words.dtype)
-    return torch.cat([first, words[:, :-1]], 1)
+    named = outputs.heard_BTHV.argmax(-1)
+    words = each_word_once(named.flatten(1), torch.zeros_like(named[:, 0, 0])).view_as(named)
+    return torch.cat([torch.zeros_like(words[:, :1]), words[:, :-1]], 1)
 
 
 def build_optimisers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
