@@ -8,7 +8,7 @@ import torch
 
 from model.checkpoint import fresh_model
 from model.config import DenseConfig, ModelConfig, TrunkConfig, VisionConfig
-from model.interaction import CellBatch, InteractionModel, ModelState, Snapshot
+from model.interaction import CellBatch, InteractionModel, ModelState, Snapshot, each_word_once
 from model.layout import NO_TARGET, NO_TOKEN, Counts, Kind, plan
 
 TRUNK = TrunkConfig(
@@ -72,7 +72,8 @@ def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cell
     out = talk.out[None, :cells]
     present = talk.own_present[None, :cells].numpy()
     levels = [model.dmel.levels(model.dmel.log_mel(x[:cells].flatten())).unflatten(0, (1, cells, 4)) for x in (talk.user, talk.own)]
-    words = heard[:, :cells].argmax(-1)
+    named = heard[:, :cells].argmax(-1)
+    words = each_word_once(named.flatten(1), torch.zeros_like(named[:, 0, 0])).view_as(named)
     batch = CellBatch(
         plan=plan(Counts.audio_only(present), out, model.config.audio_positions),
         user_BTAM=levels[0],
