@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from model.data import Batch
 from model.interaction import InteractionModel, each_word_once
 from model.losses import LossConfig, losses
+from model.muon import Muon
 
 Scores = dict[str, Any]
 
@@ -34,7 +35,7 @@ class TrainConfig:
     evaluate_every_minutes: float = 15.0
     own_heard: float = 0.5  # share of steps that feed the model's own heard words back, not the true ones
     seed: int = 0
-    bfloat16: bool = True
+    bfloat16: bool | None = None  # None: where the processor multiplies bfloat16 itself; elsewhere it is many times slower than float32
     loss: LossConfig = field(default_factory=LossConfig)
 
 
@@ -113,7 +114,7 @@ def step(
     generator: torch.Generator,
 ) -> dict[str, float]:
     """One update; the loss per kind of token."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16(config)):
         if float(torch.rand((), generator=generator)) < config.own_heard:
             batch.cells.heard_before_BTH = own_heard(model, batch)
         outputs, _ = model(batch.cells)
@@ -134,6 +135,14 @@ def step(
     return row
 
 
+def computes_in_bfloat16(config: TrainConfig) -> bool:
+    """Whether matrices are multiplied in bfloat16: as the configuration says, or where the processor has instructions for it."""
+    if config.bfloat16 is not None:
+        return config.bfloat16
+    can = torch.cpu.get_capabilities()
+    return any(can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 @torch.no_grad()
 def own_heard(model: InteractionModel, batch: Batch) -> Tensor:
     """The words the model itself hears in each cell before, (B, T, H): its own mistakes, which it must live with in a session."""
@@ -151,7 +160,8 @@ def build_optimisers(model: nn.Module, config: TrainConfig) -> list[torch.optim.
     rest = [p for _, p in named if id(p) not in chosen]
     decayed = [p for p in rest if p.ndim >= 2]
     plain = [p for p in rest if p.ndim < 2]
-    muon = torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")
+    precision = torch.bfloat16 if computes_in_bfloat16(config) else torch.float32
+    muon = Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay, dtype=precision)
     adam = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=config.learning_rate,
