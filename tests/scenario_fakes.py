@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from workbench.acoustics import Acoustics
-from workbench.agents import OracleAgent
+from workbench.agents import OracleAgent, OracleState, ScriptedAgent
+from workbench.clock import ClockSpec, Tick
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, MicroTurn, Packet
 from workbench.scenarios import build
-from workbench.scenarios.script import AfterOwn, Beat, Script, Trigger
-from workbench.session import Participant, Session
+from workbench.scenarios.script import AfterOwn, Beat, Command, Script, Trigger
+from workbench.session import Participant, Said, Session
 from workbench.speech import AGENT_VOICE, Utterance, Voice, Word
 from workbench.trace import Trace, record
 from workbench.users import ScriptedUser
@@ -69,3 +72,30 @@ def play(script: Script, agent: Participant | None = None) -> Trace:
 def play_family(name: str, seed: int, difficulty: float = 0.5, agent: Participant | None = None) -> Trace:
     """The trace of one episode of a family, spoken in tones."""
     return play(build(name, seed, difficulty=difficulty, pick=one_voice), agent)
+
+
+@dataclass(frozen=True)
+class LateOracle:
+    """The oracle with a slow mind: every order is carried out `late_s` after its moment."""
+
+    late_s: float
+    oracle: OracleAgent = field(default_factory=OracleAgent)
+    name: str = "agent"
+    speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
+    hears: tuple[str, ...] = (TRUTH,)
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"class": "LateOracle", "late_s": self.late_s}
+
+    def start(self, clock: ClockSpec, seed: int) -> OracleState:
+        return self.oracle.start(clock, seed)
+
+    def step(self, state: OracleState, tick: Tick, heard: MicroTurn) -> tuple[Said, OracleState]:
+        told = heard.get(TRUTH)
+        late = tuple(replace(c, at_s=c.at_s + self.late_s) for c in told if isinstance(c, Command)) if isinstance(told, tuple) else ()
+        return self.oracle.step(state, tick, MicroTurn(heard.tick, (Packet(TRUTH, heard.tick, late),)))
+
+
+def chatterer(word: str, ticks: int = 320) -> ScriptedAgent:
+    """An agent that says one word every 0.6 s, whatever is said to it."""
+    return ScriptedAgent(tuple((tick, (word,)) for tick in range(0, ticks, 3)))

@@ -147,7 +147,7 @@ def test_a_bystander_is_as_loud_as_the_beat_says_and_named_as_such() -> None:
 @pytest.mark.recordings
 @pytest.mark.skipif(not recordings_available(), reason="no folder of recordings")
 def test_a_recorded_bystander_sounds_and_keeps_the_same_excerpt() -> None:
-    aside = Beat((), At(0.5), speaker="bystander", passage=Passage("meeting", "train", 3, 2.0))
+    aside = Beat((), At(0.5), speaker="bystander", sound=Passage("meeting", "train", 3, 2.0))
     first, again = play(script_of(aside), SilentAgent()), play(script_of(aside), SilentAgent())
     (word,) = [e for _, e in first.events(TruthWord)]
     assert (word.word, word.speaker) == (UNKNOWN_WORDS, "bystander")

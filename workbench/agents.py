@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Decision, Event, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, TranscriptDelta
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_TEXT, MicroTurn, Packet
-from workbench.scenarios.script import Command
+from workbench.scenarios.script import Command, onward
 from workbench.session import Said
 from workbench.voice_out import SpeechOut, SpeechState
 
@@ -154,14 +154,18 @@ class ScriptedAgent:
         return Said(packets, events), Speaking(state.clock, mouth)
 
 
+Plan: TypeAlias = tuple[tuple[int, str], ...]  # words not yet said, each with its tick
+
+
 @dataclass(frozen=True, slots=True)
 class OracleState:
-    """Orders not yet due, words not yet said (with their ticks), and the mouth."""
+    """Orders not yet due, words not yet said (with their ticks), the last word said, and the mouth."""
 
     clock: ClockSpec
     mouth: MouthState
     pending: tuple[Command, ...] = ()
-    plan: tuple[tuple[int, str], ...] = ()
+    plan: Plan = ()
+    last: str = ""
 
     def clone(self) -> OracleState:
         return self
@@ -185,27 +189,35 @@ class OracleAgent:
     def step(self, state: OracleState, tick: Tick, heard: MicroTurn) -> tuple[Said, OracleState]:
         told = heard.get(TRUTH)
         pending = state.pending + tuple(c for c in told if isinstance(c, Command)) if isinstance(told, tuple) else state.pending
+        due = [c for c in pending if c.tick(state.clock) <= tick]
         yields, plan = False, state.plan
-        for command in sorted((c for c in pending if c.tick(state.clock) <= tick), key=lambda c: c.at_s):
-            yields, plan = _carry_out(command, tick, yields, plan)
-        pending = tuple(c for c in pending if c.tick(state.clock) > tick)
+        for command in sorted(due, key=lambda c: c.at_s):
+            if command not in pending:
+                continue  # an order that came after it, and was due before it, has taken it back
+            earlier = pending.index(command)
+            pending = pending[earlier + 1 :] if command.act in ("yield", "clear") else pending[:earlier] + pending[earlier + 1 :]
+            yields, plan = yields or command.act == "yield", _planned(command, tick, state.last, plan)
         dropped = tuple(word for _, word in state.plan) if yields else ()
         yields = yields and (bool(dropped) or state.mouth.speech.speaking)
         words = [word for at, word in plan if at <= tick]
-        packets, events, mouth = self.mouth.act(state.mouth, state.clock, tick, words, yields, reason="the user said stop", planned=dropped)
+        reason = "the user took the floor"
+        packets, events, mouth = self.mouth.act(state.mouth, state.clock, tick, words, yields, reason=reason, planned=dropped)
         decision = _decision(words, yields, mouth.talking, bool(plan or pending))
         rest = tuple(item for item in plan if item[0] > tick)
-        return Said(packets, (*events, decision)), OracleState(state.clock, mouth, pending, rest)
+        last = words[-1] if words else state.last
+        return Said(packets, (*events, decision)), OracleState(state.clock, mouth, pending, rest, last)
 
 
-def _carry_out(command: Command, tick: int, yields: bool, plan: tuple[tuple[int, str], ...]) -> tuple[bool, tuple[tuple[int, str], ...]]:
+def _planned(command: Command, tick: int, last: str, plan: Plan) -> Plan:
+    """The plan once a command is carried out in this tick; `last` is the last word said before."""
     match command.act:
         case "say" | "count":
-            return yields, plan + tuple((tick + i * command.every_ticks, word) for i, word in enumerate(command.words))
-        case "yield":
-            return True, ()
-        case "clear":
-            return yields, ()
+            return plan + tuple((tick + i * command.every_ticks, word) for i, word in enumerate(command.words))
+        case "amend":
+            goes_on = plan[0][0] if plan else tick
+            return tuple((goes_on + i * command.every_ticks, word) for i, word in enumerate(onward(command.words, last, command.step)))
+        case "yield" | "clear":
+            return ()
 
 
 def _decision(words: Sequence[str], yields: bool, talking: bool, waiting: bool) -> Decision:

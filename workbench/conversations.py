@@ -5,7 +5,7 @@ A conversation is addressed by its number and source, so it can be made anywhere
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -18,7 +18,7 @@ from workbench.errors import InputError
 from workbench.festival import festival_available
 from workbench.packets import rng_for
 from workbench.recordings import recordings_available
-from workbench.scenarios import medley
+from workbench.scenarios import FAMILIES, MEDLEY_WEIGHTS, family, medley
 from workbench.session import Session
 from workbench.speech import Speaker, prepare, speaker
 from workbench.trace import Trace, record
@@ -43,8 +43,14 @@ def available(source: Source) -> bool:
     raise InputError(f"no source {source!r} of conversations; there are {', '.join(SOURCES)}")
 
 
-def converse(number: int, source: Source = "espeak", speakers: tuple[str, ...] = (), seconds: float = 30.0) -> Trace:
-    """Conversation `number` of a source, `seconds` long, in memory.
+def converse(
+    number: int,
+    source: Source = "espeak",
+    speakers: tuple[str, ...] = (),
+    seconds: float = 30.0,
+    families: Sequence[str] = tuple(FAMILIES),
+) -> Trace:
+    """Conversation `number` of a source, `seconds` long, of pieces of these families, in memory.
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
     is one man's diphones with other vocal tracts.
@@ -52,7 +58,9 @@ def converse(number: int, source: Source = "espeak", speakers: tuple[str, ...] =
     rng = rng_for(number, SOURCES.index(source), "conversation")
     difficulty = float(rng.uniform(0.0, 1.0))
     bystanders: Literal["train"] | None = "train" if recordings_available() and rng.random() < REAL_BYSTANDERS else None
-    script = medley(number, seconds=seconds, difficulty=difficulty, pick=_picker(source, number, speakers, rng), recorded=bystanders)
+    weights = {name: MEDLEY_WEIGHTS[family(name).name] for name in families}
+    pick = _picker(source, number, speakers, rng)
+    script = medley(number, seconds=seconds, difficulty=difficulty, weights=weights, pick=pick, recorded=bystanders)
     speaker_of: Callable[[Voice], Speaker] = speaker
     if source == "festival":
         bank = Bank.default()

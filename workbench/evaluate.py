@@ -10,10 +10,11 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from workbench.errors import InputError
 from workbench.scenarios import FAMILIES, VoicePicker, build, family
+from workbench.scenarios.world import USER_WORDS
 from workbench.scoring.false_starts import KINDS, false_starts
 from workbench.scoring.heard import WordErrors, heard_words
 from workbench.scoring.interaction import outcomes
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
 SUITE = "interaction"
 
 Progress: TypeAlias = Callable[[int, int], None]
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """An agent that learned: the families it was trained on, and the words of a user that it can name."""
+
+    @property
+    def families(self) -> tuple[str, ...]: ...
+    @property
+    def user_words(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,12 +142,15 @@ def evaluate(
     pick: VoicePicker = pick_voice,
     speaker_of: SpeakerOf = speaker,
 ) -> Report:
-    """The report of `count` episodes a family (default: all families); `batch` sessions run in lockstep, together through a batched agent.
+    """The report of `count` episodes a family; `batch` sessions run in lockstep, together through a batched agent.
+
+    Families are by default those that the agent was trained on, or all for an agent that was not.
 
     With `workers` of 2 or more, speech is synthesised in that many processes while sessions run. `progress(done, all)` is called after
     each episode. `keep` names a folder into which every trace is written. Raises InputError for an unknown family or voice set.
     """
-    plan = Plan(families=tuple(families or FAMILIES), voices=voices, count=count, seed=seed, difficulty=difficulty)
+    known = agent.families if isinstance(agent, Trained) else tuple(FAMILIES)
+    plan = Plan(families=tuple(families or known), voices=voices, count=count, seed=seed, difficulty=difficulty)
     if batch < 1 or workers < 1:
         raise InputError(f"batch {batch} and workers {workers} must be at least 1")
     if keep is not None:
@@ -144,7 +158,7 @@ def evaluate(
     episodes: list[Episode] = []
     total = len(plan.jobs())
     for trace in _traces(agent, _users(plan, workers, pick, speaker_of), batch):
-        episodes.append(score_episode(trace))
+        episodes.append(score_episode(trace, agent.user_words if isinstance(agent, Trained) else USER_WORDS))
         if keep is not None:
             save_trace(trace, keep / f"{episodes[-1].family}-{episodes[-1].seed}.sqlite")
         if progress is not None:
@@ -154,15 +168,15 @@ def evaluate(
     return Report(agent.name, plan, tuple(episodes), {"agent": dict(agent.spec()), "batch": batch})
 
 
-def score_episode(trace: Trace) -> Episode:
-    """Everything the report needs of one trace."""
+def score_episode(trace: Trace, words: Sequence[str] = USER_WORDS) -> Episode:
+    """Everything the report needs of one trace; heard words are judged on `words` only."""
     labels = trace.header.labels
     return Episode(
         str(labels.get("family", "")),
         trace.header.seed,
         len(trace),
         tuple(outcomes(trace)),
-        heard_words(trace),
+        heard_words(trace, words),
         false_starts(trace),
         str(labels.get("voice", "")),
     )

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from workbench import recordings
+from workbench.acoustics import Acoustics
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Event, TruthExpect, TruthWithdrawn, TruthWord
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, Audio, MicroTurn, Packet, rng_for
@@ -16,9 +17,11 @@ from workbench.scenarios.script import (
     AfterAgentDone,
     AfterAgentStarts,
     AfterAgentWord,
+    AfterBegin,
     AfterOwn,
     At,
     Beat,
+    Burst,
     Command,
     Passage,
     Script,
@@ -26,11 +29,13 @@ from workbench.scenarios.script import (
 )
 from workbench.session import Said
 from workbench.speech import Utterance, Voice, Word, speaker
-from workbench.utterance import RATE, faded
+from workbench.utterance import RATE, SPEECH_RMS, faded
 
 SOUND_PEAK = 1e-3  # an agent sample above this counts as sound
 RECORDED_TAIL_S = 3.0
 UNKNOWN_WORDS = "(speech)"  # stands in the truth for a recorded passage whose words are not known
+NOISE = "(noise)"  # stands in the truth for a burst of noise; nobody's word
+NOISE_SNR_DB = 0.0  # a burst is as loud as speech, before the level of its beat
 
 
 class Says(Protocol):
@@ -61,6 +66,7 @@ class UserState:
     seed: int
     next_beat: int = 0
     sounding: tuple[tuple[int, int], ...] = ()
+    own_begin_s: float = 0.0
     own_end_s: float = 0.0
     agent_words_s: tuple[float, ...] = ()  # words heard since the last beat began
     agent_began_s: float | None = None  # first and last agent sound since the last beat that asked for something had ended
@@ -137,7 +143,7 @@ class ScriptedUser:
         beat, rendered = self.script.beats[number], self._sounds(number)
         first = state.clock.samples(begins_s)
         begins_s = first / state.clock.sample_rate
-        commands.extend(Command(o.act, o.anchor.at(rendered.words, begins_s) + o.delay_s, o.words, o.every_ticks) for o in beat.orders)
+        commands.extend(order.command(rendered.words, begins_s) for order in beat.orders)
         if beat.withdraws is not None:
             at_s = _tidy(beat.withdraws.at(rendered.words, begins_s))
             events.extend(TruthWithdrawn(id=name, at_s=at_s) for name in state.open_ids)
@@ -148,6 +154,7 @@ class ScriptedUser:
             state,
             next_beat=number + 1,
             sounding=(*state.sounding, (number, first)),
+            own_begin_s=begins_s,
             own_end_s=ends_s,
             agent_words_s=(),
         )
@@ -184,7 +191,13 @@ class ScriptedUser:
 def render(script: Script, number: int, speaker_of: SpeakerOf) -> Rendered:
     """One beat of the script as sound at the microphone. Raises SpeechError when its voice is not available."""
     beat = script.beats[number]
-    utterance = recorded_passage(beat.passage) if beat.passage else speaker_of(script.voices[beat.speaker]).say(beat.parts)
+    match beat.sound:
+        case None:
+            utterance = speaker_of(script.voices[beat.speaker]).say(beat.parts)
+        case Passage():
+            utterance = recorded_passage(beat.sound)
+        case Burst():
+            utterance = burst(beat.sound)
     samples = script.acoustics.apply_to_voice(utterance.samples)
     if beat.level_db:
         samples = samples * np.float32(10 ** (beat.level_db / 20))
@@ -201,6 +214,14 @@ def recorded_passage(passage: Passage) -> Utterance:
     return Utterance(samples, (Word(UNKNOWN_WORDS, 0.0, len(samples) / RATE),), whole.voice)
 
 
+def burst(sound: Burst) -> Utterance:
+    """The burst as an utterance of one pseudo-word, NOISE, at the level of speech."""
+    rng = rng_for(sound.seed, 0, "burst")
+    source = Acoustics(level_db=20 * float(np.log10(SPEECH_RMS)), noises=((sound.kind, NOISE_SNR_DB),), seed=int(rng.integers(2**31)))
+    samples = faded(source.noise_span(int(rng.integers(6 * RATE)), round(sound.length_s * RATE)))
+    return Utterance(samples, (Word(NOISE, 0.0, len(samples) / RATE),), f"noise:{sound.kind}")
+
+
 def _expects(number: int, beat: Beat, words: tuple[Word, ...], begins_s: float) -> list[TruthExpect]:
     found = []
     for place, expect in enumerate(beat.expects):
@@ -214,8 +235,10 @@ def _expects(number: int, beat: Beat, words: tuple[Word, ...], begins_s: float) 
                 anchor_s=_tidy(anchor_s),
                 from_s=expect.from_s,
                 to_s=_tidy(to_s),
-                words=expect.words,
+                words=(expect.lasting.word(words),) if expect.lasting else expect.words,
                 tags=expect.tags,
+                step=expect.step,
+                accepts=expect.lasting.accepted(words) if expect.lasting else (),
             )
         )
     return found
@@ -251,6 +274,8 @@ def _fires(trigger: Trigger, state: UserState, tick: Tick) -> float | None:
             due_s = at_s
         case AfterOwn(gap_s):
             due_s = own + gap_s
+        case AfterBegin(gap_s):
+            due_s = state.own_begin_s + gap_s
         case AfterAgentStarts(delay_s, timeout_s):
             due_s = own + timeout_s if state.agent_began_s is None else state.agent_began_s + delay_s
         case AfterAgentWord(nth, delay_s, timeout_s):

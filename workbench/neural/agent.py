@@ -20,6 +20,7 @@ from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, Event, Gate, ModelYielded, TickCost, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
 from workbench.neural.cells import AUDIBLE, HEARD_DELAY_S
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, Audio, MicroTurn
+from workbench.scenarios import FIRST_FAMILIES
 from workbench.session import Said
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / "model" / "checkpoints" / "nano.safetensors"
@@ -78,6 +79,8 @@ class NeuralAgent:
         self.model = checkpoint.model
         self.words = checkpoint.vocabulary
         self.facts = checkpoint.facts
+        self.families = tuple(checkpoint.facts.get("families", FIRST_FAMILIES))
+        self.user_words = checkpoint.vocabulary.user_words
         self.sampling = SamplingConfig(threshold=threshold)
         self.mouth = Mouth()
         self._listener = [self.words.token_id(w) for w in BACKCHANNEL_WORDS if w in self.words.agent_words]

@@ -28,6 +28,7 @@ from workbench.evaluate import evaluate
 from workbench.neural.agent import NeuralAgent, load_agent
 from workbench.neural.cells import cells_of, vocabulary
 from workbench.pool import SHARD, Pool
+from workbench.scenarios import FAMILIES
 from workbench.version import VERSION
 
 
@@ -46,19 +47,22 @@ class Recipe:
     workers: int = 1
     shares: tuple[tuple[Source, float], ...] = (("espeak", 0.8), ("recorded", 0.14), ("festival", 0.06))
     speakers: tuple[str, ...] = ("jackson", "nicolas", "theo")  # of recorded digits; the fourth is for testing
+    families: tuple[str, ...] = tuple(FAMILIES)
     evaluate_count: int = 6
     rows: int = 16
 
 
-def conversation(number: int, source: Source = "espeak", speakers: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
+def conversation(
+    number: int, source: Source = "espeak", speakers: tuple[str, ...] = (), families: tuple[str, ...] = tuple(FAMILIES)
+) -> dict[str, np.ndarray[Any, Any]]:
     """Training conversation `number` of a source as the arrays of `Cells`; made in worker processes."""
     torch.set_num_threads(1)
-    return dict(vars(cells_of(converse(number, source, speakers), vocabulary())))
+    return dict(vars(cells_of(converse(number, source, speakers, families=families), vocabulary())))
 
 
-def conversations_folder() -> Path:
-    """Where training conversations are kept: one folder per cell layout and vocabulary, so that stale ones are never drawn."""
-    words = zlib.crc32(repr(vocabulary()).encode())
+def conversations_folder(families: tuple[str, ...] = tuple(FAMILIES)) -> Path:
+    """Where training conversations are kept: one folder per cell layout, vocabulary and families, so that stale ones are never drawn."""
+    words = zlib.crc32(repr((vocabulary(), families)).encode())
     return cache_folder() / f"conversations-{LAYOUT_VERSION}-{words:08x}"
 
 
@@ -72,13 +76,13 @@ def train_nano(recipe: Recipe, out: Path, *, resume: bool = False, report: Calla
     pools = _pools(recipe)
     checkpoint = out / f"{recipe.preset}.safetensors"
     train_config = TrainConfig(minutes=recipe.minutes, seed=recipe.seed, learning_rate=recipe.learning_rate)
-    facts = {"recipe": asdict(recipe), "parameters": num_parameters(model), "made_with": VERSION}
+    facts = {"recipe": asdict(recipe), "families": recipe.families, "parameters": num_parameters(model), "made_with": VERSION}
 
     def export(model: InteractionModel, progress: Progress) -> None:
         save_checkpoint(checkpoint, model, vocabulary(), {**facts, "progress": asdict(progress)})
 
     def judge(model: InteractionModel) -> dict[str, Any]:
-        agent = NeuralAgent(Checkpoint(model, vocabulary(), {}))
+        agent = NeuralAgent(Checkpoint(model, vocabulary(), {"families": recipe.families}))
         return evaluate(agent, voices="train", count=recipe.evaluate_count, seed=900_000).summary()
 
     try:
@@ -115,9 +119,10 @@ def _pools(recipe: Recipe) -> list[tuple[Pool, float]]:
     for source, share in recipe.shares:
         if available(source):
             name = "-".join((source, *recipe.speakers)) if source == "recorded" else source
-            make = partial(conversation, source=source, speakers=recipe.speakers)
+            make = partial(conversation, source=source, speakers=recipe.speakers, families=recipe.families)
             most = max(SHARD, round(recipe.conversations * share))
-            pools.append((Pool(conversations_folder() / name, make, most, recipe.workers if not pools else 1).start(), share))
+            pool = Pool(conversations_folder(recipe.families) / name, make, most, recipe.workers if not pools else 1)
+            pools.append((pool.start(), share))
     return pools
 
 

@@ -13,7 +13,22 @@ from workbench.acoustics import sample_acoustics
 from workbench.clock import ClockSpec
 from workbench.errors import InputError
 from workbench.packets import rng_for
-from workbench.scenarios import answer, backchannel, long_count, other_directed, self_correction, stop, think_pause, timer
+from workbench.scenarios import (
+    answer,
+    backchannel,
+    every_n,
+    impatient,
+    invitation,
+    long_count,
+    long_silence,
+    new_question,
+    other_directed,
+    redirect,
+    self_correction,
+    stop,
+    think_pause,
+    timer,
+)
 from workbench.scenarios.script import AfterOwn, At, Beat, Passage, Piece, Script, Trigger
 from workbench.speech import Voice, pick_voice
 
@@ -30,24 +45,35 @@ PASSAGE_S = (1.5, 4.0)
 BYSTANDER = 7919  # keeps the bystander's voice apart from the user's
 
 
+GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
+    "floor": (answer, think_pause, self_correction, invitation, long_silence, long_count),
+    "interruption": (stop, new_question, redirect, backchannel, impatient),
+    "listening": (other_directed,),
+    "time": (timer, every_n),
+}
+
+# What a checkpoint that does not say otherwise was trained on.
+FIRST_FAMILIES = ("answer", "think_pause", "self_correction", "stop", "backchannel", "other_directed", "timer", "long_count")
+
+
 @dataclass(frozen=True)
 class Family:
-    """One situation: its name, what it is about, and how its pieces and episodes are made."""
+    """One situation: its name and group, what it is about, and how its pieces and episodes are made."""
 
     name: str
+    group: str
     summary: str
     piece: PieceOf
     episode: EpisodeOf
 
 
-def _family(module: ModuleType) -> Family:
+def _family(group: str, module: ModuleType) -> Family:
     name = module.__name__.rsplit(".", 1)[-1]
-    return Family(name, (module.__doc__ or "").split("\n", 1)[0], module.piece, module.episode)
+    return Family(name, group, (module.__doc__ or "").split("\n", 1)[0], module.piece, module.episode)
 
 
 FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in map(_family, (answer, think_pause, self_correction, stop, backchannel, other_directed, timer, long_count))
+    found.name: found for found in (_family(group, module) for group, modules in GROUPS.items() for module in modules)
 }
 
 MEDLEY_WEIGHTS: Mapping[str, float] = {  # per piece: sums are over in two seconds, a count takes up to twenty
@@ -59,6 +85,12 @@ MEDLEY_WEIGHTS: Mapping[str, float] = {  # per piece: sums are over in two secon
     "other_directed": 1.8,
     "timer": 1.0,
     "long_count": 0.8,
+    "invitation": 2.0,
+    "long_silence": 1.0,
+    "new_question": 1.2,
+    "redirect": 1.2,
+    "impatient": 1.5,
+    "every_n": 0.8,
 }
 
 
@@ -126,10 +158,10 @@ def _with_recordings(pieces: Sequence[Piece], rng: np.random.Generator, recorded
         return list(pieces)
 
     def drawn(beat: Beat) -> Beat:
-        if beat.speaker != "bystander" or rng.random() >= RECORDED_SHARE:
+        if beat.speaker != "bystander" or not beat.any_talk or rng.random() >= RECORDED_SHARE:
             return beat
         kind: Literal["sentence", "meeting"] = "sentence" if rng.random() < 0.5 else "meeting"
-        return replace(beat, parts=(), passage=Passage(kind, recorded, int(rng.integers(2**31)), float(rng.uniform(*PASSAGE_S))))
+        return replace(beat, parts=(), sound=Passage(kind, recorded, int(rng.integers(2**31)), float(rng.uniform(*PASSAGE_S))))
 
     return [replace(piece, beats=tuple(drawn(beat) for beat in piece.beats)) for piece in pieces]
 

@@ -85,7 +85,7 @@ def idle(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     if rng.random() < 0.3:
         parts += [float(rng.uniform(0.2, 0.8)), sentence(rng, IDLE_ONLY + ANYTIME)]
     hold = Expect("silent", "start of the speech", 0.0, TAIL_S, anchor=BEGIN, until=END, tags=("other_directed", "idle", tag))
-    return Piece((Beat(tuple(parts), lead, (), (hold,), speaker, level_db),), agent_last=False)
+    return Piece((Beat(tuple(parts), lead, (), (hold,), speaker, level_db, any_talk=True),), agent_last=False)
 
 
 def during_count(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
@@ -98,6 +98,7 @@ def during_count(lead: Trigger, rng: np.random.Generator, difficulty: float) -> 
         AfterAgentWord(nth, float(rng.uniform(0.2, 0.7)), timeout_s=3.0 + 0.8 * nth),
         speaker=speaker,
         level_db=level_db,
+        any_talk=True,
     )
     return Piece((ask, aside), agent_last=True, wait_s=lasts_s(upto - nth))
 

@@ -10,18 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from workbench.acoustics import Acoustics
+from workbench.acoustics import Acoustics, NoiseKind
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
+from workbench.scenarios.world import MAX_NUMBER, number_word
 from workbench.speech import Voice, Word
 
 Edge: TypeAlias = Literal["start", "end"]
-Act: TypeAlias = Literal["say", "count", "yield", "clear"]
-What: TypeAlias = Literal["reply", "silent", "count", "time", "yield"]
+Act: TypeAlias = Literal["say", "count", "amend", "yield", "clear"]
+What: TypeAlias = Literal["reply", "silent", "count", "amend", "moment", "time", "yield"]
 
 REPLY_DELAY_S = 0.4  # an answer begins with the first tick this long after the end of the question
 YIELD_DELAY_S = 0.2  # the agent gives up the floor with the first tick this long after the end of "stop"
 COUNT_EVERY_TICKS = 3  # one number every 0.6 s
+TICKS_PER_S = 5
+NEAR_S = 0.75  # a number of seconds is right when it is this close to the length that was asked for
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,13 @@ class At:
 @dataclass(frozen=True)
 class AfterOwn:
     """Begin `gap_s` after the beat before has ended, whatever the agent does."""
+
+    gap_s: float
+
+
+@dataclass(frozen=True)
+class AfterBegin:
+    """Begin `gap_s` after the beat before has begun, but not before it has ended: how a steady rhythm is kept."""
 
     gap_s: float
 
@@ -66,7 +76,7 @@ class AfterAgentDone:
     timeout_s: float
 
 
-Trigger: TypeAlias = At | AfterOwn | AfterAgentStarts | AfterAgentWord | AfterAgentDone
+Trigger: TypeAlias = At | AfterOwn | AfterBegin | AfterAgentStarts | AfterAgentWord | AfterAgentDone
 
 
 @dataclass(frozen=True)
@@ -91,14 +101,47 @@ BEGIN = Anchor(0, "start")
 
 
 @dataclass(frozen=True)
+class Lasting:
+    """A stretch of a beat whose length is asked for; known only once the beat has a voice."""
+
+    start: Anchor
+    end: Anchor
+
+    def seconds(self, words: Sequence[Word]) -> float:
+        """How long the stretch lasts."""
+        return self.end.at(words, 0.0) - self.start.at(words, 0.0)
+
+    def word(self, words: Sequence[Word]) -> str:
+        """The length in whole seconds, as the agent says it."""
+        return number_word(round(self.seconds(words)))
+
+    def accepted(self, words: Sequence[Word]) -> tuple[str, ...]:
+        """Every number of seconds that is near enough."""
+        length_s = self.seconds(words)
+        return tuple(number_word(n) for n in range(MAX_NUMBER + 1) if abs(n - length_s) <= NEAR_S)
+
+
+@dataclass(frozen=True)
 class Order:
-    """What a perfect agent does about a beat: `act` at the first tick that begins `delay_s` or more after `anchor`."""
+    """What a perfect agent does about a beat: `act` at the first tick that begins `delay_s` or more after `anchor`.
+
+    say, count: `words`, one every `every_ticks` (0: all at once); with `lasting`, the length of that stretch instead. amend: what is left
+    of a count becomes the rest of the line `words` from the last number said on, every `step`-th of it. clear: nothing that was ordered
+    before this is done any more. yield: the same, and what sounds is cut.
+    """
 
     act: Act
     delay_s: float
     words: tuple[str, ...] = ()
     every_ticks: int = 0
     anchor: Anchor = END
+    step: int = 1
+    lasting: Lasting | None = None
+
+    def command(self, words: Sequence[Word], begins_s: float) -> Command:
+        """The order with its moment and its words fixed, for a beat of these words that begins at `begins_s`."""
+        said = (self.lasting.word(words),) if self.lasting else self.words
+        return Command(self.act, self.anchor.at(words, begins_s) + self.delay_s, said, self.every_ticks, self.step)
 
 
 @dataclass(frozen=True)
@@ -109,6 +152,7 @@ class Command:
     at_s: float
     words: tuple[str, ...] = ()
     every_ticks: int = 0
+    step: int = 1
 
     def tick(self, clock: ClockSpec) -> Tick:
         """The tick in which it is carried out."""
@@ -127,11 +171,13 @@ class Expect:
     tags: tuple[str, ...] = ()
     anchor: Anchor = END
     until: Anchor | None = None
+    step: int = 1  # amend: every which number of the line `words`
+    lasting: Lasting | None = None  # reply: the length of this stretch is the answer
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A stretch of recorded speech of real people whose words are not known: from a read sentence or a meeting, `length_s` long at most."""
+    """A stretch of sound without known words: recorded speech of real people (a read sentence, a meeting), at most `length_s` long."""
 
     kind: Literal["sentence", "meeting"]
     split: Literal["train", "held_back"]
@@ -140,11 +186,20 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class Burst:
+    """A stretch of noise, `length_s` long: one of the kinds of `workbench.acoustics`, among them the babble of many people."""
+
+    kind: NoiseKind
+    seed: int
+    length_s: float
+
+
+@dataclass(frozen=True)
 class Beat:
-    """One stretch of speech by one person: phrases and, as numbers, pauses in seconds; or, when `passage` is given, that recording.
+    """One stretch of speech by one person: phrases and, as numbers, pauses in seconds; or, when `sound` is given, that instead.
 
     `withdraws` says that it takes back what was expected before: from the moment of that anchor on, the earlier act is not wanted any
-    more.
+    more. `any_talk` says that its words do not matter, so that a recorded passage may stand in for it.
     """
 
     parts: tuple[str | float, ...]
@@ -154,12 +209,21 @@ class Beat:
     speaker: str = "user"
     level_db: float = 0.0
     withdraws: Anchor | None = None
-    passage: Passage | None = None
+    sound: Passage | Burst | None = None
+    any_talk: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
         """The words of the beat in order."""
         return tuple(word for part in self.parts if isinstance(part, str) for word in part.split())
+
+
+def onward(line: Sequence[str], last: str, step: int) -> tuple[str, ...]:
+    """What follows `last` when the line is gone along by `step` (negative: backwards); nothing when `last` is not in it."""
+    if last not in line:
+        return ()
+    here = line.index(last)
+    return tuple(line[here + step :: step]) if step > 0 else tuple(line[:here][::step])
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,34 @@ BACKCHANNELS = ("mhm", "yeah", "okay", "right", "uhuh")
 FILLERS = ("um", "uh")
 NAMES = ("anna", "ben", "clara", "david", "emma", "john", "maria", "peter", "sarah", "tom")
 
-AGENT_WORDS: tuple[str, ...] = (*(number_word(n) for n in range(MAX_NUMBER + 1)), "now", "okay", "mhm")
+COLOURS = ("red", "blue", "green", "yellow", "white", "black")
+THINGS = ("house", "car", "cat", "dog")
+ENOUGH = "that is all"  # ends whatever the agent was asked to do meanwhile
+
+TRANSLATIONS: tuple[tuple[str, str], ...] = (  # English and Spanish, unit by unit: numbers, colours, short phrases
+    *zip(_UNITS[1:11], ("uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez"), strict=True),
+    *zip(COLOURS, ("rojo", "azul", "verde", "amarillo", "blanco", "negro"), strict=True),
+    *zip(THINGS, ("casa", "coche", "gato", "perro"), strict=True),
+    ("red house", "casa roja"),
+    ("white house", "casa blanca"),
+    ("blue car", "coche azul"),
+    ("green car", "coche verde"),
+    ("black cat", "gato negro"),
+    ("white dog", "perro blanco"),
+    ("two dogs", "dos perros"),
+    ("good morning", "buenos días"),
+    ("good night", "buenas noches"),
+    ("thank you", "gracias"),
+)
+SPANISH: tuple[str, ...] = tuple(dict.fromkeys(word for _, phrase in TRANSLATIONS for word in phrase.split()))
+
+# Both lists grow at their end only: the words of a checkpoint made earlier are then the first words of a larger world.
+AGENT_WORDS: tuple[str, ...] = (
+    *(number_word(n) for n in range(MAX_NUMBER + 1)),
+    *("now", "okay", "mhm"),
+    *("yes", "no", "hello", "sorry", "warning"),
+    *SPANISH,
+)
 
 USER_WORDS: tuple[str, ...] = tuple(
     dict.fromkeys(
@@ -61,6 +88,11 @@ USER_WORDS: tuple[str, ...] = tuple(
             *("say", "now", "in", "seconds", "remind", "wait", "then"),
             *("no", "sorry", "i", "mean", "stop", "it", "hey"),
             *NAMES,
+            *("that", "correct", "hello", "come", "on", "answer", "by", "twos", "backwards", "only"),
+            *("let", "a", "story", "so", "all", "whenever", "when", "listen", "speak", "silent", "long", "did", "was"),
+            *("every", "until", "if", "make", "mistake", "warn", "over", "goes", "passes", "with", "together"),
+            *("translate", "into", "spanish", "good", "morning", "night", "thank", "dogs", *COLOURS, *THINGS),
+            *("give", "password", "secret", "code"),
         )
     )
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from workbench.scoring.reading import Reading, read
+from workbench.scoring.wanted import wanted
 from workbench.trace import Trace
 
 KINDS = ("in a pause", "to other-directed speech", "while being asked", "after stop", "beyond the answer", "unasked")
@@ -13,24 +14,9 @@ KINDS = ("in a pause", "to other-directed speech", "while being asked", "after s
 def false_starts(trace: Trace) -> dict[str, int]:
     """How many agent words began in each situation where none was wanted; every kind is present, zero or not."""
     reading = read(trace)
-    wanted = _wanted(reading)
-    found = Counter(_situation(reading, word.start_s) for word in reading.words if id(word) not in wanted)
+    answering = wanted(reading).words
+    found = Counter(_situation(reading, word.start_s) for word in reading.words if id(word) not in answering)
     return {kind: found[kind] for kind in KINDS}
-
-
-def _wanted(reading: Reading) -> set[int]:
-    """The words that answer an expectation: the first after a question or timer, and as many of a count as were asked for."""
-    kept: set[int] = set()
-    for opened in reading.opened:
-        expect = opened.expect
-        words = reading.words_in(expect.anchor_s, opened.closes_s)
-        if expect.what in ("reply", "time"):
-            kept |= {id(word) for word in words[:1]}
-        elif expect.what == "count":
-            kept |= {id(word) for word in words[: len(expect.words)]}
-        elif expect.what == "yield":
-            kept |= {id(word) for word in reading.words_in(opened.begins_s, expect.anchor_s + expect.to_s)}
-    return kept
 
 
 def _situation(reading: Reading, at_s: float) -> str:

@@ -9,7 +9,6 @@ from workbench.events import TranscriptDelta, TruthWord
 from workbench.scenarios.world import USER_WORDS
 from workbench.trace import Trace
 
-_KNOWN = frozenset(USER_WORDS)
 MARGIN_S = 0.3  # around another person's word
 
 
@@ -30,15 +29,16 @@ class WordErrors:
         return self.errors / self.words if self.words and self.named else None
 
 
-def heard_words(trace: Trace) -> WordErrors:
-    """Word errors of the heard-words transcript against what the user really said, both restricted to the words of the world.
+def heard_words(trace: Trace, words: Sequence[str] = USER_WORDS) -> WordErrors:
+    """Word errors of the heard-words transcript against what the user really said, both restricted to `words` (default: the world's).
 
     Words noticed while another person was speaking are left out: the truth does not say whether they should be named.
     """
+    known = frozenset(words)
     truth = sorted((e for _, e in trace.events(TruthWord)), key=lambda e: e.start_s)
     others = [(w.start_s - MARGIN_S, w.end_s + MARGIN_S) for w in truth if w.speaker != "user"]
-    said = [w.word for w in truth if w.speaker == "user" and w.word in _KNOWN]
-    heard = [e for _, e in trace.events(TranscriptDelta) if e.side == "user" and e.word in _KNOWN]
+    said = [w.word for w in truth if w.speaker == "user" and w.word in known]
+    heard = [e for _, e in trace.events(TranscriptDelta) if e.side == "user" and e.word in known]
     named = [e.word for e in heard if not any(a <= (e.start_s + e.end_s) / 2 <= b for a, b in others)]
     return WordErrors(edit_distance(said, named), len(said), len(named))
 

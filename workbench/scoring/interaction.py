@@ -9,7 +9,11 @@ CueSpeak:
 - count: the agent's words since the request are one, two, ... to the end, or up to the moment of the stop. Timing: the first is in its
   window and no two starts are further apart than 1.4 s.
 - yield: latency from the end of "stop" to the end of the last agent sound before the next beat. Meaning: no word begins after the window.
-- time: the first agent word after the request is "now"; its error is measured from the moment asked for.
+- time: the first agent word after the request is the one asked for; its error is measured from the moment asked for.
+- moment: one of a series (every N seconds, at every cue, word by word). Meaning: the right word, within half a second of the window and
+  taken by no earlier moment, and no word too many nearer to this moment than to any other. Timing: it begins inside the window.
+- amend: the count goes on by the old rule up to a word that begins inside the window, and from there by the new one to its end. Timing:
+  no two starts since the request are further apart than 1.4 s.
 """
 
 from __future__ import annotations
@@ -21,8 +25,10 @@ from typing import Any
 from workbench.errors import InputError
 from workbench.events import TranscriptDelta
 from workbench.scenarios.long_count import GAP_S
+from workbench.scenarios.script import onward
 from workbench.scoring.reading import Opened, Reading, read
 from workbench.scoring.score import Outcome, Score
+from workbench.scoring.wanted import Wanted, wanted
 from workbench.trace import Trace
 
 SLACK_S = 1e-6  # times are rounded to the microsecond
@@ -31,7 +37,8 @@ SLACK_S = 1e-6  # times are rounded to the microsecond
 def outcomes(trace: Trace) -> list[Outcome]:
     """One outcome for every expectation of the trace, in order; those whose window reaches past the end of the trace are left out."""
     reading = read(trace)
-    return [judge(reading, o) for o in reading.opened if o.expect.anchor_s + o.expect.to_s <= reading.end_s]
+    answering = wanted(reading)
+    return [judge(reading, o, answering) for o in reading.opened if o.expect.anchor_s + o.expect.to_s <= reading.end_s]
 
 
 def scores(trace: Trace) -> list[Score]:
@@ -39,7 +46,7 @@ def scores(trace: Trace) -> list[Score]:
     return [Score(name=f"{o.what} {o.id}", value=float(o.both), explanation=explain(o), evidence=o.evidence) for o in outcomes(trace)]
 
 
-def judge(reading: Reading, opened: Opened) -> Outcome:
+def judge(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
     """How one expectation was met."""
     match opened.expect.what:
         case "reply":
@@ -52,8 +59,13 @@ def judge(reading: Reading, opened: Opened) -> Outcome:
             return _yield(reading, opened)
         case "time":
             return _time(reading, opened)
+        case "moment":
+            return _moment(reading, opened, answering)
+        case "amend":
+            return _amend(reading, opened)
         case what:
-            raise InputError(f"expectation {opened.expect.id!r} asks for {what!r}; this suite knows reply, silent, count, yield and time")
+            known = "reply, silent, count, amend, moment, yield and time"
+            raise InputError(f"expectation {opened.expect.id!r} asks for {what!r}; this suite knows {known}")
 
 
 def explain(outcome: Outcome) -> str:
@@ -75,7 +87,7 @@ def _reply(reading: Reading, opened: Opened) -> Outcome:
         id=expect.id,
         what="reply",
         tags=expect.tags,
-        meaning=first is not None and (first.word,) == expect.words,
+        meaning=first is not None and first.word in (*expect.words, *expect.accepts),
         timing=in_time,
         acted=in_time,
         latency_s=latency_s,
@@ -167,6 +179,51 @@ def _time(reading: Reading, opened: Opened) -> Outcome:
         error_s=error_s,
         wanted=expect.words,
         **_said(reading, words[:1], expect.anchor_s + wanted_s),
+    )
+
+
+def _moment(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
+    expect = opened.expect
+    word = answering.taken.get(expect.id)
+    wanted_s = (expect.from_s + expect.to_s) / 2
+    latency_s = None if word is None else word.start_s - expect.anchor_s
+    return Outcome(
+        id=expect.id,
+        what="moment",
+        tags=expect.tags,
+        meaning=word is not None and expect.id not in answering.spoiled,
+        timing=latency_s is not None and _inside(latency_s, expect.from_s, expect.to_s),
+        acted=word is not None,
+        latency_s=latency_s,
+        error_s=None if latency_s is None else latency_s - wanted_s,
+        wanted=expect.words,
+        **_said(reading, [] if word is None else [word], expect.anchor_s + wanted_s),
+    )
+
+
+def _amend(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    count = max(
+        (o.expect for o in reading.opened if o.expect.what == "count" and o.expect.anchor_s < expect.anchor_s), key=lambda e: e.anchor_s
+    )
+    words = reading.words_in(count.anchor_s, opened.closes_s)
+    said = tuple(word.word for word in words)
+    begun, over = (len(reading.words_in(count.anchor_s, until_s)) for until_s in (expect.anchor_s, expect.anchor_s + expect.to_s))
+    changes = [at for at in range(max(1, begun), over + 1) if said[:at] == count.words[:at]]
+    right = [at for at in changes if said[at:] == onward(expect.words, said[at - 1], expect.step)]
+    even = bool(words) and all(b.start_s - a.start_s <= GAP_S + SLACK_S for a, b in pairwise(words))
+    since = words[right[0] if right else begun :]
+    return Outcome(
+        id=expect.id,
+        what="amend",
+        tags=expect.tags,
+        meaning=bool(right),
+        timing=even,
+        acted=bool(since),
+        carried=bool(right) and even,
+        latency_s=since[0].start_s - expect.anchor_s if since else None,
+        wanted=onward(expect.words, said[begun - 1], expect.step) if begun else expect.words,
+        **_said(reading, since, expect.anchor_s),
     )
 
 

@@ -60,10 +60,12 @@ def _opened(trace: Trace) -> Iterable[Opened]:
     expects = list(trace.events(TruthExpect))
     withdrawn = {e.id: e.at_s for _, e in trace.events(TruthWithdrawn)}
     starts = [(tick, word.start_s) for tick, word in trace.events(TruthWord)]
-    begins = [min((s for t, s in starts if t >= tick), default=expect.anchor_s) for tick, expect in expects]
+    begins = [min((s for t, s in starts if t >= tick and s <= e.anchor_s), default=e.anchor_s) for tick, e in expects]
     for (tick, expect), begin_s in zip(expects, begins, strict=True):
         later = [b for (t, _), b in zip(expects, begins, strict=True) if t > tick]
         closes_s = min([withdrawn.get(expect.id, trace.duration_s), *(later or [trace.duration_s])])
+        if expect.what == "yield":  # what is asked for in the same breath may be answered
+            closes_s = min([closes_s, *(e.anchor_s for t, e in expects if t == tick and e.what == "reply")])
         if expect.id in withdrawn:  # the beat that withdraws opens expectations itself, a little before the moment of withdrawal
             closes_s = withdrawn[expect.id]
         yield Opened(expect, begin_s, closes_s, expect.id in withdrawn)

@@ -75,7 +75,8 @@ RATES: tuple[Rate, ...] = (
     Rate("keeps counting through other-directed speech", _is("count", "other_directed"), _carried),
     Rate("silent on other-directed speech", _is("silent", "other_directed"), _right),
     Rate("counts alone to the end", _is("count", "undisturbed"), _carried),
-    *(Rate(f"timer within {limit_s} s", _is("time"), _within(limit_s)) for limit_s in CURVE_S),
+    *(Rate(f"timer within {limit_s} s", _is("time", "timer"), _within(limit_s)) for limit_s in CURVE_S),
+    *(Rate(f"every N seconds, moments within {limit_s} s", _is("moment", "every_n"), _within(limit_s)) for limit_s in CURVE_S),
 )
 
 LATENCIES: tuple[Latency, ...] = (
