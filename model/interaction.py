@@ -21,6 +21,7 @@ from model.blocks import RMSNorm
 from model.config import ModelConfig
 from model.dmel import DMel, DMelState
 from model.embed import AudioEmbedding, PatchEmbedding
+from model.hooks import Tap, Watching
 from model.layout import HALVES, NO_TARGET, NO_TOKEN, NOTHING_HEARD, Counts, Kind, Plan, plan
 from model.trunk import Trunk, TrunkState
 
@@ -66,6 +67,7 @@ class ModelState:
     heard_before_BH: Tensor  # the words fed to the next cell mark, each once
     last_half_B: Tensor  # what the head named in the last half cell
     counter_B: Tensor
+    said_B: Tensor  # how many tokens the cell has said so far
 
     def clone(self) -> ModelState:
         """A copy that shares nothing: the fork of a session."""
@@ -159,6 +161,7 @@ class InteractionModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.watching: Watching = ()
         width = config.trunk.width
         self.dmel = DMel()
         frames = config.frames_per_cell
@@ -180,13 +183,25 @@ class InteractionModel(nn.Module):
 
     def forward(self, cells: CellBatch, state: TrunkState | None = None) -> tuple[Outputs, TrunkState | None]:
         """Predictions for all cells; with a state the cells are appended to it, and the state after them is returned."""
+        tap = self._tap(cells.plan, cells.counter_BT) if self.watching else None
         x_BPD = self.embed(cells)
         lengths = None if state is None else torch.from_numpy(cells.plan.length_B)
-        y_BPD, after = self.trunk(x_BPD, state, lengths)
+        y_BPD, after = self.trunk(x_BPD if tap is None else tap("embed", x_BPD), state, lengths, tap)
+        if tap is not None:
+            y_BPD = tap("final", y_BPD)
         asks = torch.from_numpy(cells.plan.target_BP) != NO_TARGET
         listen_BTD = torch.take_along_dim(y_BPD, torch.from_numpy(cells.plan.listen_BT)[..., None], 1)
         heard = self.hear_head(listen_BTD).unflatten(-1, (HALVES, -1))
-        return Outputs(self.text_head(y_BPD[asks]), heard, self.active_head(listen_BTD)[..., 0]), after
+        out = Outputs(self.text_head(y_BPD[asks]), heard, self.active_head(listen_BTD)[..., 0])
+        return out if tap is None else _tapped(out, cells.plan, tap), after
+
+    def _tap(self, laid: Plan, counter_BT: Tensor) -> Tap:
+        tick_BP = np.take_along_axis(counter_BT.numpy(), laid.cell_BP, 1)
+        return Tap(self.watching, laid.kind_BP, tick_BP, laid.part_BP)
+
+    def _tap_on_output(self, state: ModelState, speaks_B: Tensor) -> Tap:
+        kind_BP = np.where(speaks_B[:, None].numpy() > 0, int(Kind.OUT), int(Kind.PAD))
+        return Tap(self.watching, kind_BP, state.counter_B[:, None].numpy() - 1, state.said_B[:, None].numpy())
 
     def embed(self, cells: CellBatch) -> Tensor:
         """(B, P, D): what each position carries, gathered from one table of all sources in the order of the plan."""
@@ -250,6 +265,7 @@ class InteractionModel(nn.Module):
             heard_before_BH=torch.zeros((rows, HALVES), dtype=torch.long),
             last_half_B=torch.zeros(rows, dtype=torch.long),
             counter_B=torch.zeros(rows, dtype=torch.long),
+            said_B=torch.zeros(rows, dtype=torch.long),
         )
 
     def levels_of(self, state: ModelState, user_BS: Tensor, own_BS: Tensor) -> tuple[Tensor, Tensor, ModelState]:
@@ -290,6 +306,7 @@ class InteractionModel(nn.Module):
             heard_before_BH=each_word_once(named_BH, state.last_half_B),
             last_half_B=named_BH[:, -1],
             counter_B=state.counter_B + 1,
+            said_B=torch.zeros_like(state.said_B),
         )
         return out, after
 
@@ -298,9 +315,30 @@ class InteractionModel(nn.Module):
         speaks = (token_B != NO_TOKEN).long()
         kinds = torch.full((len(token_B), 1), int(Kind.OUT))
         x_BPD = self.input_norm(self.tokens(token_B.clamp(min=0))[:, None] + self.kinds(kinds))
-        y_BPD, trunk = self.trunk(x_BPD, state.trunk, speaks)
+        tap = self._tap_on_output(state, speaks) if self.watching else None
+        y_BPD, trunk = self.trunk(x_BPD if tap is None else tap("embed", x_BPD), state.trunk, speaks, tap)
         assert trunk is not None
-        return self.text_head(y_BPD[:, 0]), replace(state, trunk=trunk)
+        if tap is not None:
+            y_BPD = tap("final", y_BPD)
+        logits_BV = self.text_head(y_BPD[:, 0])
+        if tap is not None:
+            rows = speaks.nonzero()[:, 0]
+            logits_BV = logits_BV.index_put((rows,), tap.some("head.text", logits_BV[rows], rows.numpy(), np.zeros(len(rows), np.int64)))
+        return logits_BV, replace(state, trunk=trunk, said_B=state.said_B + speaks)
+
+
+def _tapped(out: Outputs, laid: Plan, tap: Tap) -> Outputs:
+    """The outputs as the watchers of the heads let them go on."""
+    text_NV = tap.some("head.text", out.text_NV, *np.nonzero(laid.target_BP != NO_TARGET))
+    row_N, mark_N = np.nonzero(laid.kind_BP == Kind.MARK)  # one of each cell that is not padding
+    cell_N = laid.cell_BP[row_N, mark_N]
+    listen_N = laid.listen_BT[row_N, cell_N]
+    where = torch.from_numpy(row_N), torch.from_numpy(cell_N)
+    heard_BTHV, active_BT = (
+        part.index_put(where, tap.some(name, part[where], row_N, listen_N))
+        for name, part in (("head.heard", out.heard_BTHV), ("head.active", out.active_BT))
+    )
+    return Outputs(text_NV, heard_BTHV, active_BT)
 
 
 def each_word_once(named_BH: Tensor, before_B: Tensor) -> Tensor:

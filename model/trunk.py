@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from model.attention import Lookup, Slots, attend_slots, attend_whole, plan_chunk
 from model.blocks import DenseFFN, RMSNorm, ShortConv, apply_linear
 from model.config import LayerKind, MoEConfig, TrunkConfig
+from model.hooks import Tap
 from model.moe import LoadReport, MoE
 
 
@@ -203,6 +204,7 @@ class Layer(nn.Module):
 
     def __init__(self, config: TrunkConfig, index: int) -> None:
         super().__init__()
+        self.name = f"layer.{index}"
         self.kind = config.kind(index)
         feed_forward = config.feed_forward(index)
         self.attention_norm = RMSNorm(config.width, config.norm_eps)
@@ -216,20 +218,27 @@ class Layer(nn.Module):
             self.feed_forward = DenseFFN(config.width, feed_forward)
         self.feed_forward_conv = ShortConv(config.width, config.conv_kernel)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, tap: Tap | None = None) -> Tensor:
         """The residual stream after this layer, [B, T, D]."""
-        x_BTD = self.attention_conv(self.attention(self.attention_norm(x_BTD)), x_BTD)
-        return self.feed_forward_conv(self.feed_forward(self.feed_forward_norm(x_BTD)), x_BTD)
+        read = self.attention(self.attention_norm(x_BTD))
+        if tap is None:
+            x_BTD = self.attention_conv(read, x_BTD)
+            return self.feed_forward_conv(self.feed_forward(self.feed_forward_norm(x_BTD)), x_BTD)
+        x_BTD = x_BTD + tap(f"{self.name}.attention", self.attention_conv(read))
+        x_BTD = x_BTD + tap(f"{self.name}.ffn", self.feed_forward_conv(self.feed_forward(self.feed_forward_norm(x_BTD))))
+        return tap(f"{self.name}.residual", x_BTD)
 
-    def append(self, x_BPD: Tensor, state: LayerState, chunk: _Chunk) -> Tensor:
+    def append(self, x_BPD: Tensor, state: LayerState, chunk: _Chunk, tap: Tap | None = None) -> Tensor:
         """The residual stream of a chunk after this layer; `state` is written in place."""
         read = self.attention.append(self.attention_norm(x_BPD), state, chunk)
         mixed, joined = self.attention_conv.append(read, state.attention_tail_BJD)
         state.attention_tail_BJD = _new_tail(joined, state.attention_tail_BJD, chunk)
-        x_BPD = x_BPD + mixed
+        x_BPD = x_BPD + (mixed if tap is None else tap(f"{self.name}.attention", mixed))
         mixed, joined = self.feed_forward_conv.append(self.feed_forward(self.feed_forward_norm(x_BPD)), state.feed_forward_tail_BJD)
         state.feed_forward_tail_BJD = _new_tail(joined, state.feed_forward_tail_BJD, chunk)
-        return x_BPD + mixed
+        if tap is None:
+            return x_BPD + mixed
+        return tap(f"{self.name}.residual", x_BPD + tap(f"{self.name}.ffn", mixed))
 
 
 class Trunk(nn.Module):
@@ -251,22 +260,24 @@ class Trunk(nn.Module):
                 last = name.endswith(("out.weight", "down.weight", "down_EDU"))
                 nn.init.normal_(weight, std=std * (2 * self.config.num_layers) ** -0.5 if last else std)
 
-    def forward(self, x_BPD: Tensor, state: TrunkState | None = None, length_B: Tensor | None = None) -> tuple[Tensor, TrunkState | None]:
+    def forward(
+        self, x_BPD: Tensor, state: TrunkState | None = None, length_B: Tensor | None = None, tap: Tap | None = None
+    ) -> tuple[Tensor, TrunkState | None]:
         """Normed hidden states [B, P, D] and the next state.
 
         Without a state `x` is a whole sequence from the beginning, padded on the right where rows are shorter. With a state it is
         appended, without gradients; of row `b` only the first `length_B[b]` positions (all, if None) are kept, and what comes out
-        beyond them means nothing. The old state is spent.
+        beyond them means nothing. The old state is spent. `tap` is shown what stands at the hook points of the layers.
         """
         if state is None:
             for layer in self.layers:
-                x_BPD = layer(x_BPD)
+                x_BPD = layer(x_BPD, tap)
             return self.norm(x_BPD), None
         state._require_fresh()
         if state.batch_size != x_BPD.shape[0]:
             raise ValueError(f"the chunk has {x_BPD.shape[0]} rows and the state {state.batch_size}; use state.rows() to match them")
         with torch.no_grad():
-            return self._append(x_BPD, state, length_B)
+            return self._append(x_BPD, state, length_B, tap)
 
     def start(self, batch_size: int) -> TrunkState:
         """The state of `batch_size` streams before their first position."""
@@ -293,7 +304,7 @@ class Trunk(nn.Module):
                 module.update_bias()
         return reports
 
-    def _append(self, x_BPD: Tensor, state: TrunkState, length_B: Tensor | None) -> tuple[Tensor, TrunkState]:
+    def _append(self, x_BPD: Tensor, state: TrunkState, length_B: Tensor | None, tap: Tap | None) -> tuple[Tensor, TrunkState]:
         state.spent = True
         state = TrunkState(state.count_B, state.positions, state.layers)
         slots = {kind: self._slots(state, kind, x_BPD.shape[1]) for kind in state.positions}
@@ -302,7 +313,7 @@ class Trunk(nn.Module):
         for first in range(0, x_BPD.shape[1], most):
             piece = x_BPD[:, first : first + most]
             length = None if length_B is None else (length_B - first).clamp(0, piece.shape[1])
-            outputs.append(self._append_piece(piece, state, length, slots))
+            outputs.append(self._append_piece(piece, state, length, slots, tap))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1), state
 
     def _slots(self, state: TrunkState, kind: LayerKind, chunk: int) -> Slots:
@@ -317,7 +328,9 @@ class Trunk(nn.Module):
                     kept.key_BGSD, kept.value_BGSD = (_widen("", t, held + 1) for t in (kept.key_BGSD, kept.value_BGSD))
         return Slots.of(shape, capacity=held)
 
-    def _append_piece(self, x_BPD: Tensor, state: TrunkState, length_B: Tensor | None, slots: dict[LayerKind, Slots]) -> Tensor:
+    def _append_piece(
+        self, x_BPD: Tensor, state: TrunkState, length_B: Tensor | None, slots: dict[LayerKind, Slots], tap: Tap | None
+    ) -> Tensor:
         step_P = torch.arange(x_BPD.shape[1], device=x_BPD.device)
         position_BP = state.count_B[:, None] + step_P
         valid_BP = tail_index = None
@@ -327,6 +340,6 @@ class Trunk(nn.Module):
         lookups = {kind: plan_chunk(slots[kind], held, position_BP, valid_BP) for kind, held in state.positions.items()}
         for layer, kept in zip(self.layers, state.layers, strict=True):
             chunk = _Chunk(lookups[layer.kind], tail_index, layer.attention.temperature(position_BP))
-            x_BPD = layer.append(x_BPD, kept, chunk)
+            x_BPD = layer.append(x_BPD, kept, chunk, tap)
         state.count_B = state.count_B + (x_BPD.shape[1] if length_B is None else length_B)
         return self.norm(x_BPD)

@@ -1,0 +1,348 @@
+"""Looking inside a running model: every hook point by name, what stands there caught tick by tick, and changed.
+
+    with watching(model, capture := Capture(["layer.*.residual"])):
+        ...                            # stream cells, or run a whole sequence: the numbers are the same
+    capture["layer.3.residual"]        # (ticks, width)
+
+A hook point names a tensor of the forward pass; `hook_points` lists them with their shapes. `layer.N.attention` and `layer.N.ffn` are what
+the layer adds to the residual stream, `layer.N.residual` is the stream after it, `final` is what the heads read, `head.*` are logits.
+Outside `watching` the model runs as if this file did not exist.
+"""
+
+# B rows, P positions of a pass, N positions shown, D width
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.config import ModelConfig
+from model.layout import HALVES, Ints, Kind
+
+
+@dataclass(frozen=True)
+class Place:
+    """One position of the sequence: session of the batch, tick, what it carries, and which of its kind in the cell it is."""
+
+    row: int
+    tick: int
+    kind: Kind
+    part: int = 0
+
+    def __str__(self) -> str:
+        return f"tick {self.tick}, {self.kind.name.lower()} {self.part}"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The positions shown at a hook point, in order, row after row; int64 (N,) each.
+
+    `begins` tells the first piece of a pass of the model from the pieces that a long pass is cut into.
+    """
+
+    row: Ints
+    tick: Ints
+    kind: Ints
+    part: Ints
+    begins: bool = True
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __getitem__(self, index: int) -> Place:
+        return Place(int(self.row[index]), int(self.tick[index]), Kind(int(self.kind[index])), int(self.part[index]))
+
+    def take(self, index: slice | Ints) -> Places:
+        """The places of these indices."""
+        return Places(self.row[index], self.tick[index], self.kind[index], self.part[index], self.begins)
+
+
+class Watcher(Protocol):
+    """Whoever looks at hook points: is shown what stands there and gives what goes on."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The hook points it looks at; `*` stands for anything, as in "layer.*.ffn"."""
+        ...
+
+    def see(self, name: str, places: Places, x_N: Tensor) -> Tensor:
+        """Called in every pass for every name: the same tensor to leave things alone, another of its shape to change them."""
+        ...
+
+
+Watching: TypeAlias = tuple[tuple[Watcher, frozenset[str]], ...]
+"""Who watches a model at which hook points; what an unwatched model holds is ()."""
+
+
+class Watched(Protocol):
+    """A model that can be watched."""
+
+    config: ModelConfig
+    watching: Watching
+
+
+def hook_points(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Every hook point, in the order of the forward pass, with the shape of what stands there at one position."""
+    width = (config.trunk.width,)
+    layers = {f"layer.{i}.{part}": width for i in range(config.trunk.num_layers) for part in ("attention", "ffn", "residual")}
+    heads = {"head.text": (config.vocab_size,), "head.heard": (HALVES, config.hear_vocab_size), "head.active": ()}
+    return {"embed": width, **layers, "final": width, **heads}
+
+
+@contextmanager
+def watching(model: Watched, *watchers: Watcher) -> Iterator[None]:
+    """Show the hook points of a model to these watchers until the block is left, in whichever way.
+
+    Each sees what those before it have made of a tensor. Raises ValueError for a name that no hook point has.
+    """
+    before = model.watching
+    model.watching = (*before, *((watcher, _matching(model.config, watcher.names)) for watcher in watchers))
+    try:
+        yield
+    finally:
+        model.watching = before
+
+
+def _matching(config: ModelConfig, names: Sequence[str]) -> frozenset[str]:
+    points = list(hook_points(config))
+    found: set[str] = set()
+    for name in [names] if isinstance(names, str) else names:
+        matches = [point for point in points if fnmatchcase(point, name)]
+        if not matches:
+            raise ValueError(
+                f"no hook point {name!r}; there are embed, layer.N.attention, layer.N.ffn, layer.N.residual (N from 0 to "
+                f"{config.trunk.num_layers - 1}), final, head.text, head.heard and head.active"
+            )
+        found.update(matches)
+    return frozenset(found)
+
+
+class Tap:
+    """One pass of a watched model: knows what each of its positions is, and shows its tensors to the watchers."""
+
+    def __init__(self, watchers: Watching, kind_BP: Ints, tick_BP: Ints, part_BP: Ints) -> None:
+        self._watchers = watchers
+        self._kind_BP, self._tick_BP, self._part_BP = kind_BP, tick_BP, part_BP
+        self._shown: dict[str, int] = {}
+        self._pieces: dict[int, tuple[Places, Tensor | None]] = {}
+
+    def __call__(self, name: str, x_BPD: Tensor) -> Tensor:
+        """What goes on at a hook point of every position; a long pass comes in pieces, one after the other."""
+        watchers = self._at(name)
+        if not watchers:
+            return x_BPD
+        first = self._shown.get(name, 0)
+        self._shown[name] = first + x_BPD.shape[1]
+        places, real_N = self._piece(first, x_BPD.shape[1])
+        flat_ND = x_BPD.flatten(0, 1)
+        seen_ND = flat_ND if real_N is None else flat_ND[real_N]
+        made_ND = _shown_to(watchers, name, places, seen_ND)
+        if made_ND is seen_ND:
+            return x_BPD
+        changed_ND = made_ND if real_N is None else flat_ND.index_copy(0, real_N, made_ND)
+        return changed_ND.view(x_BPD.shape)
+
+    def some(self, name: str, x_N: Tensor, row_N: Ints, at_N: Ints) -> Tensor:
+        """What goes on at a hook point that only some positions have: `x_N` belongs to position `at_N` of row `row_N`."""
+        watchers = self._at(name)
+        return _shown_to(watchers, name, self._places(row_N, at_N, begins=True), x_N) if watchers else x_N
+
+    def _at(self, name: str) -> list[Watcher]:
+        return [watcher for watcher, names in self._watchers if name in names]
+
+    def _piece(self, first: int, length: int) -> tuple[Places, Tensor | None]:
+        """Which positions of a piece are real, and their index in it; None for the index where all are."""
+        if first not in self._pieces:
+            real_BP = self._kind_BP[:, first : first + length] != Kind.PAD
+            row_N, at_N = np.nonzero(real_BP)
+            index_N = None if real_BP.all() else torch.from_numpy(np.flatnonzero(real_BP))
+            self._pieces[first] = self._places(row_N, first + at_N, begins=first == 0), index_N
+        return self._pieces[first]
+
+    def _places(self, row_N: Ints, at_N: Ints, begins: bool) -> Places:
+        which = (row_N, at_N)
+        return Places(row_N, self._tick_BP[which], self._kind_BP[which], self._part_BP[which], begins)
+
+
+def _shown_to(watchers: list[Watcher], name: str, places: Places, x_N: Tensor) -> Tensor:
+    for watcher in watchers:
+        made_N = watcher.see(name, places, x_N)
+        if made_N.shape != x_N.shape:
+            raise ValueError(
+                f"at {name} {tuple(x_N.shape[1:])} numbers stand at each of {len(places)} positions, but {type(watcher).__name__} "
+                f"gave {tuple(made_N.shape)}; give back a tensor of the shape that was shown"
+            )
+        x_N = made_N
+    return x_N
+
+
+class Capture:
+    """What stood at hook points in the last `ticks` ticks of a run, without gradients.
+
+    `capture[name]` is one row per tick, (T, ...), read where the cell decides: at its last input position. `cell` gives every position of
+    one tick. A capture follows one session, or `rows` of them in a batch. Taking a tick in again, as a fork or a new session does, forgets
+    that tick and all after it.
+    """
+
+    def __init__(self, names: Sequence[str], ticks: int = 512, rows: int = 1) -> None:
+        if ticks < 1:
+            raise ValueError(f"ticks={ticks} must be at least 1; it says how many of the last ticks are kept")
+        self.names = (names,) if isinstance(names, str) else tuple(names)
+        self.num_ticks = ticks
+        self.rows = rows
+        self._held: dict[tuple[str, int], deque[tuple[Places, Tensor]]] = {}
+
+    def see(self, name: str, places: Places, x_N: Tensor) -> Tensor:
+        """Keep what is shown; nothing is changed."""
+        if len(places) and places.row[-1] >= self.rows:
+            raise ValueError(
+                f"{places.row[-1] + 1} sessions run in this pass and the capture follows {self.rows}; "
+                "make it Capture(..., rows=N), or give every session its own"
+            )
+        kept_N = x_N.detach()
+        if self.rows == 1:
+            self._keep(name, 0, places, kept_N)
+            return x_N
+        for row in np.unique(places.row).tolist():
+            first, last = np.searchsorted(places.row, (row, row + 1)).tolist()
+            self._keep(name, row, places.take(slice(first, last)), kept_N[first:last])
+        return x_N
+
+    def clear(self) -> None:
+        """Forget everything, so that another session may be followed."""
+        self._held.clear()
+
+    def ticks(self, row: int = 0) -> list[int]:
+        """The ticks that are held."""
+        name = next((name for name, held_row in self._held if held_row == row), None)
+        return [] if name is None else np.unique(self._all(name, row)[0].tick).tolist()
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.series(name)
+
+    def series(self, name: str, row: int = 0) -> Tensor:
+        """(T, ...): what stood at the last input position of each of `ticks(row)`. Raises ValueError when nothing was captured there."""
+        places, x_N = self._all(name, row)
+        inputs = np.flatnonzero(places.kind != Kind.OUT)
+        last = inputs[np.append(np.diff(places.tick[inputs]) > 0, True)]
+        return x_N[torch.from_numpy(last)]
+
+    def cell(self, name: str, tick: int, row: int = 0) -> tuple[list[Place], Tensor]:
+        """Every position of one tick and what stood there, (P, ...). Raises ValueError for a tick that is not held."""
+        places, x_N = self._all(name, row)
+        index = np.flatnonzero(places.tick == tick)
+        if not len(index):
+            raise ValueError(f"tick {tick} is not held at {name}; ticks {places.tick[0]} to {places.tick[-1]} are")
+        return [places[i] for i in index.tolist()], x_N[torch.from_numpy(index)]
+
+    def _keep(self, name: str, row: int, places: Places, x_N: Tensor) -> None:
+        if not len(places):
+            return
+        held = self._held.setdefault((name, row), deque())
+        first, last = int(places.tick[0]), int(places.tick[-1])
+        if held and places.begins and places.kind[0] != Kind.OUT:
+            _forget_from(held, first)
+        newest = int(held[-1][0].tick[-1]) if held else first - 1
+        if first > newest + 1:
+            raise ValueError(
+                f"tick {first} comes after tick {newest}: two sessions share a capture, or it was laid aside; clear() it, or make two"
+            )
+        if last - first >= self.num_ticks:
+            recent = int(np.searchsorted(places.tick, last - self.num_ticks, side="right"))
+            places, x_N = places.take(slice(recent, None)), x_N[recent:].clone()
+        held.append((places, x_N))
+        while held[0][0].tick[-1] <= last - self.num_ticks:
+            held.popleft()
+
+    def _all(self, name: str, row: int) -> tuple[Places, Tensor]:
+        held = self._held.get((name, row))
+        if not held:
+            there = sorted({n for n, r in self._held if r == row}) or ["nothing yet"]
+            raise ValueError(f"nothing was captured at {name!r} in row {row}; this capture holds {', '.join(there)}")
+        parts = [np.concatenate([getattr(places, part) for places, _ in held]) for part in ("row", "tick", "kind", "part")]
+        recent = parts[1] > parts[1][-1] - self.num_ticks
+        x_N = torch.cat([x for _, x in held])
+        return Places(*parts).take(np.flatnonzero(recent)), x_N[torch.from_numpy(recent)]
+
+
+def _forget_from(held: deque[tuple[Places, Tensor]], tick: int) -> None:
+    while held and held[-1][0].tick[-1] >= tick:
+        places, x_N = held.pop()
+        before = int(np.searchsorted(places.tick, tick))
+        if before:
+            held.append((places.take(slice(before)), x_N[:before]))
+
+
+Change: TypeAlias = Callable[[str, Place, Tensor], Tensor]
+"""(name, place, what stands there) -> what goes on instead; called for one position at a time."""
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """Lets `change` decide what goes on from the given hook points.
+
+    `ticks` and `kinds` say where; None is everywhere. The positions of one cell are its inputs and then, one by one, the tokens it says.
+    """
+
+    change: Change
+    names: Sequence[str]
+    ticks: Collection[int] | None = None
+    kinds: Collection[Kind] | None = None
+
+    def see(self, name: str, places: Places, x_N: Tensor) -> Tensor:
+        """The tensor with the chosen positions changed; itself when there are none."""
+        chosen = [
+            index
+            for index, (tick, kind) in enumerate(zip(places.tick.tolist(), places.kind.tolist(), strict=True))
+            if (self.ticks is None or tick in self.ticks) and (self.kinds is None or kind in self.kinds)
+        ]
+        if not chosen:
+            return x_N
+        changed = list(x_N.unbind())
+        for index in chosen:
+            changed[index] = self._changed(name, places[index], x_N[index])
+        return torch.stack(changed)
+
+    def _changed(self, name: str, place: Place, x: Tensor) -> Tensor:
+        made = self.change(name, place, x)
+        if not isinstance(made, Tensor) or made.shape != x.shape:
+            got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+            raise ValueError(f"the change at {name} ({place}) gave {got} for {tuple(x.shape)}; give back a tensor of the same shape")
+        return made
+
+
+def zero(name: str, place: Place, x: Tensor) -> Tensor:
+    """A change: nothing stands there."""
+    return torch.zeros_like(x)
+
+
+def add(direction: Tensor) -> Change:
+    """The change that adds a vector."""
+    return lambda name, place, x: x + direction
+
+
+def replace(value: Tensor) -> Change:
+    """The change that puts one vector in the place of what stood there."""
+    return lambda name, place, x: value.expand_as(x)
+
+
+def patch(other: Capture, row: int = 0) -> Change:
+    """The change that puts what stood at the same place in another run. Raises ValueError where that run had no such place."""
+
+    def change(name: str, place: Place, x: Tensor) -> Tensor:
+        places, x_PD = other.cell(name, place.tick, row)
+        there: Mapping[tuple[Kind, int], int] = {(p.kind, p.part): index for index, p in enumerate(places)}
+        if (place.kind, place.part) not in there:
+            have = ", ".join(f"{p.kind.name.lower()} {p.part}" for p in places)
+            raise ValueError(f"the other run has no {place}: its cell had {have}; narrow the intervention with kinds=")
+        return x_PD[there[place.kind, place.part]]
+
+    return change
