@@ -69,9 +69,9 @@ class Acoustics:
         """
         gain = 10 ** (self.level_db / 20) / SPEECH_RMS
         heard = samples
-        impulse = _impulse(self)
-        if impulse is not None and len(samples):
-            heard = convolve(samples, impulse)
+        response = impulse(self)
+        if response is not None and len(samples):
+            heard = convolve(samples, response)
             energy_in, energy_out = float(np.dot(samples, samples)), float(np.dot(heard, heard))
             gain *= (energy_in / energy_out) ** 0.5 if energy_out > 0 else 1.0
         heard = heard * np.float32(gain)
@@ -119,12 +119,22 @@ def sample_acoustics(rng: np.random.Generator, difficulty: float) -> Acoustics:
     )
 
 
-def convolve(samples: Audio, impulse: Audio) -> Audio:
-    """The full linear convolution (length `len(samples) + len(impulse) - 1`), by one FFT."""
-    length = len(samples) + len(impulse) - 1
+def convolve(samples: Audio, response: Audio) -> Audio:
+    """The full linear convolution (length `len(samples) + len(response) - 1`), by one FFT."""
+    length = len(samples) + len(response) - 1
     size = _fast_size(length)
-    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(impulse, size)
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
     return np.asarray(np.fft.irfft(spectrum, size)[:length], np.float32)
+
+
+@lru_cache(maxsize=64)
+def impulse(acoustics: Acoustics) -> Audio | None:
+    """Microphone and room as one impulse response whose first sample is the direct sound; None when neither changes anything."""
+    colour = _colour_filter(acoustics.band_hz, acoustics.tilt_db)
+    room = _room(acoustics.rt60_s, acoustics.direct_db, acoustics.seed) if acoustics.rt60_s else None
+    if colour is None or room is None:
+        return colour if room is None else room
+    return convolve(room, colour)
 
 
 @cache
@@ -138,16 +148,6 @@ def _kind(rng: np.random.Generator) -> NoiseKind:
 
 def _fast_size(length: int) -> int:
     return _FAST_SIZES[bisect.bisect_left(_FAST_SIZES, length)]
-
-
-@lru_cache(maxsize=64)
-def _impulse(acoustics: Acoustics) -> Audio | None:
-    """Microphone and room as one impulse response whose first sample is the direct sound; None when neither changes anything."""
-    colour = _colour_filter(acoustics.band_hz, acoustics.tilt_db)
-    room = _room(acoustics.rt60_s, acoustics.direct_db, acoustics.seed) if acoustics.rt60_s else None
-    if colour is None or room is None:
-        return colour if room is None else room
-    return convolve(room, colour)
 
 
 def _colour_filter(band_hz: tuple[float, float] | None, tilt_db: float) -> Audio | None:

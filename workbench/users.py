@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from workbench import recordings
 from workbench.acoustics import Acoustics
+from workbench.channel import Line, LineState
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Event, TruthExpect, TruthWithdrawn, TruthWord
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, Audio, MicroTurn, Packet, rng_for
@@ -73,6 +74,7 @@ class UserState:
     agent_ended_s: float | None = None
     asked_end_s: float = 0.0
     open_ids: tuple[str, ...] = ()
+    line: LineState = field(default_factory=LineState)
 
     def clone(self) -> UserState:
         return self
@@ -83,7 +85,7 @@ class ScriptedUser:
 
     A beat is synthesised when it is first needed, or with all others by `prepare`. `truth.word`, `truth.expect` and `truth.withdrawn`
     events enter the trace in the tick in which the word, or the beat that they belong to, begins. The session is done once the script's
-    ending has come.
+    ending has come. What `user.audio` carries has gone through the script's channel, in which the agent's sound may come back as echo.
     """
 
     name = "user"
@@ -109,6 +111,7 @@ class ScriptedUser:
         while (begins_s := self._due_s(state, tick)) is not None:
             state = self._begin(state, begins_s, events, commands)
         samples, state = self._sound(state, tick, events)
+        samples, state = self._send(state, tick, samples, heard)
         packets = [Packet(USER_AUDIO, tick, samples)]
         if commands:
             packets.append(Packet(TRUTH, tick, tuple(commands)))
@@ -186,6 +189,12 @@ class ScriptedUser:
                 still.append((number, first))
         np.clip(mix, -1.0, 1.0, out=mix)
         return mix, state if len(still) == len(state.sounding) else replace(state, sounding=tuple(still))
+
+    def _send(self, state: UserState, tick: Tick, samples: Audio, heard: MicroTurn) -> tuple[Audio, UserState]:
+        """What arrives at the other end of the channel in this tick."""
+        line = Line(self.script.channel, self.script.acoustics, state.clock, state.seed)
+        arrived, after = line.carry(state.line, tick, samples, heard.audio(AGENT_AUDIO, len(samples)))
+        return arrived, state if after is state.line else replace(state, line=after)
 
 
 def render(script: Script, number: int, speaker_of: SpeakerOf) -> Rendered:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from workbench.acoustics import Acoustics, NoiseKind
+from workbench.channel import CLEAR, Channel
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
 from workbench.scenarios.world import MAX_NUMBER, number_word
@@ -241,7 +242,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Script:
-    """A whole scenario: who speaks, in which voices and surroundings, which beats, and when it is over."""
+    """A whole scenario: who speaks, in which voices and surroundings, over which channel, which beats, and when it is over."""
 
     family: str
     seed: int
@@ -251,6 +252,7 @@ class Script:
     acoustics: Acoustics
     max_ticks: int
     labels: Mapping[str, Any] = field(default_factory=dict)
+    channel: Channel = CLEAR
 
     def __post_init__(self) -> None:
         for beat in self.beats:
