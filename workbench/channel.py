@@ -50,14 +50,14 @@ class Echo:
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """Packets that never come: their share in the long run, and how many are lost in a row on average."""
+    """Packets that never come: how many of a hundred in the long run, and how many in a row on average."""
 
-    rate: float
+    percent: float
     burst: float = 2.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.rate <= 0.5 and self.burst >= 1):
-            raise InputError(f"loss of {self.rate:g} in bursts of {self.burst:g} packets: give a share of 0 to 0.5 and bursts of 1 or more")
+        if not (0 <= self.percent <= 50 and self.burst >= 1):
+            raise InputError(f"loss of {self.percent:g} % in bursts of {self.burst:g} packets: give 0 to 50 % and bursts of 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +148,8 @@ class Line:
         count, loss, jitter = self._packets(), self.channel.loss, self.channel.jitter
         arrived = np.ones(count, np.bool_)
         losing, late_ms = state.losing, state.late_ms
-        if loss is not None and loss.rate > 0:
-            begins, goes_on = loss.rate / (loss.burst * (1 - loss.rate)), 1 - 1 / loss.burst
+        if loss is not None:
+            begins, goes_on = loss.percent / (100 - loss.percent) / loss.burst, 1 - 1 / loss.burst
             for place, draw in enumerate(rng_for(self.seed, tick, "channel.loss").random(count)):
                 losing = bool(draw < (goes_on if losing else begins))
                 arrived[place] = not losing
@@ -200,7 +200,7 @@ def sample_channel(rng: np.random.Generator, difficulty: float) -> Channel:
         delay_ms=round(float(rng.uniform(10, 160))),
         rt60_s=round(float(rng.uniform(0.05, 0.2 + 0.3 * difficulty)), 2),
     )
-    loss = Loss(rate=round(float(rng.uniform(0.005, 0.02 + 0.1 * difficulty)), 3), burst=round(float(rng.uniform(1, 3)), 1))
+    loss = Loss(percent=round(float(rng.uniform(0.5, 2 + 10 * difficulty)), 1), burst=round(float(rng.uniform(1, 3)), 1))
     spread_ms = round(float(rng.uniform(10, 60)))
     return Channel(
         echo=echo if echoes else None,

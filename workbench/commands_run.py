@@ -33,6 +33,10 @@ EXACT = Keep(codec="f32")  # what was run replays bit for bit
 OutFolder = Annotated[Path, typer.Option(help="Folder for the files; made if absent.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already in --out.")]
 Checkpoint = Annotated[Path | None, typer.Option(help="Checkpoint of the neural agent (default: the shipped one).")]
+Under = Annotated[
+    list[str] | None,
+    typer.Option("--condition", help="snr:10, band:3400, room:0.5, loss:5, jitter:120 or echo:-20; repeat for more."),
+]
 Threshold = Annotated[float | None, typer.Option(help="p(speak) at which the neural agent speaks (default 0.5).")]
 
 
@@ -47,11 +51,12 @@ def run(
     agent: Annotated[str, typer.Option(help="nano, silent, oracle or echo.")] = "nano",
     checkpoint: Checkpoint = None,
     threshold: Threshold = None,
+    condition: Under = None,
     keep: Annotated[list[str] | None, typer.Option(help="Retention of a stream, e.g. user.audio=features; repeat for more.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Let an agent hear a recording or a scenario; write trace, sound, words and timeline, and print what was said when and why."""
-    person, labels, ticks = _user(user, scenario, seed, voice)
+    person, labels, ticks = _user(user, scenario, seed, voice, condition or [])
     if agent == "oracle" and scenario is None:
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = _keeps(keep or [])
@@ -118,10 +123,14 @@ def fork(
     _print_files(write_run(what_if.trace, folder))
 
 
-def _user(user: Path | None, scenario: str | None, seed: int, voice: str) -> tuple[Participant, dict[str, Any], int]:
+def _user(
+    user: Path | None, scenario: str | None, seed: int, voice: str, conditions: Sequence[str]
+) -> tuple[Participant, dict[str, Any], int]:
     """The user side of a run, its labels, and how many ticks it lasts at most."""
     if (user is None) == (scenario is None):
         raise InputError("give either --user FILE or --scenario FAMILY, and not both")
+    if user is not None and conditions:
+        raise InputError(f"--condition {conditions[0]} changes the surroundings of a scenario; give --scenario FAMILY instead of --user")
     from workbench.users import RecordedUser, ScriptedUser
 
     clock = ClockSpec()
@@ -131,9 +140,10 @@ def _user(user: Path | None, scenario: str | None, seed: int, voice: str) -> tup
         recorded = RecordedUser(read_audio(user), label=user.name)
         ticks = clock.ticks_in(len(recorded.samples) / clock.sample_rate + recorded.tail_s)
         return recorded, {"recording": user.name}, ticks
+    from workbench.conditions import parse_condition
     from workbench.scenarios import build
 
-    script = build(str(scenario), seed, voice)
+    script = parse_condition("+".join(conditions)).on(build(str(scenario), seed, voice))
     return ScriptedUser(script), {"family": script.family, **script.labels}, script.max_ticks
 
 

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from workbench.commands_common import TRACE_NAME, error_console, make_agent, out_console, progress
-from workbench.commands_run import Checkpoint, OutFolder, Threshold
+from workbench.commands_run import Checkpoint, OutFolder, Threshold, Under
 from workbench.errors import InputError
 from workbench.store import read_trace
 
@@ -61,6 +61,7 @@ def evaluate(
     families: Annotated[str | None, typer.Option(help="Families, separated by commas (default: all).")] = None,
     count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.")] = 1_000_000,
+    condition: Under = None,
     checkpoint: Checkpoint = None,
     threshold: Threshold = None,
     batch: Annotated[int, typer.Option(help="Sessions run in lockstep.")] = 32,
@@ -70,6 +71,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json (and traces); made if absent.")] = None,
 ) -> None:
     """Play an agent through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
+    from workbench.conditions import parse_condition
     from workbench.evaluate import evaluate as run_evaluation
 
     _check_suite(suite)
@@ -84,6 +86,7 @@ def evaluate(
             voices,
             count,
             seed,
+            condition=parse_condition("+".join(condition or [])),
             batch=batch,
             workers=workers,
             progress=lambda done, total: show(done),

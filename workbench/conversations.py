@@ -14,6 +14,8 @@ import numpy as np
 
 from workbench.agents import OracleAgent
 from workbench.bank import Bank
+from workbench.channel import sample_channel
+from workbench.conditions import AS_DRAWN, Condition
 from workbench.errors import InputError
 from workbench.festival import festival_available
 from workbench.packets import rng_for
@@ -53,7 +55,7 @@ def converse(
     """Conversation `number` of a source, `seconds` long, of pieces of these families, in memory.
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
-    is one man's diphones with other vocal tracts.
+    is one man's diphones with other vocal tracts. The channel, clear more often than not, is drawn apart from all else.
     """
     rng = rng_for(number, SOURCES.index(source), "conversation")
     difficulty = float(rng.uniform(0.0, 1.0))
@@ -61,6 +63,8 @@ def converse(
     weights = {name: MEDLEY_WEIGHTS[family(name).name] for name in families}
     pick = _picker(source, number, speakers, rng)
     script = medley(number, seconds=seconds, difficulty=difficulty, weights=weights, pick=pick, recorded=bystanders)
+    channel = sample_channel(rng_for(number, SOURCES.index(source), "channel"), difficulty)
+    script = (AS_DRAWN if channel.clear else Condition(channel=channel)).on(script)
     speaker_of: Callable[[Voice], Speaker] = speaker
     if source == "festival":
         bank = Bank.default()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from workbench.conditions import AS_DRAWN, Condition
 from workbench.errors import InputError
 from workbench.scenarios import FAMILIES, VoicePicker, build, family
 from workbench.scenarios.world import USER_WORDS
@@ -46,13 +47,14 @@ class Trained(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set."""
+    """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set, under one condition."""
 
     families: tuple[str, ...]
     voices: str
     count: int
     seed: int
     difficulty: float = 0.5
+    condition: Condition = AS_DRAWN
 
     def __post_init__(self) -> None:
         for name in self.families:
@@ -103,7 +105,12 @@ class Report:
             **summarise(by_family),
             "heard_words": {"word_error_rate": heard.rate, "errors": heard.errors, "words": heard.words},
             "false_starts": dict(starts),
-            "config": {"count": self.plan.count, "difficulty": self.plan.difficulty, **self.config},
+            "config": {
+                "count": self.plan.count,
+                "difficulty": self.plan.difficulty,
+                "condition": str(self.plan.condition),
+                **self.config,
+            },
         }
 
     def summary(self) -> dict[str, float]:
@@ -135,6 +142,7 @@ def evaluate(
     seed: int = 1_000_000,
     *,
     difficulty: float = 0.5,
+    condition: Condition = AS_DRAWN,
     batch: int = 32,
     workers: int = 1,
     progress: Progress | None = None,
@@ -150,7 +158,8 @@ def evaluate(
     each episode. `keep` names a folder into which every trace is written. Raises InputError for an unknown family or voice set.
     """
     known = agent.families if isinstance(agent, Trained) else tuple(FAMILIES)
-    plan = Plan(families=tuple(families or known), voices=voices, count=count, seed=seed, difficulty=difficulty)
+    names = tuple(families or known)
+    plan = Plan(families=names, voices=voices, count=count, seed=seed, difficulty=difficulty, condition=condition)
     if batch < 1 or workers < 1:
         raise InputError(f"batch {batch} and workers {workers} must be at least 1")
     if keep is not None:
@@ -228,4 +237,4 @@ def _users(plan: Plan, workers: int, pick: VoicePicker, speaker_of: SpeakerOf) -
 
 def _user(name: str, seed: int, plan: Plan, pick: VoicePicker, speaker_of: SpeakerOf) -> ScriptedUser:
     script = build(name, seed, plan.voices, plan.difficulty, pick=pick)
-    return ScriptedUser(script, speaker_of=speaker_of).prepare()
+    return ScriptedUser(plan.condition.on(script), speaker_of=speaker_of).prepare()

@@ -138,13 +138,14 @@ def rebuild(trace: Trace, *, agent: Participant | None = None, user: UserKind = 
 
 
 def _scripted_user(spec: Spec, trace: Trace) -> Participant:
+    from workbench.conditions import parse_condition
     from workbench.scenarios import build, medley
     from workbench.users import ScriptedUser
 
     family, seed, voices, difficulty = spec["family"], int(spec["seed"]), str(spec["voices"]), float(spec["difficulty"])
-    if family == "medley":
-        return ScriptedUser(medley(seed, voices, float(spec["seconds"]), difficulty))
-    return ScriptedUser(build(family, seed, voices, difficulty))
+    whole = family == "medley"
+    script = medley(seed, voices, float(spec["seconds"]), difficulty) if whole else build(family, seed, voices, difficulty)
+    return ScriptedUser(parse_condition(str(spec.get("condition", ""))).on(script))
 
 
 def _simple_agent(spec: Spec, trace: Trace) -> Participant:
