@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from tests.scenario_fakes import Tones, one_voice
-from workbench.agents import OracleAgent, OracleState, SilentAgent
+from workbench.agents import OracleAgent, OracleState, ScriptedAgent, SilentAgent
 from workbench.check import check_participant
 from workbench.clock import Tick
 from workbench.errors import InputError
@@ -118,3 +118,18 @@ def test_values_that_cannot_be_evaluated_are_refused() -> None:
 @pytest.mark.parametrize("participant", [OracleAgent(), SilentAgent(), SilentUser()], ids=lambda p: type(p).__name__)
 def test_our_own_participants_keep_the_rules(participant: Participant) -> None:
     assert check_participant(participant).problems == ()
+
+
+def test_an_example_of_every_family_is_the_first_failure_or_else_the_first_episode() -> None:
+    best, worst = judged(OracleAgent(), count=3), judged(SilentAgent(), count=3, batch=2)
+    assert {name: trace.header.seed for name, trace in best.examples.items()} == dict.fromkeys(FAMILIES, 5)
+    for name, trace in worst.examples.items():
+        failed = [e.seed for e in worst.episodes if e.family == name and not all(o.both for o in e.outcomes)]
+        assert trace.header.seed == min(failed, default=5)
+
+
+def test_restraint_is_the_share_of_episodes_without_a_word_that_nobody_asked_for() -> None:
+    chatty = ScriptedAgent(((1, ("seven",)),))
+    assert judged(SilentAgent()).to_json()["restraint"]["value"] == 1.0
+    restraint = judged(chatty, families=["answer"], count=3).to_json()["restraint"]
+    assert (restraint["value"], restraint["n"]) == (0.0, 3)

@@ -17,7 +17,7 @@ from workbench.scoring.false_starts import false_starts
 from workbench.scoring.heard import WordErrors, edit_distance, heard_words
 from workbench.scoring.interaction import outcomes, scores
 from workbench.scoring.reading import sound_spans
-from workbench.scoring.score import Outcome, quantile, wilson
+from workbench.scoring.score import Outcome, mean_interval, quantile, wilson
 from workbench.scoring.summary import latencies, rates, summarise
 from workbench.trace import Header, Trace
 
@@ -308,3 +308,12 @@ def test_rates_and_latencies_without_cases_are_left_out() -> None:
     right = only_outcome(*question(), *says(("seven", 2.1)))
     assert [r.name for r in rates([right])] == ["replies within 1.0 s", "sum right, plain"]
     assert set(latencies([right])) == {"reply"}
+
+
+def test_the_interval_of_a_mean_narrows_with_families_and_is_honest_at_the_ends() -> None:
+    one = (0.8, wilson(80, 100))
+    assert mean_interval([one]) == pytest.approx(one[1])
+    low, high = mean_interval([one] * 4)
+    assert (0.8 - low, high - 0.8) == (pytest.approx((0.8 - one[1][0]) / 2), pytest.approx((one[1][1] - 0.8) / 2))
+    assert mean_interval([(1.0, wilson(4, 4))] * 2)[0] < 0.8
+    assert mean_interval([]) == (0.0, 1.0)

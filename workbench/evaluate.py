@@ -19,7 +19,7 @@ from workbench.scenarios.world import USER_WORDS
 from workbench.scoring.false_starts import KINDS, false_starts
 from workbench.scoring.heard import WordErrors, heard_words
 from workbench.scoring.interaction import outcomes
-from workbench.scoring.score import Outcome
+from workbench.scoring.score import Outcome, wilson
 from workbench.scoring.summary import summarise
 from workbench.session import Participant, Session, advance
 from workbench.speech import pick_voice, speaker
@@ -82,20 +82,28 @@ class Episode:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of an evaluation: every episode, and the tables made of them."""
+    """The result of an evaluation: every episode, the tables made of them, and one trace a family to look at.
+
+    An example is the first episode of its family in which something went wrong, or the first of all where nothing did.
+    """
 
     agent: str
     plan: Plan
     episodes: tuple[Episode, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
+    examples: Mapping[str, Trace] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """One JSON-ready object: families, mean_both, rates, latencies with the events they run between, heard words, false starts."""
+        """One JSON-ready object: families, mean_both, rates, latencies with the events they run between, heard words, false starts.
+
+        `restraint` is the share of episodes without a single false start.
+        """
         by_family = {name: [o for e in self.episodes if e.family == name for o in e.outcomes] for name in self.plan.families}
         starts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
         for episode in self.episodes:
             starts.update(episode.false_starts)
         heard = sum((e.heard for e in self.episodes), WordErrors())
+        held = sum(not any(e.false_starts.values()) for e in self.episodes)
         return {
             "suite": SUITE,
             "agent": self.agent,
@@ -105,6 +113,7 @@ class Report:
             **summarise(by_family),
             "heard_words": {"word_error_rate": heard.rate, "errors": heard.errors, "words": heard.words},
             "false_starts": dict(starts),
+            "restraint": {"value": held / len(self.episodes), "n": len(self.episodes), "ci95": list(wilson(held, len(self.episodes)))},
             "config": {
                 "count": self.plan.count,
                 "difficulty": self.plan.difficulty,
@@ -165,16 +174,21 @@ def evaluate(
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
     episodes: list[Episode] = []
-    total = len(plan.jobs())
-    for trace in _traces(agent, _users(plan, workers, pick, speaker_of), batch):
-        episodes.append(score_episode(trace, agent.user_words if isinstance(agent, Trained) else USER_WORDS))
-        if keep is not None:
-            save_trace(trace, keep / f"{episodes[-1].family}-{episodes[-1].seed}.sqlite")
-        if progress is not None:
-            progress(len(episodes), total)
+    examples: dict[str, tuple[tuple[bool, int], Trace]] = {}
     order = {job: place for place, job in enumerate(plan.jobs())}
+    for trace in _traces(agent, _users(plan, workers, pick, speaker_of), batch):
+        episode = score_episode(trace, agent.user_words if isinstance(agent, Trained) else USER_WORDS)
+        episodes.append(episode)
+        rank = (all(o.both for o in episode.outcomes), order[(episode.family, episode.seed)])
+        if episode.family not in examples or rank < examples[episode.family][0]:
+            examples[episode.family] = (rank, trace)
+        if keep is not None:
+            save_trace(trace, keep / f"{episode.family}-{episode.seed}.sqlite")
+        if progress is not None:
+            progress(len(episodes), len(order))
     episodes.sort(key=lambda e: order[(e.family, e.seed)])
-    return Report(agent.name, plan, tuple(episodes), {"agent": dict(agent.spec()), "batch": batch})
+    config = {"agent": dict(agent.spec()), "batch": batch}
+    return Report(agent.name, plan, tuple(episodes), config, {name: trace for name, (_, trace) in examples.items()})
 
 
 def score_episode(trace: Trace, words: Sequence[str] = USER_WORDS) -> Episode:

@@ -21,7 +21,8 @@ def _families_table(whole: Mapping[str, Any]) -> Table:
     for name, row in whole["families"].items():
         low, high = row["ci95"]
         table.add_row(name, str(row["n"]), *(f"{row[k]:.3f}" for k in ("meaning", "timing", "both")), f"{low:.3f} to {high:.3f}")
-    table.add_row("mean", "", "", "", f"{whole['mean_both']:.3f}", "")
+    low, high = whole["mean_ci95"]
+    table.add_row("mean", "", "", "", f"{whole['mean_both']:.3f}", f"{low:.3f} to {high:.3f}")
     return table
 
 

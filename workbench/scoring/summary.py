@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.scenarios.timer import CURVE_S
-from workbench.scoring.score import Outcome, Score, quantile, wilson
+from workbench.scoring.score import Outcome, Score, mean_interval, quantile, wilson
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,12 @@ def summarise(by_family: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
     """The families table, rates and latencies of outcomes grouped by family, ready for JSON."""
     everything = [o for found in by_family.values() for o in found]
     families = {name: table(found) for name, found in by_family.items()}
-    both = [row["both"] for row in families.values() if row["n"]]
+    both = [(row["both"], (row["ci95"][0], row["ci95"][1])) for row in families.values() if row["n"]]
     named = {r.name: {"value": r.value, "n": r.n, "ci95": list(wilson(round(r.value * r.n), r.n))} for r in rates(everything)}
     return {
         "families": families,
-        "mean_both": sum(both) / len(both) if both else 0.0,
+        "mean_both": sum(rate for rate, _ in both) / len(both) if both else 0.0,
+        "mean_ci95": list(mean_interval(both)),
         "rates": named,
         "latency_s": latencies(everything),
     }

@@ -1,0 +1,84 @@
+"""One evaluation repeated while one thing changes: the condition it is heard under, or the agent's threshold for speaking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from workbench.conditions import Condition, parse_condition
+from workbench.evaluate import Progress, Report
+
+T = TypeVar("T")
+Judge: TypeAlias = Callable[[T, Progress], Report]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One place on a curve: the curve's name, what its axis says there, and the text of the condition or threshold."""
+
+    curve: str
+    label: str
+    text: str
+
+
+AS_DRAWN = "as drawn"
+ROBUSTNESS: tuple[Setting, ...] = (
+    Setting(AS_DRAWN, AS_DRAWN, ""),
+    *(Setting("babble, SNR", f"{db} dB", f"snr:{db}") for db in (20, 10, 5, 0)),
+    *(Setting("packets lost", f"{percent} %", f"loss:{percent}") for percent in (1, 5, 10)),
+    *(Setting("jitter", f"{ms} ms", f"jitter:{ms}") for ms in (40, 120)),
+    Setting("microphone and room", "3.4 kHz", "band:3400"),
+    Setting("microphone and room", "room 0.5 s", "room:0.5"),
+    *(Setting("echo of itself", f"{db} dB", f"echo:{db}") for db in (-30, -20, -10)),
+)
+THRESHOLDS: tuple[Setting, ...] = tuple(Setting("threshold", f"{tenths / 10:g}", f"{tenths / 10:g}") for tenths in range(2, 10))
+
+
+@dataclass(frozen=True)
+class Point:
+    """What an evaluation said (`workbench.evaluate.Report.to_json`) at one setting."""
+
+    setting: Setting
+    whole: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Evaluations of the same episodes at every setting of one or more curves."""
+
+    name: str
+    points: tuple[Point, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """One JSON-ready object: `points`, each with its curve, label and setting beside the whole report."""
+        rows = [{"curve": p.setting.curve, "label": p.setting.label, "setting": p.setting.text, **p.whole} for p in self.points]
+        return {"sweep": self.name, "points": rows}
+
+    def write(self, path: Path) -> None:
+        """Write the JSON object to a file."""
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+
+
+def robustness(judge: Judge[Condition], progress: Progress | None = None, settings: Sequence[Setting] = ROBUSTNESS) -> Sweep:
+    """The evaluations under every condition, the first as drawn. `judge` evaluates under one, telling how many episodes are done."""
+    return _sweep("robustness", settings, lambda text, show: judge(parse_condition(text), show), progress)
+
+
+def thresholds(judge: Judge[float], progress: Progress | None = None, settings: Sequence[Setting] = THRESHOLDS) -> Sweep:
+    """The evaluations in closed loop at every threshold for speaking. `judge` evaluates at one, telling how many episodes are done."""
+    return _sweep("thresholds", settings, lambda text, show: judge(float(text), show), progress)
+
+
+def _sweep(name: str, settings: Sequence[Setting], judge: Judge[str], progress: Progress | None) -> Sweep:
+    points: list[Point] = []
+    for place, setting in enumerate(settings):
+
+        def show(done: int, total: int, before: int = place) -> None:
+            if progress is not None:
+                progress(before * total + done, len(settings) * total)
+
+        points.append(Point(setting, judge(setting.text, show).to_json()))
+    return Sweep(name, tuple(points))
