@@ -45,17 +45,35 @@ def timeline_html(trace: Trace, theme: Theme = LIGHT) -> str:
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
         },
     )
-    return Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
+    body = Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(view.title),
         facts=escape(_facts(view, trace)),
         audio=player.data_url(trace),
         plot=plot,
         table=_table(notable(view)),
-        script=(HERE / "page.js").read_text(encoding="utf-8"),
-        scheme=theme.name,
         window=f"{WINDOW_S:g}",
-        **{name: getattr(theme, name) for name in ("page", "lane", "ink", "muted", "grid", "user", "agent", "gate", "font")},
     )
+    script = f"const WINDOW_S = {WINDOW_S:g};\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
+    return framed(f"{view.title} · Microturn timeline", body, (HERE / "page.css").read_text(encoding="utf-8"), script, (theme,))
+
+
+def framed(title: str, body: str, style: str, script: str, themes: Sequence[Theme]) -> str:
+    """A whole page around `body` (HTML), in the first theme, or in the second where a reader prefers a dark ground and it is given."""
+    light, *dark = (_colours(theme) for theme in themes)
+    colours = f":root {{ {light} }}" + "".join(f"\n@media (prefers-color-scheme: dark) {{ :root {{ {other} }} }}" for other in dark)
+    return Template((HERE / "frame.html").read_text(encoding="utf-8")).substitute(
+        title=escape(title),
+        colours=colours,
+        style=(HERE / "frame.css").read_text(encoding="utf-8") + style,
+        body=body,
+        script=script,
+    )
+
+
+def _colours(theme: Theme) -> str:
+    """A theme as variables of a style sheet."""
+    names = ("page", "lane", "ink", "muted", "grid", "user", "heard", "agent", "gate", "font")
+    return f"color-scheme: {theme.name}; " + " ".join(f"--{name}: {getattr(theme, name)};" for name in names)
 
 
 def _facts(view: SessionView, trace: Trace) -> str:
