@@ -189,13 +189,9 @@ class OracleAgent:
     def step(self, state: OracleState, tick: Tick, heard: MicroTurn) -> tuple[Said, OracleState]:
         told = heard.get(TRUTH)
         pending = state.pending + tuple(c for c in told if isinstance(c, Command)) if isinstance(told, tuple) else state.pending
-        due = [c for c in pending if c.tick(state.clock) <= tick]
+        due, pending = due_orders(pending, state.clock, tick)
         yields, plan = False, state.plan
-        for command in sorted(due, key=lambda c: c.at_s):
-            if command not in pending:
-                continue  # an order that came after it, and was due before it, has taken it back
-            earlier = pending.index(command)
-            pending = pending[earlier + 1 :] if command.act in ("yield", "clear") else pending[:earlier] + pending[earlier + 1 :]
+        for command in due:
             yields, plan = yields or command.act == "yield", _planned(command, tick, state.last, plan)
         dropped = tuple(word for _, word in state.plan) if yields else ()
         yields = yields and (bool(dropped) or state.mouth.speech.speaking)
@@ -206,6 +202,20 @@ class OracleAgent:
         rest = tuple(item for item in plan if item[0] > tick)
         last = words[-1] if words else state.last
         return Said(packets, (*events, decision)), OracleState(state.clock, mouth, pending, rest, last)
+
+
+def due_orders(pending: tuple[Command, ...], clock: ClockSpec, tick: Tick) -> tuple[list[Command], tuple[Command, ...]]:
+    """The orders to carry out in this tick, one after the other, and those that are left.
+
+    An order to give way or to clear takes back all orders that were given before it.
+    """
+    carried_out = []
+    for command in sorted((c for c in pending if c.tick(clock) <= tick), key=lambda c: c.at_s):
+        if command in pending:  # not taken back by one that was due before it
+            earlier = pending.index(command)
+            pending = pending[earlier + 1 :] if command.act in ("yield", "clear") else pending[:earlier] + pending[earlier + 1 :]
+            carried_out.append(command)
+    return carried_out, pending
 
 
 def _planned(command: Command, tick: int, last: str, plan: Plan) -> Plan:
