@@ -18,18 +18,21 @@ FLOOR = -7.0  # lowest dMel level, log10
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """Ranges of the draws; every range holds for one row of a batch, so for one conversation."""
+    """Ranges of the draws; every range holds for one row of a batch, so for one conversation.
 
-    warp: tuple[float, float] = (0.86, 1.18)
-    equaliser: float = 0.35  # log10 units, about 7 dB
-    gain: tuple[float, float] = (-0.9, 0.6)
-    noise_floor: tuple[float, float] = (-5.0, -1.2)
-    noise_chance: float = 0.6
-    blur_chance: float = 0.3
-    band_cut_chance: float = 0.25
-    masks: int = 2
-    mask_width: int = 8
-    untouched: float = 0.2  # share of rows left as they are
+    `equaliser`, `gain` and `noise_floor` are in log10 units; `untouched` is the share of rows left as they are.
+    """
+
+    warp: tuple[float, float]
+    equaliser: float
+    gain: tuple[float, float]
+    noise_floor: tuple[float, float]
+    noise_chance: float
+    blur_chance: float
+    band_cut_chance: float
+    masks: int
+    mask_width: int
+    untouched: float
 
 
 def augment(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -20,16 +20,25 @@ from model.layout import BLANK, HALVES, NO_TOKEN, NOTHING_HEARD, Cells, Counts, 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """How conversations become batches; chances are per cell or per token."""
+    """How conversations become batches; chances are per cell or per token.
 
-    cells: int = 150  # 30 s
-    rows: int = 16
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    blank_output: float = 0.05  # a past output token is hidden: the model must get by with the sound of its voice
-    lose_heard: float = 0.03  # a heard word of the cell before is hidden ...
-    wrong_heard: float = 0.03  # ... or replaced by another: the head's own mistakes, at training time
-    begin_session: float = 0.5  # share of windows that are the beginning of a session
-    max_counter: int = 20_000  # cells; before the others the session may have lasted this long (over an hour)
+    Attributes
+        cells: length of a row, 200 ms each
+        rows: conversations a batch
+        blank_output: a past output token is hidden, so that the model must get by with the sound of its voice
+        lose_heard, wrong_heard: a heard word of the cell before is hidden or replaced by another: the head's own mistakes
+        begin_session: share of windows that are the beginning of a session
+        max_counter: before the other windows the session may have lasted this many cells
+    """
+
+    cells: int
+    rows: int
+    blank_output: float
+    lose_heard: float
+    wrong_heard: float
+    begin_session: float
+    max_counter: int
+    augment: AugmentConfig
 
 
 @dataclass
@@ -41,6 +50,12 @@ class Batch:
     heard_BTH: Tensor
     active_BT: Tensor
     real_BT: Tensor
+    family_BT: Tensor
+
+
+def addressed(*address: int) -> torch.Generator:
+    """A generator for an address such as (seed, step, part): the same draws for the same address, whatever was drawn before."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(address).generate_state(1, np.uint64)[0] >> 1))
 
 
 def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: torch.Generator, sizes: ModelConfig) -> Batch:
@@ -57,7 +72,8 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
     present = _stack([c.own_present for c, _ in crops], width, False)
     out = _stack([c.out for c, _ in crops], width, NO_TOKEN).astype(np.int64)
     heard = torch.from_numpy(_stack([c.heard for c, _ in crops], width, NOTHING_HEARD)).long()
-    laid = plan(Counts.audio_only(present), out, sizes.audio_positions, lengths)
+    wanted = _stack([c.wanted for c, _ in crops], width, NO_TOKEN).astype(np.int64)
+    laid = plan(Counts.audio_only(present), out, sizes.audio_positions, lengths, wanted)
     start = torch.randint(0, config.max_counter, (len(rows), 1), generator=generator)
     start = torch.where(torch.rand(start.shape, generator=generator) < config.begin_session, 0, start)
     cells = CellBatch(
@@ -72,7 +88,8 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
     )
     active = torch.from_numpy(_stack([c.active for c, _ in crops], width, False))
     real = torch.arange(width)[None] < torch.from_numpy(lengths)[:, None]
-    return Batch(cells, torch.from_numpy(laid.target_BP), heard, active, real)
+    family = torch.from_numpy(_stack([c.family for c, _ in crops], width, 0)).long()
+    return Batch(cells, torch.from_numpy(laid.target_BP), heard, active, real, family)
 
 
 def _crop(cells: Cells, width: int, generator: torch.Generator) -> tuple[Cells, np.ndarray]:

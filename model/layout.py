@@ -117,11 +117,12 @@ class Counts:
         return cls(own_present_BT.astype(np.int64), zero, zero, zero)
 
 
-def plan(counts: Counts, out_BTK: Ints, audio_positions: int, cells_B: Ints | None = None) -> Plan:
+def plan(counts: Counts, out_BTK: Ints, audio_positions: int, cells_B: Ints | None = None, wanted_BTK: Ints | None = None) -> Plan:
     """The plan of a batch of cells with the given outputs.
 
     `out_BTK` holds each cell's output tokens, padded at the end with NO_TOKEN. `cells_B` is the number of real cells per row (default:
-    all).
+    all). `wanted_BTK` is what should have been said, where that differs from what was: after an output that was not wanted the cell
+    should end.
     """
     rows, cells, _ = out_BTK.shape
     num_out = (out_BTK != NO_TOKEN).sum(-1)
@@ -131,10 +132,22 @@ def plan(counts: Counts, out_BTK: Ints, audio_positions: int, cells_B: Ints | No
     sizes_BTJ = np.stack([ones, ones * audio_positions, counts.own_voice, counts.patches, counts.typed, counts.background, num_out], -1)
     if cells_B is not None:
         sizes_BTJ[np.arange(cells)[None] >= cells_B[:, None]] = 0
-    return _lay(sizes_BTJ, out_BTK)
+    return _lay(sizes_BTJ, _taught(out_BTK, out_BTK if wanted_BTK is None else wanted_BTK))
 
 
-def _lay(sizes_BTJ: Ints, out_BTK: Ints) -> Plan:
+def _taught(out_BTK: Ints, wanted_BTK: Ints) -> Ints:
+    """What to predict once k outputs of a cell are out, int64 (B, T, 1 + the larger K): the next one wanted, END, or SILENCE."""
+    depth = max(out_BTK.shape[-1], wanted_BTK.shape[-1])
+    out, wanted = (np.pad(a, ((0, 0), (0, 0), (0, depth - a.shape[-1])), constant_values=NO_TOKEN) for a in (out_BTK, wanted_BTK))
+    taught = np.pad(wanted, ((0, 0), (0, 0), (0, 1)), constant_values=NO_TOKEN)
+    num_wanted = (wanted != NO_TOKEN).sum(-1)
+    np.put_along_axis(taught, num_wanted[..., None], np.where(num_wanted, END, SILENCE)[..., None], -1)
+    as_wanted = np.logical_and.accumulate(out == wanted, -1)
+    taught[..., 1:] = np.where(as_wanted, taught[..., 1:], END)
+    return taught
+
+
+def _lay(sizes_BTJ: Ints, taught_BTK: Ints) -> Plan:
     rows, cells, parts = sizes_BTJ.shape
     length_B = sizes_BTJ.sum((1, 2))
     width = int(length_B.max(initial=0))
@@ -152,21 +165,18 @@ def _lay(sizes_BTJ: Ints, out_BTK: Ints) -> Plan:
         part[row, :n] = np.arange(n) - np.repeat(starts, sizes)
     before_BT = np.cumsum(sizes_BTJ.sum(-1), 1) - sizes_BTJ.sum(-1)
     listen_BT = before_BT + sizes_BTJ[..., :2].sum(-1) - 1
-    target = _targets(kind, cell, part, sizes_BTJ, before_BT, out_BTK)
+    target = _targets(kind.shape, sizes_BTJ, before_BT, taught_BTK)
     return Plan(kind, cell, part, target, length_B, np.maximum(listen_BT, 0))
 
 
-def _targets(kind: Ints, cell: Ints, part: Ints, sizes_BTJ: Ints, before_BT: Ints, out_BTK: Ints) -> Ints:
-    rows, cells, depth = out_BTK.shape
-    target = np.full(kind.shape, NO_TARGET, np.int64)
+def _targets(shape: tuple[int, ...], sizes_BTJ: Ints, before_BT: Ints, taught_BTK: Ints) -> Ints:
+    target = np.full(shape, NO_TARGET, np.int64)
     num_out = sizes_BTJ[..., -1]
-    closed = np.concatenate([out_BTK, np.full((rows, cells, 1), NO_TOKEN, np.int64)], -1)
-    np.put_along_axis(closed, num_out[..., None], np.where(num_out, END, SILENCE)[..., None], -1)
     last_in = before_BT + sizes_BTJ[..., :-1].sum(-1) - 1
     real = sizes_BTJ[..., 0] > 0
-    for step in range(depth + 1):
+    for step in range(taught_BTK.shape[-1]):
         row, at = np.nonzero(real & (num_out >= step))
-        target[row, last_in[row, at] + step] = closed[row, at, step]
+        target[row, last_in[row, at] + step] = taught_BTK[row, at, step]
     return target
 
 
@@ -181,6 +191,8 @@ class Cells:
         out: int16 (T, K), tokens the agent began in this cell, padded with NO_TOKEN
         heard: int16 (T, 2), heard-word ids by half cell in which the word was completed, NOTHING_HEARD elsewhere
         active: bool (T,), whether a voice at the microphone sounded in this cell
+        wanted: int16 (T, K), tokens the agent should have begun in it: the same unless it was wrong
+        family: uint8 (T,), which kind of situation the cell is part of, counted from 1; 0 for none
     """
 
     user_mel: npt.NDArray[np.float16]
@@ -189,6 +201,8 @@ class Cells:
     out: npt.NDArray[np.int16]
     heard: npt.NDArray[np.int16]
     active: npt.NDArray[np.bool_]
+    wanted: npt.NDArray[np.int16]
+    family: npt.NDArray[np.uint8]
 
     def __post_init__(self) -> None:
         lengths = {f.name: len(getattr(self, f.name)) for f in fields(self)}

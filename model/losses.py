@@ -21,20 +21,17 @@ class LossConfig:
     up to `doubted_silence` more where it would rather speak (a focal weight, Lin et al. 2017): the end of a count, a thinking pause.
     """
 
-    silence: float = 0.1
-    doubted_silence: float = 1.0
-    heard: float = 0.8
-    nothing_heard: float = 0.3
-    active: float = 0.1
-    balance: float = 0.0
+    silence: float
+    doubted_silence: float
+    heard: float
+    nothing_heard: float
+    active: float
 
 
 def losses(out: Outputs, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, float]]:
     """The training loss, and its mean per kind of token for the log."""
     each, target = _output_loss(out, batch)
-    doubt = 1 - torch.exp(-each.detach())
-    weight = torch.where(target == SILENCE, config.silence + config.doubted_silence * doubt, 1.0)
-    share = torch.where(target == SILENCE, config.silence, 1.0)
+    weight, share = _weights(each, target, config)
     text = (each * weight).sum() / share.sum().clamp(min=1)
     heard_each, heard_target = _heard_loss(out, batch)
     heard_weight = torch.where(heard_target == NOTHING_HEARD, config.nothing_heard, 1.0)
@@ -54,6 +51,26 @@ def losses(out: Outputs, batch: Batch, config: LossConfig) -> tuple[Tensor, dict
         row = {name: float(values.mean()) for name, values in kinds.items() if values.numel()}
         row["total"] = float(total)
     return total, row
+
+
+@torch.no_grad()
+def family_losses(out: Outputs, batch: Batch, config: LossConfig) -> dict[int, float]:
+    """The loss of the outputs, weighted as in `losses`, by the family of their cell."""
+    each, target = _output_loss(out, batch)
+    weight, share = _weights(each, target, config)
+    cell_BP = torch.from_numpy(batch.cells.plan.cell_BP).to(batch.family_BT.device)
+    family = batch.family_BT.gather(1, cell_BP)[batch.target_BP != NO_TARGET]
+    many = int(family.max()) + 1
+    total = each.new_zeros(many).index_add(0, family, each * weight)
+    counted = each.new_zeros(many).index_add(0, family, share)
+    return {number: float(total[number] / counted[number]) for number in torch.unique(family).tolist()}
+
+
+def _weights(each: Tensor, target: Tensor, config: LossConfig) -> tuple[Tensor, Tensor]:
+    """What each output counts, and what it counts in the mean: doubted silences count more without making the others count less."""
+    doubt = 1 - torch.exp(-each.detach())
+    weight = torch.where(target == SILENCE, config.silence + config.doubted_silence * doubt, 1.0)
+    return weight, torch.where(target == SILENCE, config.silence, 1.0)
 
 
 def _output_loss(out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:

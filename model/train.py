@@ -1,144 +1,187 @@
-"""One flat training loop: evaluate, save, step, log. It takes batches from anywhere and knows nothing of where they come from."""
+"""One flat training loop: evaluate, save, rehearse, step, log. It takes batches from anywhere and knows nothing of where they come from.
+
+A step is addressed: what is drawn in step n depends on the seed and n alone, so a run broken off and resumed is the run that went on.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from model.data import Batch
+from model.data import Batch, addressed
 from model.interaction import InteractionModel, each_word_once
-from model.losses import LossConfig, losses
+from model.losses import LossConfig, family_losses, losses
 from model.muon import Muon
 
-Scores = dict[str, Any]
+OWN_HEARD = 1  # last part of the address of the draw that decides whose heard words a step feeds back
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The recipe. Learning rates are Adam-sized for both optimisers; time is wall time spent training, evaluation included."""
+    """How to train, given by a recipe. Learning rates are Adam-sized for both optimisers; time is wall time, evaluation included.
 
-    minutes: float = 100.0
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warmup_steps: int = 100
-    decay_share: float = 0.5  # the last part of the time, over which the rate falls to a fiftieth
-    clip: float = 1.0
-    log_every: int = 20
-    save_every_minutes: float = 5.0
-    evaluate_every_minutes: float = 15.0
-    own_heard: float = 0.5  # share of steps that feed the model's own heard words back, not the true ones
-    seed: int = 0
-    bfloat16: bool | None = None  # None: where the processor multiplies bfloat16 itself; elsewhere it is many times slower than float32
-    loss: LossConfig = field(default_factory=LossConfig)
+    Attributes
+        steps: length of the run; 0 leaves it to `minutes`
+        parts: batches a step, whose gradients are averaged
+        decay_share: the last part of the run, over which the rate falls to a fiftieth
+        own_heard: share of steps that feed the model's own heard words back, not the true ones
+        precision: of matrix products; "auto" is bfloat16 where the processor has instructions for it, elsewhere it is many times slower
+        rehearse_every: steps between two rehearsals (the model at work, to learn from what it did); 0 for none
+    """
+
+    seed: int
+    minutes: float
+    steps: int
+    parts: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    decay_share: float
+    clip: float
+    log_every: int
+    save_every_minutes: float
+    evaluate_every_minutes: float
+    rehearse_every: int
+    own_heard: float
+    precision: Literal["auto", "bfloat16", "float32"]
+    loss: LossConfig
+
+    def __post_init__(self) -> None:
+        if self.minutes <= 0 and self.steps <= 0:
+            raise ValueError(f"minutes {self.minutes:g} and steps {self.steps} are no time to train; give one of them a positive number")
+        if self.parts < 1:
+            raise ValueError(f"parts = {self.parts} leaves a step without a batch; give at least 1")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an evaluation found, 0 to 1 or in the unit its name tells: scores of all kinds, and one score for each family."""
+
+    scores: Mapping[str, float]
+    families: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
 class Progress:
-    """How far a training has come; what a resumed one goes on from."""
+    """How far a training has come; what a resumed one goes on from. `share` runs from 0 to 1; `families` are the newest scores."""
 
     step: int = 0
     seconds: float = 0.0
+    share: float = 0.0
     cells: int = 0
     next_save_s: float = 0.0
     next_evaluation_s: float = 0.0
+    families: dict[str, float] = field(default_factory=dict)
+
+
+Batches = Callable[[Progress, int], Batch]
+"""The batch of a step (`progress.step`) and one of its parts; the same arguments give the same batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a run does beside training. `rehearse` and `evaluate` are given a model in evaluation mode; `export` is called at every save."""
+
+    evaluate: Callable[[InteractionModel], Verdict] | None = None
+    rehearse: Callable[[InteractionModel, Progress], None] | None = None
+    export: Callable[[InteractionModel, Progress], None] | None = None
+    report: Callable[[dict[str, Any]], None] = lambda row: None
 
 
 def train(
     model: InteractionModel,
-    batches: Iterator[Batch],
+    batches: Batches,
     config: TrainConfig,
     out: Path,
     *,
     now: Callable[[], float],
-    evaluate: Callable[[InteractionModel], Scores] | None = None,
-    export: Callable[[InteractionModel, Progress], None] | None = None,
-    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    families: Sequence[str] = (),
+    hooks: Hooks | None = None,
     resume: bool = False,
 ) -> Progress:
-    """Train until the minutes are used up; the progress made.
+    """Train until the steps or the minutes are used up; the progress made. `families` names the numbers in `Batch.family_BT`, from 1.
 
-    Writes `log.jsonl` (loss per kind of token, rate, closed-loop scores) and `training.pt` (to resume from) in `out`; calls `export`
-    whenever it saves.
+    Writes `log.jsonl` (loss per kind of token and per family, rate, closed-loop scores) and `training.pt` (to resume from) in `out`.
     """
+    hooks = hooks or Hooks()
     out.mkdir(parents=True, exist_ok=True)
     optimisers = build_optimisers(model, config)
     progress = _resume(out, model, optimisers) if resume else _fresh(out, config)
-    generator = torch.Generator().manual_seed(config.seed + progress.step)
+    progress.share = share_done(config, progress)
     last = now()
     window = _Window(last, progress.cells)
     model.train()
-    while progress.seconds < config.minutes * 60:
-        if evaluate and progress.seconds >= progress.next_evaluation_s:
-            _log(out, report, {"step": progress.step, "minutes": progress.seconds / 60, "scores": evaluate(model.eval())})
-            model.train()
+    while progress.share < 1.0:
+        if hooks.evaluate and progress.seconds >= progress.next_evaluation_s:
             progress.next_evaluation_s = progress.seconds + config.evaluate_every_minutes * 60
+            _evaluate(out, model, progress, hooks)
             window = _Window(now(), progress.cells)
         if progress.seconds >= progress.next_save_s:
             progress.next_save_s = progress.seconds + config.save_every_minutes * 60
-            _save(out, model, optimisers, progress)
-            if export:
-                export(model, progress)
-        batch = next(batches)
+            _save(out, model, optimisers, progress, hooks)
+        if hooks.rehearse and config.rehearse_every and progress.step % config.rehearse_every == 0:
+            hooks.rehearse(model.eval(), progress)
+            model.train()
+        parts = [batches(progress, part) for part in range(config.parts)]
         rate = learning_rate(config, progress)
-        row = step(model, batch, optimisers, rate, config, generator)
+        rows = step(model, parts, optimisers, rate, config, progress.step)
         progress.step += 1
-        progress.cells += int(batch.real_BT.sum())
+        progress.cells += sum(int(batch.real_BT.sum()) for batch in parts)
         progress.seconds += now() - last
+        progress.share = share_done(config, progress)
         last = now()
-        window.add(row)
+        window.add(rows)
         if progress.step % config.log_every == 0:
             line = {"step": progress.step, "minutes": progress.seconds / 60, "rate": rate}
-            _log(out, report, {**line, "cells_per_s": window.speed(last, progress.cells), "loss": window.means()})
+            loss, family_loss = window.means(families)
+            _log(out, hooks, {**line, "cells_per_s": window.speed(last, progress.cells), "loss": loss, "family_loss": family_loss})
             window = _Window(last, progress.cells)
-    _save(out, model, optimisers, progress)
-    if evaluate:
-        _log(out, report, {"step": progress.step, "minutes": progress.seconds / 60, "scores": evaluate(model.eval())})
-    if export:
-        export(model.eval(), progress)
+    _save(out, model, optimisers, progress, hooks)
+    if hooks.evaluate:
+        _evaluate(out, model, progress, hooks)
     return progress
 
 
 def step(
-    model: InteractionModel,
-    batch: Batch,
-    optimisers: list[torch.optim.Optimizer],
-    rate: float,
-    config: TrainConfig,
-    generator: torch.Generator,
-) -> dict[str, float]:
-    """One update; the loss per kind of token."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16(config)):
-        if float(torch.rand((), generator=generator)) < config.own_heard:
-            batch.cells.heard_before_BTH = own_heard(model, batch)
-        outputs, _ = model(batch.cells)
-        total, row = losses(outputs, batch, config.loss)
+    model: InteractionModel, parts: Sequence[Batch], optimisers: list[torch.optim.Optimizer], rate: float, config: TrainConfig, number: int
+) -> list[tuple[dict[str, float], dict[int, float]]]:
+    """One update on the mean gradient of the parts; for each part the loss per kind of token and per family."""
+    rows = []
     for optimiser in optimisers:
         optimiser.zero_grad(set_to_none=True)
-    total.backward()
-    row["gradient"] = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip))
-    if not math.isfinite(row["gradient"]):
+    feeds_back = float(torch.rand((), generator=addressed(config.seed, number, OWN_HEARD))) < config.own_heard
+    for batch in parts:
+        with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16(config)):
+            if feeds_back:
+                batch.cells.heard_before_BTH = own_heard(model, batch)
+            outputs, _ = model(batch.cells)
+            total, row = losses(outputs, batch, config.loss)
+        (total / len(parts)).backward()
+        rows.append((row, family_losses(outputs, batch, config.loss)))
+    gradient = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip))
+    if not math.isfinite(gradient):
         raise FloatingPointError(
-            f"the gradient is {row['gradient']} at a loss of {row['total']}; lower learning_rate or resume from the last save"
+            f"the gradient is {gradient} at a loss of {rows[-1][0]['total']}; lower learning_rate or resume from the last save"
         )
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.step()
     model.trunk.balance()
-    return row
+    return [({**row, "gradient": gradient}, by_family) for row, by_family in rows]
 
 
 def computes_in_bfloat16(config: TrainConfig) -> bool:
-    """Whether matrices are multiplied in bfloat16: as the configuration says, or where the processor has instructions for it."""
-    if config.bfloat16 is not None:
-        return config.bfloat16
+    """Whether matrices are multiplied in bfloat16: as the recipe says, or where the processor has instructions for it."""
+    if config.precision != "auto":
+        return config.precision == "bfloat16"
     can = torch.cpu.get_capabilities()
     return any(can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
@@ -171,29 +214,36 @@ def build_optimisers(model: nn.Module, config: TrainConfig) -> list[torch.optim.
     return [muon, adam]
 
 
+def share_done(config: TrainConfig, progress: Progress) -> float:
+    """How much of the run lies behind, by its steps if it has a number of them, else by its minutes."""
+    return progress.step / config.steps if config.steps else progress.seconds / (config.minutes * 60)
+
+
 def learning_rate(config: TrainConfig, progress: Progress) -> float:
-    """Warm up by steps, hold, then fall linearly over the last part of the time (to a fiftieth)."""
+    """Warm up by steps, hold, then fall linearly over the last part of the run (to a fiftieth)."""
     warm = min(1.0, (progress.step + 1) / config.warmup_steps)
-    left = max(0.0, 1.0 - progress.seconds / (config.minutes * 60))
+    left = max(0.0, 1.0 - share_done(config, progress))
     return config.learning_rate * warm * max(0.02, min(1.0, left / config.decay_share))
 
 
 class _Window:
-    """Means over the steps since the last line of the log."""
+    """Means over the parts of steps since the last line of the log."""
 
     def __init__(self, since: float, cells: int) -> None:
         self.since = since
         self.cells = cells
-        self.sums: dict[str, float] = {}
-        self.counts: dict[str, int] = {}
+        self.values: dict[str | int, list[float]] = {}
 
-    def add(self, row: dict[str, float]) -> None:
-        for name, value in row.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
+    def add(self, rows: Sequence[tuple[Mapping[str, float], Mapping[int, float]]]) -> None:
+        for kinds, by_family in rows:
+            for name, value in (*kinds.items(), *by_family.items()):
+                self.values.setdefault(name, []).append(value)
 
-    def means(self) -> dict[str, float]:
-        return {name: round(total / self.counts[name], 5) for name, total in self.sums.items()}
+    def means(self, families: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+        """The mean loss per kind of token, and per family by its name."""
+        mean = {name: round(sum(values) / len(values), 5) for name, values in self.values.items()}
+        kinds = {name: value for name, value in mean.items() if isinstance(name, str)}
+        return kinds, {name: mean[number] for number, name in enumerate(families, 1) if number in mean}
 
     def speed(self, at: float, cells: int) -> float:
         return round((cells - self.cells) / max(at - self.since, 1e-9), 1)
@@ -205,19 +255,32 @@ def _fresh(out: Path, config: TrainConfig) -> Progress:
     return Progress(next_evaluation_s=config.evaluate_every_minutes * 60)
 
 
-def _log(out: Path, report: Callable[[dict[str, Any]], None], row: dict[str, Any]) -> None:
+def _log(out: Path, hooks: Hooks, row: dict[str, Any]) -> None:
     with (out / "log.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")
-    report(row)
+    hooks.report(row)
 
 
-def _save(out: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer], progress: Progress) -> None:
+def _evaluate(out: Path, model: InteractionModel, progress: Progress, hooks: Hooks) -> None:
+    assert hooks.evaluate
+    found = hooks.evaluate(model.eval())
+    model.train()
+    progress.families = dict(found.families)
+    line = {"step": progress.step, "minutes": progress.seconds / 60}
+    _log(out, hooks, {**line, "scores": dict(found.scores), "family_scores": dict(found.families)})
+
+
+def _save(out: Path, model: InteractionModel, optimisers: list[torch.optim.Optimizer], progress: Progress, hooks: Hooks) -> None:
     partial = out / "training.partial"
     torch.save({"model": model.state_dict(), "optimisers": [o.state_dict() for o in optimisers], "progress": asdict(progress)}, partial)
     partial.replace(out / "training.pt")
+    if hooks.export:
+        hooks.export(model.eval(), progress)
+        model.train()
 
 
 def _resume(out: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer]) -> Progress:
+    """The state of the last save; the log forgets what came after it."""
     path = out / "training.pt"
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist, so there is nothing to resume; start without --resume")
@@ -225,4 +288,7 @@ def _resume(out: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer]
     model.load_state_dict(saved["model"])
     for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
         optimiser.load_state_dict(state)
-    return Progress(**saved["progress"])
+    progress = Progress(**saved["progress"])
+    lines = (out / "log.jsonl").read_text().splitlines()
+    (out / "log.jsonl").write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= progress.step))
+    return progress

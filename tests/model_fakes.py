@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
+from model.augment import AugmentConfig
 from model.config import DenseConfig, FFNConfig, ModelConfig, TrunkConfig
+from model.data import DataConfig
 from model.layout import NO_TOKEN, NOTHING_HEARD, YIELD, Cells
+from model.losses import LossConfig
+from model.recipe import read_recipe
+from model.train import TrainConfig
 
 NUM_TOKENS = 8
 NUM_HEARD = 6
+
+
+def train_config(**other: Any) -> TrainConfig:
+    """The training of nano with other values."""
+    return replace(read_recipe("nano").train, **other)
+
+
+def loss_config(**other: Any) -> LossConfig:
+    """The losses of nano with other weights."""
+    return replace(read_recipe("nano").train.loss, **other)
+
+
+def data_config(**other: Any) -> DataConfig:
+    """The batches of nano with other values."""
+    return replace(read_recipe("nano").batch, **other)
+
+
+def augment_config(**other: Any) -> AugmentConfig:
+    """The augmentation of nano with other values."""
+    return replace(read_recipe("nano").batch.augment, **other)
 
 
 def tiny_config(ffn: FFNConfig | None = None, fold: int = 4) -> ModelConfig:
@@ -45,7 +73,8 @@ def answering(seed: int, cells: int = 40) -> Cells:
         active[at] = True
         out[at + 2, 0] = 4 + high
     own = np.zeros((cells, 4, 80), np.uint8)
-    return Cells(mel, own, np.zeros(cells, np.bool_), out, heard, active)
+    family = np.repeat(np.array([1, 2], np.uint8), [cells // 2, cells - cells // 2])
+    return Cells(mel, own, np.zeros(cells, np.bool_), out, heard, active, out, family)
 
 
 def yielding(seed: int, cells: int = 40) -> Cells:

@@ -72,3 +72,13 @@ def test_vocabulary_names_both_sides_and_refuses_doubles():
         WORDS.token_id("three")
     with pytest.raises(ValueError, match="twice"):
         Vocabulary(("one", "one"), ())
+
+
+def test_an_output_that_was_not_wanted_is_followed_by_the_end_of_the_cell():
+    out = np.array([[[NO_TOKEN, NO_TOKEN], [4, 5], [4, NO_TOKEN], [6, NO_TOKEN], [6, NO_TOKEN], [NO_TOKEN, NO_TOKEN]]])
+    wanted = np.array([[[4, NO_TOKEN], [4, NO_TOKEN], [4, 5], [NO_TOKEN, NO_TOKEN], [4, 5], [NO_TOKEN, NO_TOKEN]]])
+    laid = plan(counts([[0] * 6]), out, audio_positions=0, wanted_BTK=wanted)
+    taught = [laid.target_BP[0][laid.cell_BP[0] == cell].tolist() for cell in range(6)]
+    assert taught == [[4], [4, END, END], [4, 5], [SILENCE, END], [4, END], [SILENCE]]
+    said = [laid.kind_BP[0][laid.cell_BP[0] == cell].tolist().count(Kind.OUT) for cell in range(6)]
+    assert said == [0, 2, 1, 1, 1, 0]

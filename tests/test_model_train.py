@@ -1,32 +1,44 @@
 """Training: it learns, it says what it does, and it can be broken off and taken up again."""
 
-import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from model.augment import AugmentConfig, augment, warp_bands
+from model.augment import augment, warp_bands
 from model.checkpoint import LayoutMismatchError, fresh_model, load_checkpoint, save_checkpoint
 from model.config import MoEConfig
-from model.data import DataConfig, collate
+from model.data import addressed, collate
 from model.dmel import DMel
 from model.layout import BLANK, END, NO_TARGET, NO_TOKEN, SILENCE, Vocabulary
-from model.losses import LossConfig, losses
+from model.losses import family_losses, losses
 from model.sampling import SamplingConfig, decide
-from model.train import Progress, TrainConfig, learning_rate, train
-from tests.model_fakes import NUM_HEARD, answering, tiny_config, yielding
+from model.train import Hooks, Progress, Verdict, learning_rate, train
+from tests.model_fakes import NUM_HEARD, answering, augment_config, data_config, loss_config, tiny_config, train_config, yielding
 
-PLAIN = DataConfig(cells=40, rows=8, augment=AugmentConfig(untouched=1.1), blank_output=0, lose_heard=0, wrong_heard=0)
+PLAIN = data_config(cells=40, rows=8, augment=augment_config(untouched=1.1), blank_output=0, lose_heard=0, wrong_heard=0)
 WORDS = Vocabulary(("low", "high", "third", "fourth"), ("low", "high", "third", "fourth"))
 
 
-def batches(config, data=PLAIN, first=0):
-    generator = torch.Generator().manual_seed(first)
-    for number in itertools.count(first):
-        rows = [answering(number * data.rows + i) for i in range(data.rows)]
-        yield collate(rows, data, DMel(), generator, config)
+def batches(config, data=PLAIN):
+    def batch(progress, part):
+        first = (progress.step * 1000 + part) * data.rows
+        return collate([answering(first + i) for i in range(data.rows)], data, DMel(), addressed(7, progress.step, part), config)
+
+    return batch
+
+
+def broken_off(batches, at):
+    """The same batches until step `at`, in which the power fails."""
+
+    def batch(progress, part):
+        if progress.step == at:
+            raise KeyboardInterrupt
+        return batches(progress, part)
+
+    return batch
 
 
 class Clock:
@@ -45,7 +57,7 @@ def minutes(steps):
     return (steps - 0.5) / 60
 
 
-SETTINGS = {"learning_rate": 1e-2, "warmup_steps": 5, "log_every": 10, "save_every_minutes": 100.0, "bfloat16": False}
+SETTINGS = {"learning_rate": 1e-2, "warmup_steps": 5, "log_every": 10, "save_every_minutes": 100.0, "precision": "float32"}
 
 
 @pytest.mark.parametrize("ffn", [None, MoEConfig(hidden=32, num_experts=4, top_k=2, num_shared=1)], ids=["dense", "moe"])
@@ -53,11 +65,21 @@ def test_a_tiny_model_learns_to_name_what_it_hears(tmp_path, ffn):
     config = tiny_config(ffn)
     model = fresh_model(config, 0)
     rows = []
-    train(model, batches(config), TrainConfig(minutes=minutes(150), **SETTINGS), tmp_path, now=Clock(), report=rows.append)
+    train(
+        model,
+        batches(config),
+        train_config(minutes=minutes(150), **SETTINGS),
+        tmp_path,
+        now=Clock(),
+        families=("early", "late"),
+        hooks=Hooks(report=rows.append),
+    )
     last = rows[-1]["loss"]
     assert last["word"] < 0.1, last
     assert last["heard"] < 0.1, last
     assert last["silence"] < 0.05, last
+    assert rows[0]["family_loss"]["early"] > 10 * max(rows[-1]["family_loss"].values())
+    assert set(rows[-1]["family_loss"]) == {"early", "late"}
     assert [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()] == rows
 
 
@@ -77,7 +99,7 @@ def _closed_loop(model, cells):
 def test_a_trained_model_answers_in_closed_loop_and_its_checkpoint_does_the_same(tmp_path):
     config = tiny_config()
     model = fresh_model(config, 0)
-    train(model, batches(config), TrainConfig(minutes=minutes(150), **SETTINGS), tmp_path, now=Clock())
+    train(model, batches(config), train_config(minutes=minutes(150), **SETTINGS), tmp_path, now=Clock())
     unseen = answering(10_000)
     wanted = [[int(t) for t in row if t != NO_TOKEN] for row in unseen.out]
     assert _closed_loop(model.eval(), unseen) == wanted
@@ -88,35 +110,73 @@ def test_a_trained_model_answers_in_closed_loop_and_its_checkpoint_does_the_same
     assert loaded.facts == {"steps": 150}
 
 
-def test_a_resumed_training_goes_on_where_it_was(tmp_path):
+@pytest.mark.parametrize("ffn", [None, MoEConfig(hidden=32, num_experts=4, top_k=2, num_shared=1)], ids=["dense", "moe"])
+def test_a_run_broken_off_and_resumed_is_bit_for_bit_the_run_that_went_on(tmp_path, ffn):
+    config = tiny_config(ffn)
+    data = replace(PLAIN, rows=2, blank_output=0.1, augment=augment_config(untouched=0.0))
+    training = train_config(**{**SETTINGS, "save_every_minutes": 0.0, "log_every": 1}, steps=6, parts=2, own_heard=0.5)
+    drawn = batches(config, data)
+    train(fresh_model(config, 0), drawn, training, tmp_path / "whole", now=Clock())
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh_model(config, 0), broken_off(drawn, 3), training, tmp_path / "parts", now=Clock())
+    with (tmp_path / "parts" / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 4, "after": "the last save"}) + "\n")
+    after = train(fresh_model(config, 1), drawn, training, tmp_path / "parts", now=Clock(), resume=True)
+    assert after.step == 6
+    whole, parts = (torch.load(tmp_path / name / "training.pt") for name in ("whole", "parts"))
+    assert_same_bits(whole, parts)
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "parts")]
+    assert [json.loads(line)["loss"] for line in logs[0]] == [json.loads(line)["loss"] for line in logs[1]]
+
+
+def assert_same_bits(one, other):
+    assert type(one) is type(other)
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same_bits(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for mine, its in zip(one, other, strict=True):
+            assert_same_bits(mine, its)
+    else:
+        assert one == other
+
+
+def test_parts_of_a_step_are_averaged(tmp_path):
     config = tiny_config()
-    first = fresh_model(config, 0)
-    progress = train(first, batches(config), TrainConfig(minutes=minutes(20), **SETTINGS), tmp_path, now=Clock())
-    assert progress.step == 20
-    second = fresh_model(config, 1)
-    seen = []
-    more = TrainConfig(minutes=minutes(30), **SETTINGS)
-    after = train(second, batches(config, first=20), more, tmp_path, now=Clock(), resume=True, report=seen.append)
-    assert after.step == 30
-    assert [row["step"] for row in seen] == [30]
-    lines = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert lines == [10, 20, 30]
+    training = train_config(**SETTINGS, steps=2, own_heard=0.0)
+    twice, once = fresh_model(config, 0), fresh_model(config, 0)
+    drawn = batches(config, replace(PLAIN, rows=2))
+    train(twice, lambda progress, part: drawn(progress, 0), replace(training, parts=2), tmp_path / "twice", now=Clock())
+    train(once, drawn, training, tmp_path / "once", now=Clock())
+    for name, value in once.state_dict().items():
+        torch.testing.assert_close(twice.state_dict()[name], value, rtol=0, atol=1e-6)
 
 
 def test_scores_come_at_intervals_and_at_the_end_but_not_from_an_untrained_model(tmp_path):
     model = fresh_model(tiny_config(), 0)
-    rows = []
-    config = TrainConfig(minutes=minutes(25), evaluate_every_minutes=10 / 60, **SETTINGS)
-    train(model, batches(tiny_config()), config, tmp_path, now=Clock(), evaluate=lambda m: {"training": m.training}, report=rows.append)
+    rows, rehearsed = [], []
+    config = train_config(minutes=minutes(25), evaluate_every_minutes=10 / 60, rehearse_every=8, **SETTINGS)
+    hooks = Hooks(
+        evaluate=lambda m: Verdict({"training": float(m.training)}, {"answer": 0.5}),
+        rehearse=lambda m, progress: rehearsed.append((progress.step, m.training, dict(progress.families))),
+        report=rows.append,
+    )
+    train(model, batches(tiny_config()), config, tmp_path, now=Clock(), hooks=hooks)
     scored = [row["step"] for row in rows if "scores" in row]
     assert scored == [10, 19, 23]  # an evaluation takes time too: one look at the clock
     assert all(row["scores"] == {"training": False} for row in rows if "scores" in row)
+    assert all(row["family_scores"] == {"answer": 0.5} for row in rows if "scores" in row)
+    assert rehearsed == [(0, False, {}), (8, False, {}), (16, False, {"answer": 0.5})]
 
 
 def test_nothing_to_resume_is_said(tmp_path):
     model = fresh_model(tiny_config(), 0)
     with pytest.raises(FileNotFoundError, match="start without --resume"):
-        train(model, batches(tiny_config()), TrainConfig(minutes=1, **SETTINGS), tmp_path / "none", now=Clock(), resume=True)
+        train(model, batches(tiny_config()), train_config(minutes=1, **SETTINGS), tmp_path / "none", now=Clock(), resume=True)
 
 
 def test_a_checkpoint_of_another_layout_is_refused(tmp_path, monkeypatch):
@@ -129,9 +189,11 @@ def test_a_checkpoint_of_another_layout_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_rate_warms_up_holds_and_falls():
-    config = TrainConfig(minutes=10, learning_rate=1.0, warmup_steps=10, decay_share=0.5)
+    config = train_config(minutes=10, learning_rate=1.0, warmup_steps=10, decay_share=0.5)
     rates = [learning_rate(config, Progress(step=s, seconds=t)) for s, t in [(0, 0), (9, 10), (99, 290), (999, 450), (9999, 600)]]
     assert rates == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.02])
+    by_steps = replace(config, steps=1000)
+    assert [learning_rate(by_steps, Progress(step=s, seconds=1e9)) for s in (99, 750, 999)] == pytest.approx([1.0, 0.5, 0.02])
 
 
 def test_losses_are_reported_per_kind_and_silence_counts_less():
@@ -140,9 +202,9 @@ def test_losses_are_reported_per_kind_and_silence_counts_less():
     batch = collate([yielding(1), yielding(2)], PLAIN, DMel(), torch.Generator().manual_seed(0), config)
     with torch.no_grad():
         out, _ = model(batch.cells)
-        heavy, row = losses(out, batch, LossConfig(silence=1.0, doubted_silence=0.0, heard=0.0, active=0.0))
-        doubted, _ = losses(out, batch, LossConfig(silence=1.0, doubted_silence=1.0, heard=0.0, active=0.0))
-        light, _ = losses(out, batch, LossConfig(silence=0.0, doubted_silence=0.0, heard=0.0, active=0.0))
+        heavy, row = losses(out, batch, loss_config(silence=1.0, doubted_silence=0.0, heard=0.0, active=0.0))
+        doubted, _ = losses(out, batch, loss_config(silence=1.0, doubted_silence=1.0, heard=0.0, active=0.0))
+        light, _ = losses(out, batch, loss_config(silence=0.0, doubted_silence=0.0, heard=0.0, active=0.0))
     assert set(row) == {"silence", "word", "yield", "heard", "nothing_heard", "active", "total"}
     target = batch.target_BP[batch.target_BP != NO_TARGET]
     each = torch.nn.functional.cross_entropy(out.text_NV, target, reduction="none")
@@ -152,9 +214,25 @@ def test_losses_are_reported_per_kind_and_silence_counts_less():
     assert int((target == END).sum()) == int((batch.cells.out_BTK != NO_TOKEN).any(-1).sum())
 
 
+def test_the_loss_of_a_family_is_that_of_its_cells_alone():
+    config = tiny_config()
+    model = fresh_model(config, 0)
+    batch = collate([yielding(1), yielding(2)], PLAIN, DMel(), torch.Generator().manual_seed(0), config)
+    weights = loss_config(heard=0.0, active=0.0)
+    with torch.no_grad():
+        out, _ = model(batch.cells)
+        by_family = family_losses(out, batch, weights)
+        whole, _ = losses(out, batch, weights)
+        batch.family_BT.fill_(3)
+        alone = family_losses(out, batch, weights)
+    assert set(by_family) == {1, 2}
+    assert min(by_family.values()) < whole.item() < max(by_family.values())
+    assert alone == {3: pytest.approx(whole.item(), rel=1e-5)}
+
+
 def test_a_batch_hides_and_confuses_at_the_asked_rates_but_teaches_the_truth():
     config = tiny_config()
-    data = DataConfig(cells=40, rows=40, blank_output=0.5, lose_heard=0.3, wrong_heard=0.3)
+    data = data_config(cells=40, rows=40, blank_output=0.5, lose_heard=0.3, wrong_heard=0.3)
     rows = [answering(i) for i in range(40)]
     batch = collate(rows, data, DMel(), torch.Generator().manual_seed(0), config)
     said = batch.cells.out_BTK[batch.cells.out_BTK != NO_TOKEN]
@@ -170,7 +248,7 @@ def test_a_batch_hides_and_confuses_at_the_asked_rates_but_teaches_the_truth():
 
 def test_crops_keep_sound_and_labels_together():
     config = tiny_config()
-    data = DataConfig(cells=20, rows=1, augment=AugmentConfig(untouched=1.1), blank_output=0, lose_heard=0, wrong_heard=0)
+    data = data_config(cells=20, rows=1, augment=augment_config(untouched=1.1), blank_output=0, lose_heard=0, wrong_heard=0)
     generator = torch.Generator().manual_seed(5)
     for seed in range(10):
         batch = collate([answering(seed)], data, DMel(), generator, config)
@@ -183,13 +261,13 @@ def test_augmentation_changes_the_voice_and_keeps_the_times():
     mel = torch.full((6, 100, 80), -5.0)
     mel[:, 40:60, 20:40] = 1.0
     generator = torch.Generator().manual_seed(0)
-    out = augment(mel, AugmentConfig(untouched=0.0), generator)
+    out = augment(mel, augment_config(untouched=0.0), generator)
     assert out.shape == mel.shape
     assert not torch.isnan(out).any()
     loudness = out.amax(-1)
     assert (loudness[:, 42:58].mean(1) > loudness[:, :38].mean(1) + 1.0).all()
     assert not torch.allclose(out[0], out[1])
-    again = augment(mel, AugmentConfig(untouched=0.0), torch.Generator().manual_seed(0))
+    again = augment(mel, augment_config(untouched=0.0), torch.Generator().manual_seed(0))
     assert torch.equal(out, again)
 
 

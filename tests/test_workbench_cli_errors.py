@@ -129,7 +129,27 @@ def test_traces_without_ground_truth_cannot_be_scored(trace_file: Path, tmp_path
 
 def test_a_training_without_time_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "minutes 0 is no time to train" in refused(capsys, "train", "--minutes", 0, "--out", tmp_path)
-    assert "no preset 'giant' to train; there are" in refused(capsys, "train", "--preset", "giant", "--out", tmp_path)
+
+
+def test_a_recipe_that_cannot_be_carried_out_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def with_line(old: str, new: str) -> Path:
+        text = (ROOT / "model" / "recipes" / "nano.toml").read_text()
+        assert old in text
+        path = tmp_path / "mine.toml"
+        path.write_text(text.replace(old, new))
+        return path
+
+    def said(path: object) -> str:
+        return refused(capsys, "train", "--recipe", path, "--out", tmp_path / "run")
+
+    assert "no recipe 'giant'; give a TOML file, or one of micro, nano" in said("giant")
+    assert "no preset 'giant' to train; there are nano, micro" in said(with_line('preset = "nano"', 'preset = "giant"'))
+    assert "no source 'radio' of conversations; there are espeak" in said(with_line("festival = 0.06", "radio = 0.06"))
+    assert "no scenario family 'chess'; there are" in said(with_line("timer = 1.0", "chess = 1.0"))
+    assert "mine.toml: train: there is no setting 'minuets'; the settings here are seed, minutes" in said(with_line("minutes", "minuets"))
+    assert "mine.toml: batch: rows is 'many'; it must be a whole number" in said(with_line("rows = 16", 'rows = "many"'))
+    assert "mine.toml is not TOML" in said(with_line("[judge]", "[judge"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_curves_are_drawn_from_the_run_log(tmp_path: Path) -> None:

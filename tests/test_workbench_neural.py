@@ -69,6 +69,20 @@ def test_cells_hold_what_was_heard_one_tick_later_and_what_was_said_now():
     assert YIELD in cells.out
 
 
+def test_cells_know_their_family():
+    script = script_of(
+        Beat(("count to five",), At(0.5), family="long_count"),
+        Beat(("what is two plus two",), At(5.0), family="answer"),
+        Beat(("please",), AfterOwn(0.5), family="answer"),
+        ending=AfterOwn(2.0),
+    )
+    cells = cells_of(play(script), vocabulary(), families=("answer", "long_count"))
+    assert cells.family[:3].tolist() == [0, 0, 0]  # the first sound, of turn 2, is taken in by cell 3
+    assert set(cells.family[3:26].tolist()) == {2}
+    assert set(cells.family[26:].tolist()) == {1}
+    assert not cells_of(play(script), vocabulary(), families=("timer",)).family.any()
+
+
 def test_every_tick_carries_a_decision_and_its_cost(agent):
     _, trace = talk(agent, 1)
     decisions = [event for _, event in trace.events(Decision)]

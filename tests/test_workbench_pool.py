@@ -8,7 +8,7 @@ import pytest
 
 from workbench.conversations import available, converse
 from workbench.errors import InputError
-from workbench.events import TruthExpect
+from workbench.events import TruthExpect, TruthPiece, TruthWord
 from workbench.pool import SHARD, Pool, fill, read_shard, write_shard
 
 
@@ -36,9 +36,16 @@ def test_a_pool_fills_in_the_background_and_is_read_once(tmp_path: Path) -> None
     assert pool.refresh() == 4 * SHARD
     assert pool.refresh() == 4 * SHARD
     assert sorted(int(row["number"][0]) for row in pool.rows) == list(range(4 * SHARD))
-    drawn = [int(row["number"][0]) for row in pool.draw(5, np.random.default_rng(0))]
-    assert drawn == [int(row["number"][0]) for row in pool.draw(5, np.random.default_rng(0))]
     pool.stop()
+
+
+def test_conversations_stand_in_the_order_of_their_numbers_whenever_they_appeared(tmp_path: Path) -> None:
+    late, early = Pool(tmp_path, numbered, most=2 * SHARD), Pool(tmp_path, numbered, most=2 * SHARD)
+    fill(tmp_path, numbered, [1])
+    assert late.refresh() == SHARD
+    fill(tmp_path, numbered, [0])
+    assert late.refresh() == early.refresh() == 2 * SHARD
+    assert [int(row["number"][0]) for row in late.rows] == [int(row["number"][0]) for row in early.rows] == list(range(2 * SHARD))
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
@@ -54,9 +61,7 @@ def test_a_worker_that_dies_is_noticed(tmp_path: Path) -> None:
         pool.refresh()
 
 
-def test_an_empty_pool_and_a_useless_one_say_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is empty; call refresh"):
-        Pool(tmp_path, numbered, most=SHARD).draw(1, np.random.default_rng(0))
+def test_a_useless_pool_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="need at least 16 and 1"):
         Pool(tmp_path, numbered, most=3)
 
@@ -67,6 +72,16 @@ def test_a_conversation_is_addressed_by_its_number() -> None:
     assert not np.array_equal(one.audio("user.audio"), other.audio("user.audio"))
     assert len(one) == 30
     assert any(one.events(TruthExpect))
+
+
+def test_a_conversation_says_which_family_it_is_about_and_when() -> None:
+    only_sums = converse(5, seconds=12.0, weights={"answer": 1.0})
+    assert [piece.family for _, piece in only_sums.events(TruthPiece)] == ["answer"]
+    both = converse(5, seconds=30.0, weights={"answer": 1.0, "timer": 1.0})
+    pieces = [piece for _, piece in both.events(TruthPiece)]
+    assert {piece.family for piece in pieces} == {"answer", "timer"}
+    first_words = {round(word.start_s, 3) for _, word in both.events(TruthWord)}
+    assert all(any(0 <= at - piece.at_s < 0.3 for at in first_words) for piece in pieces)
 
 
 @pytest.mark.recordings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
@@ -16,6 +16,9 @@ from workbench.commands_common import TRACE_NAME, error_console, make_agent, out
 from workbench.commands_run import Checkpoint, OutFolder, Threshold, Under
 from workbench.errors import InputError
 from workbench.store import read_trace
+
+if TYPE_CHECKING:
+    from workbench.neural import Recipe
 
 SUITES = ("interaction",)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -103,19 +106,19 @@ def evaluate(
 
 def train(
     out: OutFolder,
-    preset: Annotated[str, typer.Option(help="Size of the model: nano or micro.")] = "nano",
-    minutes: Annotated[float, typer.Option(help="Wall time of training.")] = 100.0,
-    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the data.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that make conversations.")] = 1,
+    recipe: Annotated[str, typer.Option(help="A recipe file, or one that comes along: nano, micro.")] = "nano",
+    minutes: Annotated[float | None, typer.Option(help="Wall time of training, if not the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the data, if not the recipe's.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that make conversations, if not the recipe's.")] = None,
     begin_from: Annotated[Path | None, typer.Option("--from", help="A checkpoint to begin from, not random weights.")] = None,
-    rate: Annotated[float, typer.Option(help="Learning rate before it falls.")] = 2e-3,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the training in --out, if there is one.")] = False,
 ) -> None:
-    """Train an interaction model from scratch on conversations made on the fly; writes the checkpoint, the run log and its curves."""
-    if minutes <= 0:
+    """Train an interaction model by a recipe on conversations made on the fly; writes the checkpoint, the run log and its curves."""
+    if minutes is not None and minutes <= 0:
         raise InputError(f"minutes {minutes:g} is no time to train; give a positive number, e.g. --minutes 100")
-    from workbench.neural import Recipe, train_nano
+    from workbench.neural import load_recipe, train_recipe
 
+    chosen = _changed(load_recipe(recipe), minutes, seed, workers, begin_from)
     going_on = resume and (out / "training.pt").exists()
     latest: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -124,16 +127,25 @@ def train(
         def show(row: dict[str, Any]) -> None:
             latest.update(row)
             if live:
-                live.update(_progress_table(latest, minutes), refresh=True)
+                live.update(_progress_table(latest, chosen.train.minutes), refresh=True)
             else:
                 error_console.print(_progress_line(row), markup=False, soft_wrap=True)
 
-        start = str(begin_from or "")
-        recipe = Recipe(preset=preset, begin_from=start, minutes=minutes, learning_rate=rate, seed=seed, workers=workers)
-        checkpoint = train_nano(recipe, out, resume=going_on, report=show)
-    out_console.print(_progress_table(latest, minutes))
-    written = [checkpoint, out / "log.jsonl", *_curves(out)]
+        checkpoint = train_recipe(chosen, out, resume=going_on, report=show)
+    out_console.print(_progress_table(latest, chosen.train.minutes))
+    written = [checkpoint, out / "recipe.toml", out / "log.jsonl", *_curves(out)]
     out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
+
+
+def _changed(recipe: Recipe, minutes: float | None, seed: int | None, workers: int | None, begin_from: Path | None) -> Recipe:
+    """The recipe with what the command line says otherwise."""
+    if minutes is not None:
+        recipe = replace(recipe, train=replace(recipe.train, minutes=minutes))
+    if seed is not None:
+        recipe = replace(recipe, train=replace(recipe.train, seed=seed))
+    if workers is not None:
+        recipe = replace(recipe, pool=replace(recipe.pool, workers=workers))
+    return recipe if begin_from is None else replace(recipe, begin_from=str(begin_from))
 
 
 def _check_suite(suite: str) -> None:
@@ -171,17 +183,17 @@ def _progress_table(row: dict[str, Any], minutes: float) -> Table:
     if "rate" in row:
         table.add_row("learning rate", f"{row['rate']:.2e}")
         table.add_row("cells per second", f"{row['cells_per_s']:.0f}")
-    for group in ("loss", "scores"):
+    for group in ("loss", "family_loss", "scores", "family_scores"):
         for name, value in row.get(group, {}).items():
-            table.add_row(f"{group.removesuffix('s')}: {name}", f"{value:.4f}")
+            table.add_row(f"{group.replace('_', ' ').removesuffix('s')}: {name}", f"{value:.4f}")
     return table
 
 
 def _progress_line(row: dict[str, Any]) -> str:
     """One report of a training as a line of a log."""
     numbers = {name: value for name, value in row.items() if not isinstance(value, dict)}
-    for group in ("loss", "scores"):
-        numbers |= {f"{group} {name}": value for name, value in row.get(group, {}).items()}
+    for group in ("loss", "family_loss", "scores", "family_scores"):
+        numbers |= {f"{group.replace('_', ' ')} {name}": value for name, value in row.get(group, {}).items()}
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 

@@ -5,7 +5,7 @@ A conversation is addressed by its number and source, so it can be made anywhere
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -20,7 +20,7 @@ from workbench.errors import InputError
 from workbench.festival import festival_available
 from workbench.packets import rng_for
 from workbench.recordings import recordings_available
-from workbench.scenarios import FAMILIES, MEDLEY_WEIGHTS, family, medley
+from workbench.scenarios import MEDLEY_WEIGHTS, medley
 from workbench.session import Session
 from workbench.speech import Speaker, prepare, speaker
 from workbench.trace import Trace, record
@@ -50,17 +50,29 @@ def converse(
     source: Source = "espeak",
     speakers: tuple[str, ...] = (),
     seconds: float = 30.0,
-    families: Sequence[str] = tuple(FAMILIES),
+    *,
+    weights: Mapping[str, float] = MEDLEY_WEIGHTS,
 ) -> Trace:
-    """Conversation `number` of a source, `seconds` long, of pieces of these families, in memory.
+    """Conversation `number` of a source, `seconds` long, with a perfect agent, in memory. The user is that of `someone`."""
+    user = someone(number, source, speakers, seconds, weights=weights)
+    session = Session.start([user, OracleAgent()], seed=number)
+    trace = record(session, labels=dict(user.script.labels))
+    session.run(user.script.max_ticks)
+    return trace
+
+
+def someone(
+    number: int, source: Source, speakers: tuple[str, ...] = (), seconds: float = 30.0, *, weights: Mapping[str, float] = MEDLEY_WEIGHTS
+) -> ScriptedUser:
+    """The user of conversation `number` of a source.
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
-    is one man's diphones with other vocal tracts. The channel, clear more often than not, is drawn apart from all else.
+    is one man's diphones with other vocal tracts. `weights` gives the chance of each family, per piece. The channel, clear more
+    often than not, is drawn apart from all else.
     """
     rng = rng_for(number, SOURCES.index(source), "conversation")
     difficulty = float(rng.uniform(0.0, 1.0))
     bystanders: Literal["train"] | None = "train" if recordings_available() and rng.random() < REAL_BYSTANDERS else None
-    weights = {name: MEDLEY_WEIGHTS[family(name).name] for name in families}
     pick = _picker(source, number, speakers, rng)
     script = medley(number, seconds=seconds, difficulty=difficulty, weights=weights, pick=pick, recorded=bystanders)
     channel = sample_channel(rng_for(number, SOURCES.index(source), "channel"), difficulty)
@@ -71,10 +83,7 @@ def converse(
         texts = [part for beat in script.beats for part in beat.parts if isinstance(part, str)]
         prepare(script.voices["user"], texts, bank)
         speaker_of = partial(speaker, bank=bank)
-    session = Session.start([ScriptedUser(script, speaker_of=speaker_of), OracleAgent()], seed=number)
-    trace = record(session, labels=dict(script.labels))
-    session.run(script.max_ticks)
-    return trace
+    return ScriptedUser(script, speaker_of=speaker_of)
 
 
 def _picker(source: Source, number: int, speakers: tuple[str, ...], rng: np.random.Generator) -> Callable[[str, int], Voice]:

@@ -189,6 +189,15 @@ class TruthWithdrawn(_Base):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TruthPiece(_Base):
+    """Ground truth: from `at_s` on the conversation is about a situation of this family."""
+
+    kind: ClassVar[str] = "truth.piece"
+    family: str
+    at_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Edited(_Base):
     """A what-if: at this tick `participant` was made to say something other than it would have."""
 
@@ -235,6 +244,7 @@ Event: TypeAlias = (
     | TruthWord
     | TruthExpect
     | TruthWithdrawn
+    | TruthPiece
     | Edited
     | PayloadErased
     | Unknown
@@ -257,6 +267,7 @@ KINDS: dict[str, type[_Base]] = {
         TruthWord,
         TruthExpect,
         TruthWithdrawn,
+        TruthPiece,
         Edited,
         PayloadErased,
     )

@@ -24,7 +24,7 @@ SHARD = 16  # conversations a file
 
 @dataclass
 class Pool:
-    """Conversations as named arrays, drawn at random from all shards present.
+    """Conversations as named arrays, of all shards present.
 
     `make` builds the conversation of a number; it runs in `workers` processes of low priority, up to `most` conversations.
     """
@@ -34,7 +34,8 @@ class Pool:
     most: int
     workers: int = 1
     rows: list[Arrays] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
+    """Conversations at hand, in the order of their numbers whenever their shards appeared; a new list once there are more."""
+    _shards: dict[str, list[Arrays]] = field(default_factory=dict)
     _processes: list[multiprocessing.process.BaseProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -64,17 +65,11 @@ class Pool:
         for process in self._processes:
             if process.exitcode not in (None, 0):
                 raise InputError(f"a worker filling {self.folder} ended with code {process.exitcode}; its error stands above")
-        for path in sorted(self.folder.glob("*.npz")):
-            if path.name not in self._seen:
-                self._seen.add(path.name)
-                self.rows.extend(read_shard(path))
+        new = [path for path in self.folder.glob("*.npz") if path.name not in self._shards]
+        self._shards |= {path.name: read_shard(path) for path in new}
+        if new:
+            self.rows = [row for name in sorted(self._shards) for row in self._shards[name]]
         return len(self.rows)
-
-    def draw(self, count: int, rng: np.random.Generator) -> list[Arrays]:
-        """`count` conversations at random. Raises InputError when the pool is still empty."""
-        if not self.rows:
-            raise InputError(f"the pool in {self.folder} is empty; call refresh() until it holds conversations")
-        return [self.rows[int(i)] for i in rng.integers(0, len(self.rows), count)]
 
 
 def fill(folder: Path, make: Callable[[int], Arrays], numbers: list[int]) -> None:

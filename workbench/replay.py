@@ -11,7 +11,7 @@ import numpy as np
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import Difference, first_difference
 from workbench.errors import InputError, TraceError
-from workbench.events import Edited, Event, TruthExpect, TruthWithdrawn, TruthWord
+from workbench.events import Edited, Event, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, MicroTurn, Packet
 from workbench.session import Participant, Said, Session, advance
 from workbench.trace import Trace, record
@@ -22,7 +22,7 @@ UserKind: TypeAlias = Literal["auto", "recorded", "rebuilt"]
 
 QUIET_S = 1.0  # an agent quiet for so long has nothing more to say
 LONGEST_TICKS = 10_000  # of a what-if with a user that ends the session by itself
-TRUTHS = (TruthWord, TruthExpect, TruthWithdrawn)
+TRUTHS = (TruthWord, TruthExpect, TruthWithdrawn, TruthPiece)
 
 
 class TraceUser:

@@ -12,7 +12,7 @@ from workbench import recordings
 from workbench.acoustics import Acoustics
 from workbench.channel import Line, LineState
 from workbench.clock import ClockSpec, Tick
-from workbench.events import Event, TruthExpect, TruthWithdrawn, TruthWord
+from workbench.events import Event, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, Audio, MicroTurn, Packet, rng_for
 from workbench.scenarios.script import (
     AfterAgentDone,
@@ -83,9 +83,10 @@ class UserState:
 class ScriptedUser:
     """Performs a script: speaks on `user.audio`, tells the truth on `truth`, and reacts to the agent's words and sounds.
 
-    A beat is synthesised when it is first needed, or with all others by `prepare`. `truth.word`, `truth.expect` and `truth.withdrawn`
-    events enter the trace in the tick in which the word, or the beat that they belong to, begins. The session is done once the script's
-    ending has come. What `user.audio` carries has gone through the script's channel, in which the agent's sound may come back as echo.
+    A beat is synthesised when it is first needed, or with all others by `prepare`. `truth.piece`, `truth.word`, `truth.expect` and
+    `truth.withdrawn` events enter the trace in the tick in which the word, or the beat that they belong to, begins. The session is done
+    once the script's ending has come. What `user.audio` carries has gone through the script's channel, in which the agent's sound may
+    come back as echo.
     """
 
     name = "user"
@@ -147,6 +148,8 @@ class ScriptedUser:
         first = state.clock.samples(begins_s)
         begins_s = first / state.clock.sample_rate
         commands.extend(order.command(rendered.words, begins_s) for order in beat.orders)
+        if beat.family and (number == 0 or beat.family != self.script.beats[number - 1].family):
+            events.append(TruthPiece(family=beat.family, at_s=_tidy(begins_s)))
         if beat.withdraws is not None:
             at_s = _tidy(beat.withdraws.at(rendered.words, begins_s))
             events.extend(TruthWithdrawn(id=name, at_s=at_s) for name in state.open_ids)

@@ -1,8 +1,9 @@
 """The only door between the workbench and the model: traces become training cells, and a checkpoint becomes a participant."""
 
+from model.recipe import Recipe
 from workbench.neural.agent import CHECKPOINT, AgentState, NeuralAgent, load_agent
 from workbench.neural.cells import HEARD_DELAY_S, cells_of, vocabulary
-from workbench.neural.recipe import Recipe, conversation, conversations_folder, train_nano
+from workbench.neural.recipe import conversation, conversations_folder, load_recipe, train_recipe
 
 __all__ = [
     "CHECKPOINT",
@@ -14,6 +15,7 @@ __all__ = [
     "conversation",
     "conversations_folder",
     "load_agent",
-    "train_nano",
+    "load_recipe",
+    "train_recipe",
     "vocabulary",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from model.dmel import DMel
 from model.layout import HALVES, NO_TOKEN, NOTHING_HEARD, YIELD, Cells, Vocabulary
 from workbench.clock import ClockSpec
-from workbench.events import ModelYielded, TruthWord
+from workbench.events import ModelYielded, TruthPiece, TruthWord
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, Audio
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
 from workbench.trace import Trace
@@ -24,8 +25,19 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(AGENT_WORDS, USER_WORDS)
 
 
-def cells_of(trace: Trace, words: Vocabulary, dmel: DMel | None = None) -> Cells:
-    """The cells an agent lived through in a trace: cell t takes in the audio of turn t-1 and is taught what the agent said in turn t."""
+def cells_of(
+    trace: Trace,
+    words: Vocabulary,
+    dmel: DMel | None = None,
+    *,
+    families: Sequence[str] = (),
+    wanted: Sequence[tuple[str, ...]] | None = None,
+) -> Cells:
+    """The cells an agent lived through in a trace: cell t takes in the audio of turn t-1 and is taught what the agent said in turn t.
+
+    `wanted` is what it is taught instead: the words of every tick, "<yield>" among them. Families are numbered from 1 in the order given;
+    cells of others, or of none, carry 0.
+    """
     dmel = dmel or DMel()
     clock = trace.header.clock
     ticks = len(trace)
@@ -34,13 +46,16 @@ def cells_of(trace: Trace, words: Vocabulary, dmel: DMel | None = None) -> Cells
     frames = clock.samples_per_tick // dmel.hop_samples
     user_mel = dmel.log_mel(torch.from_numpy(user)).reshape(ticks, frames, -1)
     own_level = dmel.levels(dmel.log_mel(torch.from_numpy(own))).reshape(ticks, frames, -1)
+    out = _outputs(trace, words)
     return Cells(
         user_mel=user_mel.to(torch.float16).numpy(),
         own_level=own_level.numpy(),
         own_present=np.abs(own.reshape(ticks, -1)).max(1) > AUDIBLE,
-        out=_outputs(trace, words),
+        out=out,
         heard=_heard(trace, words),
         active=_active(trace),
+        wanted=out if wanted is None else _padded([[words.token_id(word) for word in row] for row in wanted]),
+        family=_family(trace, families),
     )
 
 
@@ -54,8 +69,12 @@ def _outputs(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int
     for turn in trace.turns:
         tokens = [YIELD] if any(isinstance(e, ModelYielded) for e in turn.events) else []
         rows.append(tokens + [words.token_id(word) for word in turn.text(AGENT_TEXT).split()])
+    return _padded(rows)
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> np.ndarray[Any, np.dtype[np.int16]]:
     depth = max(1, max(map(len, rows), default=1))
-    return np.array([row + [NO_TOKEN] * (depth - len(row)) for row in rows], np.int16)
+    return np.array([[*row, *[NO_TOKEN] * (depth - len(row))] for row in rows], np.int16)
 
 
 def _heard(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
@@ -77,3 +96,11 @@ def _active(trace: Trace) -> np.ndarray[Any, np.dtype[np.bool_]]:
     for _, event in trace.events(TruthWord):
         active[clock.tick_at(event.start_s) + 1 : clock.tick_at(event.end_s - 1e-6) + 2] = True
     return active
+
+
+def _family(trace: Trace, families: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A piece begins with the cell that takes in its first sound and lasts until the next begins."""
+    family = np.zeros(len(trace), np.uint8)
+    for tick, event in trace.events(TruthPiece):
+        family[tick + 1 :] = families.index(event.family) + 1 if event.family in families else 0
+    return family

@@ -119,7 +119,7 @@ def build(
     chosen = family(name)
     _check(difficulty)
     rng = rng_for(seed, 0, f"scenario.{name}")
-    pieces = chosen.episode(At(float(rng.uniform(0.3, 1.2))), rng, difficulty)
+    pieces = [_of(name, piece) for piece in chosen.episode(At(float(rng.uniform(0.3, 1.2))), rng, difficulty)]
     return _script(name, seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng)
 
 
@@ -147,9 +147,15 @@ def medley(
     pieces: list[Piece] = []
     lead: Trigger = At(float(rng.uniform(0.2, 1.5)))
     for _ in range(max(1, round(seconds / 2.0))):  # no piece takes less than about two seconds
-        pieces.append(chosen[int(rng.choice(len(chosen), p=chances))].piece(lead, rng, difficulty))
+        drawn = chosen[int(rng.choice(len(chosen), p=chances))]
+        pieces.append(_of(drawn.name, drawn.piece(lead, rng, difficulty)))
         lead = pieces[-1].after(float(rng.uniform(*MEDLEY_GAP_S)))
     return _script("medley", seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng, seconds)
+
+
+def _of(name: str, piece: Piece) -> Piece:
+    """The piece with the name of its family on every beat."""
+    return replace(piece, beats=tuple(replace(beat, family=name) for beat in piece.beats))
 
 
 def _with_recordings(pieces: Sequence[Piece], rng: np.random.Generator, recorded: Recorded | None) -> list[Piece]:

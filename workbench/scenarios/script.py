@@ -212,6 +212,7 @@ class Beat:
     withdraws: Anchor | None = None
     sound: Passage | Burst | None = None
     any_talk: bool = False
+    family: str = ""  # the situation it is part of
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -1,0 +1,99 @@
+"""A recipe: all that a training run needs to be told, in one TOML file. `model/recipes/` holds those that come along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.curriculum import CurriculumConfig
+from model.data import DataConfig
+from model.settings import read_settings
+from model.train import TrainConfig
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolConfig:
+    """Where training conversations come from.
+
+    Attributes
+        conversations: how many there are in all, shared out among the sources
+        first: how many to have before the first step
+        workers: processes that make them
+        speakers: people whose recorded digits are trained on
+        sources: share of the rows of a batch that each source has
+        families: chance of each family in a medley, per piece
+    """
+
+    conversations: int
+    first: int
+    workers: int
+    speakers: tuple[str, ...]
+    sources: dict[str, float]
+    families: dict[str, float]
+
+    def __post_init__(self) -> None:
+        for name in ("sources", "families"):
+            weights = getattr(self, name)
+            if not weights or min(weights.values()) < 0 or sum(weights.values()) <= 0:
+                raise ValueError(f"{name} = {weights} must give at least one of them a positive share and none a negative one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalConfig:
+    """How a model learns from what it does itself: in closed loop with users, each cell taught what would have been right.
+
+    Attributes
+        conversations: how many each rehearsal holds
+        begin: share of the run after which rehearsals begin; before it a model only babbles
+        keep: rehearsals that are drawn from, the newest ones
+        share: of the rows of a batch, once there has been a rehearsal
+    """
+
+    conversations: int
+    begin: float
+    keep: int
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share < 1.0:
+            raise ValueError(f"share = {self.share:g} of rehearsed rows must lie between 0 and 1, and leave some to a perfect agent's")
+        if self.conversations < 1 or self.keep < 1:
+            raise ValueError(f"conversations = {self.conversations} and keep = {self.keep} must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """How a model in training is scored: closed loop, `count` episodes of each family in the voices of one set."""
+
+    count: int
+    voices: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run: the model's size, what it begins from ("" for random weights), its data, its training and its judge."""
+
+    preset: str
+    begin_from: str
+    train: TrainConfig
+    batch: DataConfig
+    pool: PoolConfig
+    curriculum: CurriculumConfig
+    rehearsal: RehearsalConfig
+    judge: JudgeConfig
+
+
+def read_recipe(name: str | Path) -> Recipe:
+    """The recipe of a file, or one that comes along, by name ("nano").
+
+    Raises FileNotFoundError, with the names there are, or ValueError for a key, type or value that does not fit.
+    """
+    shipped = RECIPES / f"{name}.toml"
+    path = shipped if shipped.exists() else Path(name)
+    if not path.exists():
+        names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise FileNotFoundError(f"no recipe {str(name)!r}; give a TOML file, or one of {names}")
+    return read_settings(Recipe, path)

@@ -1,0 +1,99 @@
+"""Rehearsals and batches: the model learns from what it did itself, and every batch has an address."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoint import fresh_model
+from model.layout import NO_TOKEN, Cells
+from model.recipe import Recipe, read_recipe
+from model.train import Progress
+from tests.model_fakes import answering, tiny_config
+from workbench.neural import vocabulary
+from workbench.neural.batches import Batches, Stock
+from workbench.neural.rehearsal import Rehearsals, talks
+from workbench.packets import AGENT_TEXT
+from workbench.pool import Arrays
+from workbench.shadow import wanted_in
+
+
+def recipe(**rehearsal: float) -> Recipe:
+    nano = read_recipe("nano")
+    changed = replace(nano.rehearsal, **{"conversations": 2, "begin": 0.0, "keep": 2, **rehearsal})
+    return replace(nano, rehearsal=changed, train=replace(nano.train, rehearse_every=10), batch=replace(nano.batch, rows=8, cells=40))
+
+
+@pytest.mark.parametrize(("silence", "holds"), [(2.0, "out"), (50.0, "wanted")], ids=["talkative", "silent"])
+def test_a_rehearsal_holds_what_the_model_said_and_what_would_have_been_right(tmp_path: Path, silence: float, holds: str) -> None:
+    words = vocabulary()
+    config = replace(tiny_config(), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard))
+    model = fresh_model(config, 0).eval()
+    with torch.no_grad():
+        model.text_head.bias[0] = silence
+    rehearsals = Rehearsals(tmp_path, recipe(begin=0.5))
+    rehearsals.hold(model, Progress(step=0, share=0.4), range(1))
+    assert not list(tmp_path.iterdir())  # too early: it would only babble
+    rehearsals.hold(model, Progress(step=20, share=0.5), range(1, 2))
+    rehearsals.look(20)
+    assert len(rehearsals.rows) == 1
+    traces = talks(model, [50_000_041], rehearsals.recipe)
+    for row, trace in zip(rehearsals.rows, traces, strict=True):
+        cells = Cells(**row)
+        assert [[words.tokens[t] for t in said if t >= 4] for said in cells.out] == [turn.text(AGENT_TEXT).split() for turn in trace.turns]
+        assert [[words.tokens[t] for t in right if t != NO_TOKEN] for right in cells.wanted] == [list(w) for w in wanted_in(trace)]
+        assert cells.family.any()
+    assert all((row[holds] != NO_TOKEN).any() for row in rehearsals.rows)
+
+
+def test_the_newest_rehearsals_are_drawn_from_and_the_future_is_forgotten(tmp_path: Path) -> None:
+    for step in (0, 10, 20, 30, 990):
+        (tmp_path / f"{step:08d}-0000.npz").write_bytes(b"")
+        np.savez(tmp_path / f"{step:08d}-0000.npz", **{"0.step": np.array([step])})
+    rehearsals = Rehearsals(tmp_path, recipe())
+    rehearsals.look(29)
+    assert [int(row["step"][0]) for row in rehearsals.rows] == [10, 20]
+    assert [path.stem for path in sorted(tmp_path.iterdir())] == ["00000000-0000", "00000010-0000", "00000020-0000"]
+    before = rehearsals.rows
+    rehearsals.look(28)
+    assert rehearsals.rows is before
+
+
+class Shelf:
+    def __init__(self, *seeds: int, family: int = 0) -> None:
+        self.rows: list[Arrays] = [dict(vars(answering(seed))) for seed in seeds]
+        for row in self.rows:
+            row["family"][:] = family or row["family"]
+
+
+def test_a_batch_depends_on_seed_step_and_part_alone() -> None:
+    families = len(recipe().pool.families)
+    shelves = [(Shelf(*range(20)), 0.8), (Shelf(*range(100, 110)), 0.2), (Shelf(), 0.5)]
+    stocks = [Stock(shelf, share, families) for shelf, share in shelves]
+    looked: list[int] = []
+    batches = Batches(stocks, recipe(), tiny_config(), looked.append)
+    later = Batches(stocks, recipe(), tiny_config(), looked.append)
+    first = batches(Progress(step=3), 1)
+    for step, part in ((0, 0), (3, 0), (2, 1)):
+        assert not torch.equal(later(Progress(step=step), part).cells.user_BTAM, first.cells.user_BTAM)
+    again = later(Progress(step=3), 1)
+    assert torch.equal(again.cells.user_BTAM, first.cells.user_BTAM)
+    assert torch.equal(again.cells.counter_BT, first.cells.counter_BT)
+    assert torch.equal(again.target_BP, first.target_BP)
+    assert looked == [3, 0, 3, 2, 3]
+
+
+def test_shares_and_weights_decide_what_is_drawn() -> None:
+    plan = recipe()
+    plan = replace(plan, curriculum=replace(plan.curriculum, weights={"answer": (0.0, 0.0)}))
+    families = len(plan.pool.families)
+    stocks = [Stock(Shelf(1, 2, family=1), 0.5, families), Stock(Shelf(3, family=2), 0.25, families), Stock(Shelf(), 0.25, families)]
+    stocks[0].shelf.rows.append({**stocks[1].shelf.rows[0], "out": np.zeros((40, 1), np.int16)})
+    rows = Batches(stocks, plan, tiny_config(), lambda step: None).draw(4000, Progress(), np.random.default_rng(0))
+    assert {int(row["family"][0]) for row in rows} == {2}  # conversations of the family with no weight are left out
+    from_first = sum(bool((row["out"] == 0).all()) for row in rows) / len(rows)
+    assert 0.72 < from_first < 0.78  # an empty stock leaves its share to the first
