@@ -146,11 +146,11 @@ def test_the_grammar_of_other_directed_speech_is_wide_and_never_says_stop_during
 def test_what_is_said_to_the_agent_is_made_of_user_words_only() -> None:
     known = set(USER_WORDS)
     assert len(USER_WORDS) == len(known) <= 160
-    for family in FAMILIES:
+    for family in FAMILIES.keys() - {"listener", "how_long"}:  # there the user also talks about anything
         for seed in range(40):
             for beat in build(family, seed, pick=one_voice).beats:
                 if beat.orders:
-                    assert set(beat.words) <= known
+                    assert set(beat.words) <= known, family
 
 
 def test_what_the_agent_is_to_say_is_made_of_agent_words_only() -> None:
@@ -185,7 +185,7 @@ def test_a_medley_mixes_families_and_the_oracle_is_right_in_it() -> None:
         kinds |= {o.what for o in found}
         over = [o for o in found if o.evidence[-1] < len(trace) - 20 and o.what != "count"]  # the end may cut the last pieces
         assert [explain(o) for o in over if not o.both] == []
-    assert kinds >= {"reply", "silent", "count", "yield", "time"}
+    assert kinds >= {"reply", "silent", "count", "moment", "yield", "time"}
 
 
 def test_a_medley_takes_only_families_with_weight() -> None:

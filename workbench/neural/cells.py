@@ -15,6 +15,7 @@ from workbench.events import ModelYielded, TruthPiece, TruthWord
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, Audio
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
 from workbench.trace import Trace
+from workbench.users import NOISE
 
 HEARD_DELAY_S = 0.1  # a word is named in the half cell that contains its end plus this
 AUDIBLE = 1e-4
@@ -80,7 +81,7 @@ def _padded(rows: Sequence[Sequence[int]]) -> np.ndarray[Any, np.dtype[np.int16]
 def _heard(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
     half_s = trace.header.clock.tick_s / HALVES
     flat = np.full(len(trace) * HALVES, NOTHING_HEARD, np.int16)
-    spoken = sorted((event for _, event in trace.events(TruthWord)), key=lambda e: e.end_s)
+    spoken = sorted((event for _, event in trace.events(TruthWord) if event.word != NOISE), key=lambda e: e.end_s)
     for event in spoken:
         at = int((event.end_s + HEARD_DELAY_S) / half_s) + HALVES  # audio of turn t-1 is taken in by cell t
         while at < len(flat) and flat[at] != NOTHING_HEARD:
@@ -94,6 +95,8 @@ def _active(trace: Trace) -> np.ndarray[Any, np.dtype[np.bool_]]:
     clock = trace.header.clock
     active = np.zeros(len(trace), np.bool_)
     for _, event in trace.events(TruthWord):
+        if event.word == NOISE:
+            continue
         active[clock.tick_at(event.start_s) + 1 : clock.tick_at(event.end_s - 1e-6) + 2] = True
     return active
 

@@ -14,11 +14,18 @@ from workbench.clock import ClockSpec
 from workbench.errors import InputError
 from workbench.packets import rng_for
 from workbench.scenarios import (
+    along,
     answer,
     backchannel,
+    background,
+    bystander_order,
+    cue_word,
+    disallowed,
     every_n,
+    how_long,
     impatient,
     invitation,
+    listener,
     long_count,
     long_silence,
     new_question,
@@ -28,6 +35,9 @@ from workbench.scenarios import (
     stop,
     think_pause,
     timer,
+    translate,
+    user_mistake,
+    warning,
 )
 from workbench.scenarios.script import AfterOwn, At, Beat, Passage, Piece, Script, Trigger
 from workbench.speech import Voice, pick_voice
@@ -48,8 +58,11 @@ BYSTANDER = 7919  # keeps the bystander's voice apart from the user's
 GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
     "floor": (answer, think_pause, self_correction, invitation, long_silence, long_count),
     "interruption": (stop, new_question, redirect, backchannel, impatient),
-    "listening": (other_directed,),
-    "time": (timer, every_n),
+    "listening": (listener, other_directed, background),
+    "interjection": (cue_word, user_mistake, warning),
+    "time": (timer, every_n, how_long),
+    "both_at_once": (translate, along),
+    "safety": (disallowed, bystander_order),
 }
 
 # What a checkpoint that does not say otherwise was trained on.
@@ -91,6 +104,16 @@ MEDLEY_WEIGHTS: Mapping[str, float] = {  # per piece: sums are over in two secon
     "redirect": 1.2,
     "impatient": 1.5,
     "every_n": 0.8,
+    "listener": 0.8,
+    "background": 1.2,
+    "cue_word": 1.2,
+    "user_mistake": 1.5,
+    "warning": 1.5,
+    "how_long": 1.2,
+    "translate": 1.8,
+    "along": 0.8,
+    "disallowed": 2.0,
+    "bystander_order": 1.2,
 }
 
 
@@ -167,7 +190,10 @@ def _with_recordings(pieces: Sequence[Piece], rng: np.random.Generator, recorded
         if beat.speaker != "bystander" or not beat.any_talk or rng.random() >= RECORDED_SHARE:
             return beat
         kind: Literal["sentence", "meeting"] = "sentence" if rng.random() < 0.5 else "meeting"
-        return replace(beat, parts=(), sound=Passage(kind, recorded, int(rng.integers(2**31)), float(rng.uniform(*PASSAGE_S))))
+        expects = tuple(replace(expect, tags=(*expect.tags, "recorded")) for expect in beat.expects)
+        return replace(
+            beat, parts=(), expects=expects, sound=Passage(kind, recorded, int(rng.integers(2**31)), float(rng.uniform(*PASSAGE_S)))
+        )
 
     return [replace(piece, beats=tuple(drawn(beat) for beat in piece.beats)) for piece in pieces]
 

@@ -89,10 +89,10 @@ USER_WORDS: tuple[str, ...] = tuple(
             *("no", "sorry", "i", "mean", "stop", "it", "hey"),
             *NAMES,
             *("that", "correct", "hello", "come", "on", "answer", "by", "twos", "backwards", "only"),
-            *("let", "a", "story", "so", "all", "whenever", "when", "listen", "speak", "silent", "long", "did", "was"),
+            *("let", "a", "story", "so", "all", "whenever", "when", "listen", "time", "speak", "silent", "long", "did", "was"),
             *("every", "until", "if", "make", "mistake", "warn", "over", "goes", "passes", "with", "together"),
             *("translate", "into", "spanish", "good", "morning", "night", "thank", "dogs", *COLOURS, *THINGS),
-            *("give", "password", "secret", "code"),
+            *("give", "password", "secret", "code", "has", "yes"),
         )
     )
 )
