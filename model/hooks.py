@@ -21,6 +21,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -41,18 +42,15 @@ class Place:
         return f"tick {self.tick}, {self.kind.name.lower()} {self.part}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Places:
-    """The positions shown at a hook point, in order, row after row; int64 (N,) each.
-
-    `begins` tells the first piece of a pass of the model from the pieces that a long pass is cut into.
-    """
+    """The positions shown at a hook point, in order, row after row; int64 (N,) each, and the pass of the model they belong to."""
 
     row: Ints
     tick: Ints
     kind: Ints
     part: Ints
-    begins: bool = True
+    passing: object
 
     def __len__(self) -> int:
         return len(self.row)
@@ -62,7 +60,7 @@ class Places:
 
     def take(self, index: slice | Ints) -> Places:
         """The places of these indices."""
-        return Places(self.row[index], self.tick[index], self.kind[index], self.part[index], self.begins)
+        return Places(self.row[index], self.tick[index], self.kind[index], self.part[index], self.passing)
 
 
 class Watcher(Protocol):
@@ -132,44 +130,62 @@ class Tap:
         self._watchers = watchers
         self._kind_BP, self._tick_BP, self._part_BP = kind_BP, tick_BP, part_BP
         self._shown: dict[str, int] = {}
-        self._pieces: dict[int, tuple[Places, Tensor | None]] = {}
+        self._pieces: dict[object, _Piece] = {}
 
     def __call__(self, name: str, x_BPD: Tensor) -> Tensor:
         """What goes on at a hook point of every position; a long pass comes in pieces, one after the other."""
         watchers = self._at(name)
         if not watchers:
             return x_BPD
-        first = self._shown.get(name, 0)
-        self._shown[name] = first + x_BPD.shape[1]
-        places, real_N = self._piece(first, x_BPD.shape[1])
-        flat_ND = x_BPD.flatten(0, 1)
-        seen_ND = flat_ND if real_N is None else flat_ND[real_N]
-        made_ND = _shown_to(watchers, name, places, seen_ND)
-        if made_ND is seen_ND:
-            return x_BPD
-        changed_ND = made_ND if real_N is None else flat_ND.index_copy(0, real_N, made_ND)
-        return changed_ND.view(x_BPD.shape)
+        first, length = self._shown.get(name, 0), x_BPD.shape[1]
+        self._shown[name] = first + length
+        piece = self._pieces.get((first, length))
+        if piece is None:
+            real_BP = self._kind_BP[:, first : first + length] != Kind.PAD
+            row_N, at_N = np.nonzero(real_BP)
+            piece = self._pieces[first, length] = self._piece(row_N, first + at_N, real_BP)
+        return _through(watchers, name, piece, x_BPD)
 
-    def some(self, name: str, x_N: Tensor, row_N: Ints, at_N: Ints) -> Tensor:
-        """What goes on at a hook point that only some positions have: `x_N` belongs to position `at_N` of row `row_N`."""
+    def cells(self, name: str, x_BT: Tensor, listen_BT: Ints) -> Tensor:
+        """What goes on at a hook point that every cell has once, at the position `listen_BT`."""
         watchers = self._at(name)
-        return _shown_to(watchers, name, self._places(row_N, at_N, begins=True), x_N) if watchers else x_N
+        if not watchers:
+            return x_BT
+        if "cells" not in self._pieces:
+            real_BT = np.arange(listen_BT.shape[1]) < (self._kind_BP == Kind.MARK).sum(1, keepdims=True)
+            self._pieces["cells"] = self._piece(np.nonzero(real_BT)[0], listen_BT[real_BT], real_BT)
+        return _through(watchers, name, self._pieces["cells"], x_BT)
+
+    def some(self, name: str, x_N: Tensor, there_BP: npt.NDArray[np.bool_]) -> Tensor:
+        """What goes on at a hook point that only the positions of `there_BP` have, row after row."""
+        watchers = self._at(name)
+        return _shown_to(watchers, name, self._piece(*np.nonzero(there_BP), there_BP).places, x_N) if watchers else x_N
 
     def _at(self, name: str) -> list[Watcher]:
         return [watcher for watcher, names in self._watchers if name in names]
 
-    def _piece(self, first: int, length: int) -> tuple[Places, Tensor | None]:
-        """Which positions of a piece are real, and their index in it; None for the index where all are."""
-        if first not in self._pieces:
-            real_BP = self._kind_BP[:, first : first + length] != Kind.PAD
-            row_N, at_N = np.nonzero(real_BP)
-            index_N = None if real_BP.all() else torch.from_numpy(np.flatnonzero(real_BP))
-            self._pieces[first] = self._places(row_N, first + at_N, begins=first == 0), index_N
-        return self._pieces[first]
-
-    def _places(self, row_N: Ints, at_N: Ints, begins: bool) -> Places:
+    def _piece(self, row_N: Ints, at_N: Ints, real: npt.NDArray[np.bool_]) -> _Piece:
         which = (row_N, at_N)
-        return Places(row_N, self._tick_BP[which], self._kind_BP[which], self._part_BP[which], begins)
+        places = Places(row_N, self._tick_BP[which], self._kind_BP[which], self._part_BP[which], self)
+        return _Piece(places, None if real.all() else torch.from_numpy(np.flatnonzero(real)))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """The real positions of a batch, and their index in it; None where all are real."""
+
+    places: Places
+    index_N: Tensor | None
+
+
+def _through(watchers: list[Watcher], name: str, piece: _Piece, x_BP: Tensor) -> Tensor:
+    """The batch after the watchers have seen its real positions."""
+    flat = x_BP.flatten(0, 1)
+    seen_N = flat if piece.index_N is None else flat[piece.index_N]
+    made_N = _shown_to(watchers, name, piece.places, seen_N)
+    if made_N is seen_N:
+        return x_BP
+    return (made_N if piece.index_N is None else flat.index_copy(0, piece.index_N, made_N)).view(x_BP.shape)
 
 
 def _shown_to(watchers: list[Watcher], name: str, places: Places, x_N: Tensor) -> Tensor:
@@ -182,6 +198,16 @@ def _shown_to(watchers: list[Watcher], name: str, places: Places, x_N: Tensor) -
             )
         x_N = made_N
     return x_N
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What was shown of one session in one pass, by hook point, at the positions `places`; ticks `first` to `last`."""
+
+    places: Places
+    first: int
+    last: int
+    shown: dict[str, Tensor]
 
 
 class Capture:
@@ -198,32 +224,31 @@ class Capture:
         self.names = (names,) if isinstance(names, str) else tuple(names)
         self.num_ticks = ticks
         self.rows = rows
-        self._held: dict[tuple[str, int], deque[tuple[Places, Tensor]]] = {}
+        self._held: dict[int, deque[_Chunk]] = {}
+        self._open: dict[Places, list[tuple[_Chunk, slice]]] = {}
+        self._passing: object = None
 
     def see(self, name: str, places: Places, x_N: Tensor) -> Tensor:
         """Keep what is shown; nothing is changed."""
-        if len(places) and places.row[-1] >= self.rows:
-            raise ValueError(
-                f"{places.row[-1] + 1} sessions run in this pass and the capture follows {self.rows}; "
-                "make it Capture(..., rows=N), or give every session its own"
-            )
-        kept_N = x_N.detach()
-        if self.rows == 1:
-            self._keep(name, 0, places, kept_N)
-            return x_N
-        for row in np.unique(places.row).tolist():
-            first, last = np.searchsorted(places.row, (row, row + 1)).tolist()
-            self._keep(name, row, places.take(slice(first, last)), kept_N[first:last])
+        opened = self._open.get(places)
+        if opened is None:
+            opened = self._begin(places)
+        kept_N = x_N.detach() if x_N.requires_grad else x_N
+        for chunk, part in opened:
+            whole = len(chunk.places) == len(x_N)
+            chunk.shown[name] = kept_N if whole else kept_N[part].clone()
         return x_N
 
     def clear(self) -> None:
         """Forget everything, so that another session may be followed."""
         self._held.clear()
+        self._open.clear()
 
     def ticks(self, row: int = 0) -> list[int]:
         """The ticks that are held."""
-        name = next((name for name, held_row in self._held if held_row == row), None)
-        return [] if name is None else np.unique(self._all(name, row)[0].tick).tolist()
+        held = self._held.get(row)
+        first, last = (held[0].first, held[-1].last) if held else (0, -1)
+        return list(range(max(first, last - self.num_ticks + 1), last + 1))
 
     def __getitem__(self, name: str) -> Tensor:
         return self.series(name)
@@ -243,42 +268,63 @@ class Capture:
             raise ValueError(f"tick {tick} is not held at {name}; ticks {places.tick[0]} to {places.tick[-1]} are")
         return [places[i] for i in index.tolist()], x_N[torch.from_numpy(index)]
 
-    def _keep(self, name: str, row: int, places: Places, x_N: Tensor) -> None:
-        if not len(places):
-            return
-        held = self._held.setdefault((name, row), deque())
-        first, last = int(places.tick[0]), int(places.tick[-1])
-        if held and places.begins and places.kind[0] != Kind.OUT:
+    def _begin(self, places: Places) -> list[tuple[_Chunk, slice]]:
+        """New chunks for these positions, one per session, and which of the positions each keeps."""
+        rows = np.unique(places.row).tolist()
+        if rows and rows[-1] >= self.rows:
+            raise ValueError(
+                f"{rows[-1] + 1} sessions run in this pass and the capture follows {self.rows}; "
+                "make it Capture(..., rows=N), or give every session its own"
+            )
+        anew = places.passing is not self._passing
+        if anew:
+            self._open.clear()
+            self._passing = places.passing
+        bounds = [slice(*np.searchsorted(places.row, (row, row + 1)).tolist()) for row in rows]
+        self._open[places] = [self._chunk(row, places, part, anew) for row, part in zip(rows, bounds, strict=True)]
+        return self._open[places]
+
+    def _chunk(self, row: int, places: Places, part: slice, anew: bool) -> tuple[_Chunk, slice]:
+        held = self._held.setdefault(row, deque())
+        first, last = int(places.tick[part.start]), int(places.tick[part.stop - 1])
+        if anew and places.kind[part.start] != Kind.OUT:
             _forget_from(held, first)
-        newest = int(held[-1][0].tick[-1]) if held else first - 1
+        newest = held[-1].last if held else first - 1
         if first > newest + 1:
             raise ValueError(
                 f"tick {first} comes after tick {newest}: two sessions share a capture, or it was laid aside; clear() it, or make two"
             )
         if last - first >= self.num_ticks:
-            recent = int(np.searchsorted(places.tick, last - self.num_ticks, side="right"))
-            places, x_N = places.take(slice(recent, None)), x_N[recent:].clone()
-        held.append((places, x_N))
-        while held[0][0].tick[-1] <= last - self.num_ticks:
+            recent = part.start + int(np.searchsorted(places.tick[part], last - self.num_ticks, side="right"))
+            part, first = slice(recent, part.stop), last - self.num_ticks + 1
+        here = places if part.stop - part.start == len(places) else places.take(part)
+        held.append(_Chunk(here, first, last, {}))
+        while held[0].last <= last - self.num_ticks:
             held.popleft()
+        return held[-1], part
 
     def _all(self, name: str, row: int) -> tuple[Places, Tensor]:
-        held = self._held.get((name, row))
-        if not held:
-            there = sorted({n for n, r in self._held if r == row}) or ["nothing yet"]
+        chunks = [chunk for chunk in self._held.get(row, ()) if name in chunk.shown]
+        if not chunks:
+            there = sorted({n for chunk in self._held.get(row, ()) for n in chunk.shown}) or ["nothing yet"]
             raise ValueError(f"nothing was captured at {name!r} in row {row}; this capture holds {', '.join(there)}")
-        parts = [np.concatenate([getattr(places, part) for places, _ in held]) for part in ("row", "tick", "kind", "part")]
-        recent = parts[1] > parts[1][-1] - self.num_ticks
-        x_N = torch.cat([x for _, x in held])
-        return Places(*parts).take(np.flatnonzero(recent)), x_N[torch.from_numpy(recent)]
+        row_N, tick_N, kind_N, part_N = (
+            np.concatenate([getattr(chunk.places, field) for chunk in chunks]) for field in ("row", "tick", "kind", "part")
+        )
+        recent = np.flatnonzero(tick_N > chunks[-1].last - self.num_ticks)
+        x_N = torch.cat([chunk.shown[name] for chunk in chunks])[torch.from_numpy(recent)]
+        return Places(row_N, tick_N, kind_N, part_N, self).take(recent), x_N
 
 
-def _forget_from(held: deque[tuple[Places, Tensor]], tick: int) -> None:
-    while held and held[-1][0].tick[-1] >= tick:
-        places, x_N = held.pop()
-        before = int(np.searchsorted(places.tick, tick))
-        if before:
-            held.append((places.take(slice(before)), x_N[:before]))
+def _forget_from(held: deque[_Chunk], tick: int) -> None:
+    """Drop what was held from a tick on."""
+    kept = [chunk for chunk in held if chunk.first < tick]
+    held.clear()
+    for chunk in kept:
+        if chunk.last >= tick:
+            before = int(np.searchsorted(chunk.places.tick, tick))
+            chunk = _Chunk(chunk.places.take(slice(before)), chunk.first, tick - 1, {n: x[:before] for n, x in chunk.shown.items()})
+        held.append(chunk)
 
 
 Change: TypeAlias = Callable[[str, Place, Tensor], Tensor]

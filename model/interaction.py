@@ -196,7 +196,7 @@ class InteractionModel(nn.Module):
         return out if tap is None else _tapped(out, cells.plan, tap), after
 
     def _tap(self, laid: Plan, counter_BT: Tensor) -> Tap:
-        tick_BP = np.take_along_axis(counter_BT.numpy(), laid.cell_BP, 1)
+        tick_BP = counter_BT.numpy()[np.arange(len(laid.cell_BP))[:, None], laid.cell_BP]
         return Tap(self.watching, laid.kind_BP, tick_BP, laid.part_BP)
 
     def _tap_on_output(self, state: ModelState, speaks_B: Tensor) -> Tap:
@@ -322,23 +322,15 @@ class InteractionModel(nn.Module):
             y_BPD = tap("final", y_BPD)
         logits_BV = self.text_head(y_BPD[:, 0])
         if tap is not None:
-            rows = speaks.nonzero()[:, 0]
-            logits_BV = logits_BV.index_put((rows,), tap.some("head.text", logits_BV[rows], rows.numpy(), np.zeros(len(rows), np.int64)))
+            logits_BV = tap("head.text", logits_BV[:, None])[:, 0]
         return logits_BV, replace(state, trunk=trunk, said_B=state.said_B + speaks)
 
 
 def _tapped(out: Outputs, laid: Plan, tap: Tap) -> Outputs:
     """The outputs as the watchers of the heads let them go on."""
-    text_NV = tap.some("head.text", out.text_NV, *np.nonzero(laid.target_BP != NO_TARGET))
-    row_N, mark_N = np.nonzero(laid.kind_BP == Kind.MARK)  # one of each cell that is not padding
-    cell_N = laid.cell_BP[row_N, mark_N]
-    listen_N = laid.listen_BT[row_N, cell_N]
-    where = torch.from_numpy(row_N), torch.from_numpy(cell_N)
-    heard_BTHV, active_BT = (
-        part.index_put(where, tap.some(name, part[where], row_N, listen_N))
-        for name, part in (("head.heard", out.heard_BTHV), ("head.active", out.active_BT))
-    )
-    return Outputs(text_NV, heard_BTHV, active_BT)
+    text_NV = tap.some("head.text", out.text_NV, laid.target_BP != NO_TARGET)
+    heard_BTHV = tap.cells("head.heard", out.heard_BTHV, laid.listen_BT)
+    return Outputs(text_NV, heard_BTHV, tap.cells("head.active", out.active_BT, laid.listen_BT))
 
 
 def each_word_once(named_BH: Tensor, before_B: Tensor) -> Tensor:

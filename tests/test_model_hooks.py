@@ -175,8 +175,12 @@ def test_a_capture_keeps_the_last_ticks_only():
         assert capture.ticks() == list(range(CELLS - 7, CELLS))
         for name in hook_points(model.config):
             torch.testing.assert_close(capture[name], everything[name][-7:], rtol=0, atol=2e-5)
-    held = sum(x.untyped_storage().nbytes() for chunks in cut._held.values() for _, x in chunks)
-    assert held < 0.5 * sum(x.untyped_storage().nbytes() for chunks in everything._held.values() for _, x in chunks)
+    assert held_bytes(cut) < 0.5 * held_bytes(everything)
+
+
+def held_bytes(capture: Capture) -> int:
+    tensors = [x for chunks in capture._held.values() for chunk in chunks for x in chunk.shown.values()]
+    return sum(x.untyped_storage().nbytes() for x in tensors)
 
 
 def test_a_tick_taken_in_again_replaces_what_followed_it():
@@ -245,3 +249,17 @@ def test_gradients_flow_through_a_change():
     assert direction.grad is not None
     assert np.isfinite(direction.grad.abs().sum().item())
     assert direction.grad.abs().sum() > 0
+
+
+@torch.inference_mode()
+def test_a_long_chunk_that_is_cut_into_pieces_is_captured_as_a_whole():
+    model, talk = tiny(fold=1), Conversation(0)
+    _, heard, _ = streamed(model, talk)
+    once, pieces = Capture(ALL), Capture(ALL)
+    with watching(model, once):
+        whole(model, talk, heard)
+    with watching(model, pieces):
+        whole(model, talk, heard, state=model.trunk.start(1))
+    for name in hook_points(model.config):
+        torch.testing.assert_close(pieces[name], once[name], rtol=0, atol=2e-5, msg=name)
+        assert pieces.cell(name, 20)[0] == once.cell(name, 20)[0]

@@ -10,6 +10,7 @@ from model.checkpoint import fresh_model
 from model.config import DenseConfig, ModelConfig, TrunkConfig, VisionConfig
 from model.interaction import CellBatch, InteractionModel, ModelState, Snapshot, each_word_once
 from model.layout import NO_TARGET, NO_TOKEN, Counts, Kind, plan
+from model.trunk import TrunkState
 
 TRUNK = TrunkConfig(
     width=32,
@@ -67,7 +68,7 @@ def stream(model: InteractionModel, talks: list[Conversation], state: ModelState
     return [torch.stack(rows) for rows in text], torch.stack(heard, 1), state
 
 
-def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cells: int = CELLS):
+def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cells: int = CELLS, state: TrunkState | None = None):
     """The same conversation in one forward pass, with the heard words of the streamed run fed back."""
     out = talk.out[None, :cells]
     present = talk.own_present[None, :cells].numpy()
@@ -84,7 +85,7 @@ def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cell
         counter_BT=torch.arange(cells)[None],
         out_BTK=torch.from_numpy(out),
     )
-    outputs, _ = model(batch)
+    outputs, _ = model(batch, state)
     assert len(outputs.text_NV) == int((batch.plan.target_BP != NO_TARGET).sum())
     return outputs
 
