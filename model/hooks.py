@@ -191,7 +191,7 @@ def _through(watchers: list[Watcher], name: str, piece: _Piece, x_BP: Tensor) ->
 def _shown_to(watchers: list[Watcher], name: str, places: Places, x_N: Tensor) -> Tensor:
     for watcher in watchers:
         made_N = watcher.see(name, places, x_N)
-        if made_N.shape != x_N.shape:
+        if made_N is not x_N and made_N.shape != x_N.shape:
             raise ValueError(
                 f"at {name} {tuple(x_N.shape[1:])} numbers stand at each of {len(places)} positions, but {type(watcher).__name__} "
                 f"gave {tuple(made_N.shape)}; give back a tensor of the shape that was shown"
@@ -270,18 +270,17 @@ class Capture:
 
     def _begin(self, places: Places) -> list[tuple[_Chunk, slice]]:
         """New chunks for these positions, one per session, and which of the positions each keeps."""
-        rows = np.unique(places.row).tolist()
-        if rows and rows[-1] >= self.rows:
+        if len(places) and places.row[-1] >= self.rows:
             raise ValueError(
-                f"{rows[-1] + 1} sessions run in this pass and the capture follows {self.rows}; "
+                f"{places.row[-1] + 1} sessions run in this pass and the capture follows {self.rows}; "
                 "make it Capture(..., rows=N), or give every session its own"
             )
         anew = places.passing is not self._passing
         if anew:
             self._open.clear()
             self._passing = places.passing
-        bounds = [slice(*np.searchsorted(places.row, (row, row + 1)).tolist()) for row in rows]
-        self._open[places] = [self._chunk(row, places, part, anew) for row, part in zip(rows, bounds, strict=True)]
+        parts = {0: slice(0, len(places))} if self.rows == 1 else _rows(places)
+        self._open[places] = [self._chunk(row, places, part, anew) for row, part in parts.items() if part.stop > part.start]
         return self._open[places]
 
     def _chunk(self, row: int, places: Places, part: slice, anew: bool) -> tuple[_Chunk, slice]:
@@ -316,6 +315,13 @@ class Capture:
         return Places(row_N, tick_N, kind_N, part_N, self).take(recent), x_N
 
 
+def _rows(places: Places) -> dict[int, slice]:
+    """Which of the positions belong to each session."""
+    rows = np.unique(places.row)
+    first, last = (np.searchsorted(places.row, rows, side=side).tolist() for side in ("left", "right"))
+    return {int(row): slice(*bounds) for row, *bounds in zip(rows, first, last, strict=True)}
+
+
 def _forget_from(held: deque[_Chunk], tick: int) -> None:
     """Drop what was held from a tick on."""
     kept = [chunk for chunk in held if chunk.first < tick]
@@ -342,6 +348,16 @@ class Intervention:
     names: Sequence[str]
     ticks: Collection[int] | None = None
     kinds: Collection[Kind] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.names, str):
+            object.__setattr__(self, "names", (self.names,))
+
+    @property
+    def where(self) -> str:
+        """The ticks and kinds in words, as in "ticks 12 to 20, mark"."""
+        ticks = "every tick" if self.ticks is None else f"ticks {min(self.ticks)} to {max(self.ticks)}" if self.ticks else "no tick"
+        return ", ".join([ticks, *(kind.name.lower() for kind in sorted(self.kinds or ()))])
 
     def see(self, name: str, places: Places, x_N: Tensor) -> Tensor:
         """The tensor with the chosen positions changed; itself when there are none."""

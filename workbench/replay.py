@@ -161,6 +161,8 @@ def _simple_agent(spec: Spec, trace: Trace) -> Participant:
 def _neural_agent(spec: Spec, trace: Trace) -> Participant:
     from workbench.neural import load_agent
 
+    if spec.get("changed"):
+        raise TraceError(f"this agent was changed from inside at {'; '.join(spec['changed'])}; give agent= with the same interventions")
     return load_agent(spec.get("checkpoint") or None, float(spec.get("threshold", 0.5)))
 
 

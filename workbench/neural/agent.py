@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from model.checkpoint import Checkpoint, LayoutMismatchError, load_checkpoint
+from model.hooks import Intervention, Watcher, watching
 from model.interaction import ModelState, Outputs
 from model.layout import CONTROL_TOKENS, HALVES, NO_TOKEN, NOTHING_HEARD, OTHER_WORD, YIELD
 from model.sampling import Choice, SamplingConfig, decide
@@ -73,9 +74,12 @@ class NeuralAgent:
     speaks = (AGENT_TEXT, AGENT_AUDIO)
     hears = (USER_AUDIO, USER_TEXT)
 
-    def __init__(self, checkpoint: Checkpoint, *, path: str = "", threshold: float = 0.5, name: str = "agent") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, *, path: str = "", threshold: float = 0.5, name: str = "agent", watchers: Sequence[Watcher] = ()
+    ) -> None:
         self.name = name
         self.path = path
+        self.watchers = tuple(watchers)
         self.model = checkpoint.model
         self.words = checkpoint.vocabulary
         self.facts = checkpoint.facts
@@ -86,12 +90,23 @@ class NeuralAgent:
         self._listener = [self.words.token_id(w) for w in BACKCHANNEL_WORDS if w in self.words.agent_words]
 
     def spec(self) -> Mapping[str, Any]:
-        return {"kind": "nano", "checkpoint": self.path, "threshold": self.sampling.threshold}
+        changed = [f"{', '.join(w.names)} ({w.where})" for w in self.watchers if isinstance(w, Intervention)]
+        return {"kind": "nano", "checkpoint": self.path, "threshold": self.sampling.threshold} | ({"changed": changed} if changed else {})
 
     def with_threshold(self, threshold: float) -> NeuralAgent:
         """The same agent with another bar for speaking."""
+        return self._again(threshold, self.watchers)
+
+    def watched_by(self, *watchers: Watcher) -> NeuralAgent:
+        """The same agent with its steps shown to captures and interventions (`model.hooks`), from its first tick on.
+
+        A capture follows the session that the agent is in; give each session a capture of its own.
+        """
+        return self._again(self.sampling.threshold, (*self.watchers, *watchers))
+
+    def _again(self, threshold: float, watchers: Sequence[Watcher]) -> NeuralAgent:
         checkpoint = Checkpoint(self.model, self.words, self.facts)
-        return NeuralAgent(checkpoint, path=self.path, threshold=threshold, name=self.name)
+        return NeuralAgent(checkpoint, path=self.path, threshold=threshold, name=self.name, watchers=watchers)
 
     def start(self, clock: ClockSpec, seed: int) -> AgentState:
         if clock.samples_per_tick != self.model.config.frames_per_cell * self.model.dmel.hop_samples:
@@ -117,9 +132,10 @@ class NeuralAgent:
         user_levels, own_levels, model_state = self.model.levels_of(model_state, user, own)
         stages = {"front end": watch.lap_ms()}
         typed = self._typed(heard)
-        outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed)
-        stages["trunk"] = watch.lap_ms()
-        choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling] * len(states))
+        with watching(self.model, *self.watchers):
+            outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed)
+            stages["trunk"] = watch.lap_ms()
+            choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling] * len(states))
         stages["outputs"] = watch.lap_ms()
         shared = _Rows(model_state)
         positions = int(model_state.trunk.count_B[0]) if len(states) == 1 else 0
