@@ -178,3 +178,31 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     for name in ("run", "train", "evaluate", "score", "replay", "fork", "inspect", "erase", "export"):
         assert f" {name} " in printed
+
+
+def test_evaluate_writes_a_scoreboard_and_says_under_which_condition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("evaluate", "--agent", "oracle", "--families", "answer", "--count", 1, "--condition", "loss:5", "--condition", "snr:10")
+    assert microturn(*arguments, "--robustness", 1, "--out", tmp_path / "e") == 0
+    printed = capsys.readouterr().out
+    assert "robustness: 1 episodes a family each" in printed
+    assert str(tmp_path / "e" / "scoreboard.html") in printed
+    assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["config"]["condition"] == "snr:10:babble+loss:5:2"
+    points = json.loads((tmp_path / "e" / "robustness.json").read_text())["points"]
+    assert [point["setting"] for point in points][:2] == ["", "snr:20"]
+    assert "OracleAgent on unseen voices" in (tmp_path / "e" / "scoreboard.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evaluate", "--agent", "oracle", "--robustness", 2), "give --out DIR for them"),
+        (("evaluate", "--agent", "oracle", "--thresholds", 2, "--out", "x"), "agent 'oracle' has no threshold to move"),
+        (("evaluate", "--agent", "oracle", "--condition", "wind:3"), "condition 'wind:3' is none; give snr:10"),
+        (("run", "--user", "a.wav", "--condition", "snr:3", "--out", "x"), "--condition snr:3 changes the surroundings of a scenario"),
+    ],
+)
+def test_conditions_and_sweeps_that_cannot_be_are_refused(
+    arguments: tuple[object, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert microturn(*arguments) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

@@ -26,6 +26,19 @@ def flac(trace: Trace) -> bytes:
     return out.getvalue()
 
 
+def mp3(trace: Trace) -> bytes:
+    """The stereo sound as a small MP3 of varying rate, 2 to 4 kB a second, for pages that carry many sessions."""
+    out = io.BytesIO()
+    how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "VARIABLE", "compression_level": 0.9}
+    soundfile.write(out, stereo(trace), trace.header.clock.sample_rate, **how)
+    return out.getvalue()
+
+
+def small_data_url(trace: Trace) -> str:
+    """The small MP3 as a `data:` address."""
+    return "data:audio/mpeg;base64," + base64.b64encode(mp3(trace)).decode("ascii")
+
+
 def data_url(trace: Trace) -> str:
     """The stereo sound as a `data:` address that a page can carry inside itself."""
     return "data:audio/flac;base64," + base64.b64encode(flac(trace)).decode("ascii")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +21,8 @@ from workbench.errors import InputError
 from workbench.store import read_trace
 
 if TYPE_CHECKING:
+    from workbench.evaluate import Report
+    from workbench.sweeps import Sweep
     from workbench.neural import Recipe
 
 SUITES = ("interaction",)
@@ -70,38 +75,63 @@ def evaluate(
     batch: Annotated[int, typer.Option(help="Sessions run in lockstep.")] = 32,
     workers: Annotated[int, typer.Option(help="Processes that synthesise speech.")] = 1,
     keep_traces: Annotated[bool, typer.Option("--keep-traces", help="Write every session's trace into --out.")] = False,
+    robustness: Annotated[int, typer.Option(help="Also under noise, loss, jitter, echo ...: this many episodes a family each.")] = 0,
+    thresholds: Annotated[int, typer.Option(help="Also at thresholds 0.2 to 0.9: this many episodes a family each.")] = 0,
     as_json: AsJson = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json (and traces); made if absent.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json, scoreboard.html (and traces); made if absent.")] = None,
 ) -> None:
     """Play an agent through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
     from workbench.conditions import parse_condition
     from workbench.evaluate import evaluate as run_evaluation
 
     _check_suite(suite)
-    if keep_traces and out is None:
-        raise InputError("--keep-traces needs a place to keep them; give --out DIR")
+    if out is None and (keep_traces or robustness or thresholds):
+        raise InputError("--keep-traces, --robustness and --thresholds write files; give --out DIR for them")
     chosen = None if families is None else [name.strip() for name in families.split(",") if name.strip()]
     participant = make_agent(agent, checkpoint, threshold)
-    with progress(f"evaluating {agent} on {voices} voices", None) as show:
-        report = run_evaluation(
-            participant,
-            chosen,
-            voices,
-            count,
-            seed,
-            condition=parse_condition("+".join(condition or [])),
-            batch=batch,
-            workers=workers,
-            progress=lambda done, total: show(done),
-            keep=out / "traces" if keep_traces and out is not None else None,
-        )
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        report.write(out / "evaluation.json")
+    if thresholds and not hasattr(participant, "with_threshold"):
+        raise InputError(f"agent {agent!r} has no threshold to move; leave --thresholds out, or use --agent nano")
+    judge = partial(run_evaluation, families=chosen, voices=voices, seed=seed, batch=batch, workers=workers)
+    under = parse_condition("+".join(condition or []))
+    keep = out / "traces" if keep_traces and out is not None else None
+    with progress(f"evaluating {agent} on {voices} voices") as show:
+        report = judge(participant, count=count, condition=under, progress=show, keep=keep)
+    swept = {}
+    if robustness:
+        swept["robustness"] = _robustness(partial(judge, participant, count=robustness))
+    if thresholds:
+        swept["thresholds"] = _thresholds(partial(judge, count=thresholds, condition=under), participant)
+    written = [] if out is None else _write_evaluation(report, swept, out)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=1))
-    else:
-        out_console.print(report.table())
+        return
+    out_console.print(report.table(), *(sweep.table() for sweep in swept.values()))
+    if written:
+        out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
+
+
+def _robustness(judge: Callable[..., Report]) -> Sweep:
+    from workbench.sweeps import robustness
+
+    with progress("robustness") as show:
+        return robustness(lambda condition, told: judge(condition=condition, progress=told), show)
+
+
+def _thresholds(judge: Callable[..., Report], agent: Any) -> Sweep:
+    from workbench.sweeps import thresholds
+
+    with progress("thresholds") as show:
+        return thresholds(lambda threshold, told: judge(agent.with_threshold(threshold), progress=told), show)
+
+
+def _write_evaluation(report: Report, swept: dict[str, Sweep], out: Path) -> list[Path]:
+    """The files of an evaluation: its numbers, those of its sweeps, and the page that shows them."""
+    out.mkdir(parents=True, exist_ok=True)
+    report.write(out / "evaluation.json")
+    for name, sweep in swept.items():
+        sweep.write(out / f"{name}.json")
+    page = import_module("widgets.board").write_scoreboard(report, out / "scoreboard.html", **swept)
+    return [out / "evaluation.json", *(out / f"{name}.json" for name in swept), page]
 
 
 def train(
@@ -199,8 +229,6 @@ def _progress_line(row: dict[str, Any]) -> str:
 
 def _curves(out: Path) -> list[Path]:
     """The curves of the run log as a page of its own; none while the log has no losses yet."""
-    from importlib import import_module
-
     lines = (out / "log.jsonl").read_text().splitlines() if (out / "log.jsonl").exists() else []
     rows = [json.loads(line) for line in lines]
     if not any("loss" in row for row in rows):

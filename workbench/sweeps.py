@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from workbench.conditions import Condition, parse_condition
 from workbench.evaluate import Progress, Report
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 T = TypeVar("T")
 Judge: TypeAlias = Callable[[T, Progress], Report]
@@ -56,6 +59,12 @@ class Sweep:
         """One JSON-ready object: `points`, each with its curve, label and setting beside the whole report."""
         rows = [{"curve": p.setting.curve, "label": p.setting.label, "setting": p.setting.text, **p.whole} for p in self.points]
         return {"sweep": self.name, "points": rows}
+
+    def table(self) -> RenderableType:
+        """The sweep as a table for a terminal."""
+        from workbench.tables import sweep_table  # here, because importing rich draws random numbers
+
+        return sweep_table(self.to_json())
 
     def write(self, path: Path) -> None:
         """Write the JSON object to a file."""

@@ -14,6 +14,26 @@ def evaluation_tables(whole: Mapping[str, Any]) -> Group:
     return Group(_families_table(whole), _rates_table(whole), _latency_table(whole))
 
 
+def sweep_table(swept: Mapping[str, Any]) -> Table:
+    """One line a setting of `workbench.sweeps.Sweep.to_json()`."""
+    table = Table(title=f"{swept['sweep']}: {swept['points'][0]['config']['count']} episodes a family each")
+    for name in ("", "setting", "both, mean", "95 % interval", "replies within 1.0 s", "reply median, s", "no false start"):
+        table.add_column(name, justify="left" if name in ("", "setting") else "right")
+    for row in swept["points"]:
+        low, high = row["mean_ci95"]
+        replies, reply = row["rates"].get("replies within 1.0 s"), row["latency_s"].get("reply")
+        table.add_row(
+            row["curve"],
+            row["label"],
+            f"{row['mean_both']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{replies['value']:.3f}" if replies else "",
+            f"{reply['median']:.2f}" if reply else "",
+            f"{row['restraint']['value']:.3f}",
+        )
+    return table
+
+
 def _families_table(whole: Mapping[str, Any]) -> Table:
     table = Table(title=f"{whole['agent']} on {whole['voices']} voices, {whole['episodes']} episodes")
     for name in ("family", "n", "meaning", "timing", "both", "95 % interval"):

@@ -1,0 +1,84 @@
+// Draws a figure when it comes into sight, in the colours the reader prefers, and joins it to the sound of its session.
+(() => {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const narrow = matchMedia("(max-width: 760px)");
+  const colours = JSON.parse(document.getElementById("colours").textContent);
+  const known = new RegExp(Object.keys(colours).map((c) => c.replace(/[()]/g, "\\$&")).join("|"), "gi");
+  const drawn = new Map();
+
+  async function unpack(id) {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  }
+
+  let loading = null;
+  function plotly() {
+    loading ??= unpack("plotly").then((code) => {
+      const script = document.createElement("script");
+      script.textContent = code;
+      document.head.append(script);
+    });
+    return loading;
+  }
+
+  async function draw(place) {
+    const [text] = await Promise.all([unpack(place.dataset.figure), plotly()]);
+    const figure = JSON.parse(dark.matches ? text.replace(known, (c) => colours[c.toUpperCase()] ?? colours[c] ?? c) : text);
+    const session = place.dataset.endS !== undefined;
+    if (session && narrow.matches) { // the whole session side by side, moved by the page's own scrolling
+      figure.layout.width = 210 + 95 * Number(place.dataset.endS);
+      figure.layout.xaxis.range = [0, Number(place.dataset.endS)];
+      figure.layout.dragmode = false;
+    }
+    place.classList.remove("waiting");
+    if (!drawn.has(place)) place.textContent = "";
+    drawn.set(place, true);
+    await Plotly.react(place, figure.data, figure.layout, { displayModeBar: false, responsive: !figure.layout.width, scrollZoom: false });
+    place.dataset.ready = "yes";
+    if (session) joinSound(place);
+  }
+
+  const wanted = new Set();
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting || wanted.has(entry.target)) continue;
+      wanted.add(entry.target);
+      draw(entry.target);
+    }
+  }, { rootMargin: "200px" });
+  document.querySelectorAll("[data-figure]").forEach((place) => seen.observe(place));
+  dark.addEventListener("change", () => wanted.forEach(draw));
+
+  function joinSound(place) {
+    const inside = place.closest(".inside"), sound = inside.querySelector("audio"), cursor = inside.querySelector(".cursor");
+    const axis = () => place._fullLayout.xaxis;
+    const put = () => {
+      const x = axis(), size = place._fullLayout._size, at = sound.currentTime;
+      cursor.style.display = at > 0 && at >= x.range[0] && at <= x.range[1] ? "block" : "none";
+      Object.assign(cursor.style, { left: `${x._offset + x.d2p(at) - 1}px`, top: `${size.t}px`, height: `${size.h}px` });
+    };
+    const show = (atS) => {
+      const [from, to] = axis().range, span = to - from, end = axis().maxallowed;
+      if (atS >= from && atS <= to) return;
+      const start = Math.max(0, Math.min(atS - 0.2 * span, end - span));
+      Plotly.relayout(place, { "xaxis.range": [start, start + span] });
+    };
+    const follow = () => { show(sound.currentTime); put(); if (!sound.paused) requestAnimationFrame(follow); };
+    const seek = (atS) => { sound.currentTime = atS; show(atS); put(); };
+    place.on("plotly_afterplot", put);
+    if (place.dataset.joined) return;
+    place.dataset.joined = "yes";
+    sound.addEventListener("play", follow);
+    for (const name of ["seeked", "timeupdate"]) sound.addEventListener(name, put);
+    let pressed = null;
+    place.addEventListener("pointerdown", (event) => { pressed = [event.clientX, event.clientY]; }, true);
+    document.addEventListener("pointerup", (event) => {
+      const begun = pressed;
+      pressed = null;
+      if (!begun || Math.hypot(event.clientX - begun[0], event.clientY - begun[1]) > 4) return;
+      const px = event.clientX - place.getBoundingClientRect().left - axis()._offset;
+      if (px >= 0 && px <= axis()._length) seek(axis().p2d(px));
+    }, true);
+    inside.querySelectorAll("[data-at]").forEach((row) => row.addEventListener("click", () => { seek(Number(row.dataset.at)); sound.play(); }));
+  }
+})();
