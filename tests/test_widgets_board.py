@@ -17,9 +17,8 @@ from widgets.board import exchanged, scoreboard_html, write_scoreboard
 from widgets.sweeps import restraint_figure, robustness_figure, threshold_figure
 from widgets.theme import DARK, LIGHT
 from workbench.agents import OracleAgent, SilentAgent
-from workbench.conditions import Condition
 from workbench.errors import InputError
-from workbench.evaluate import Progress, Report, evaluate
+from workbench.evaluate import Report, evaluate
 from workbench.session import Participant
 from workbench.sweeps import Setting, Sweep, robustness, thresholds
 
