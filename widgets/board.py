@@ -160,15 +160,22 @@ def _example(name: str, trace: Trace) -> str:
     judged = outcomes(trace)
     failed = sum(not o.both for o in judged)
     verdict = f"{failed} of {len(judged)} expectations missed" if failed else "nothing went wrong here"
-    head = f"Example: seed {trace.header.seed}, voice {trace.header.labels.get('voice', 'unknown')}, {trace.duration_s:.1f} s, {verdict}."
+    head = f"Example of {trace.duration_s:.1f} s, voice {trace.header.labels.get('voice', 'unknown')}: {verdict}"
     said = "".join(_outcome(o, trace) for o in judged)
     sound = f'<audio controls preload="metadata" src="{player.small_data_url(trace)}"></audio>'
     hint = '<p class="hint">User on the left ear, agent on the right. Click a sentence or the timeline to hear that moment.</p>'
     figure = f'<div class="figure waiting" data-figure="example-{name}" data-end-s="{trace.duration_s:g}">drawing …</div>'
-    return (
-        f'<p><b>{escape(head)}</b></p><ul class="outcomes">{said}</ul><div class="player">{sound}{hint}</div>'
-        f'<div class="scroll"><div class="stage">{figure}<div class="cursor"></div></div></div>'
-    )
+    title = f"<p><b>{escape(head)}</b><br><code>{escape(_command(name, trace))}</code></p>"
+    stage = f'<div class="scroll"><div class="stage">{figure}<div class="cursor"></div></div></div>'
+    return f'{title}<ul class="outcomes">{said}</ul><div class="player">{sound}{hint}</div>{stage}'
+
+
+def _command(name: str, trace: Trace) -> str:
+    """The command that plays the example again, for the agent and threshold that are the default."""
+    header = trace.header
+    condition = f" --condition {header.labels['condition']}" if "condition" in header.labels else ""
+    voices = header.labels.get("voices", "unseen")
+    return f"microturn run --scenario {name} --seed {header.seed} --voice {voices}{condition} --out runs/{name}-{header.seed}"
 
 
 def _outcome(outcome: Outcome, trace: Trace) -> str:
@@ -214,7 +221,7 @@ def _curves(robustness: Sweep | None, thresholds: Sweep | None) -> tuple[str, di
     if thresholds is not None:
         rows = thresholds.to_json()["points"]
         figures |= {"restraint": restraint_figure(rows), "threshold": threshold_figure(rows)}
-        text = f"In closed loop at each threshold for speaking, {_each(rows)}. The lower the bar, the sooner it speaks, wanted or not."
+        text = f"In closed loop at each threshold for speaking, {_each(rows)}: what a lower bar wins in latency and loses in restraint."
         pair = "".join(f'<div class="figure waiting" data-figure="{name}">drawing …</div>' for name in ("restraint", "threshold"))
         parts.append(f'<h2>Restraint against latency</h2><p class="hint">{escape(text)}</p><div class="pair">{pair}</div>')
     if robustness is not None:

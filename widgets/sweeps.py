@@ -47,21 +47,27 @@ def robustness_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
 
 
 def restraint_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
-    """Restraint (share of episodes without a false start, with its 95 % interval) against the median reply latency, a point a threshold."""
-    spoken = [row for row in rows if "reply" in row["latency_s"]]
-    text = [row["label"] for row in spoken]
-    value = [row["restraint"]["value"] for row in spoken]
-    hover = [f"threshold {row['label']}<br>p95 of the reply {row['latency_s']['reply']['p95']:.2f} s" for row in spoken]
+    """Restraint (share of episodes without a false start, with its 95 % interval) against the median reply latency, a point a threshold.
+
+    Thresholds that give the same point share it; those at which no reply came are left out.
+    """
+    found: dict[tuple[float, float], list[Row]] = {}
+    for row in rows:
+        if "reply" in row["latency_s"]:
+            found.setdefault((round(row["latency_s"]["reply"]["median"], 3), row["restraint"]["value"]), []).append(row)
+    x = [latency_s for latency_s, _ in found]
+    rates = [same[0]["restraint"] for same in found.values()]
+    p95 = ["<br>".join(map(_late, same)) for same in found.values()]
     figure = go.Figure(
         go.Scatter(
-            x=[row["latency_s"]["reply"]["median"] for row in spoken],
-            y=value,
-            error_y=_bars([row["restraint"] for row in spoken], theme.agent),
+            x=x,
+            y=[rate["value"] for rate in rates],
+            error_y=_bars(rates, theme.agent),
             mode="lines+markers+text",
-            text=text,
+            text=[", ".join(row["label"] for row in same) for same in found.values()],
             textposition="top right",
-            hovertext=hover,
-            hovertemplate="%{hovertext}<br>restraint %{y:.2f}, median reply %{x:.2f} s<extra></extra>",
+            hovertext=p95,
+            hovertemplate="restraint %{y:.2f}, median reply %{x:.2f} s, at threshold<br>%{hovertext}<extra></extra>",
             line={"color": theme.agent, "width": 2},
             marker={"size": 8},
         )
@@ -69,6 +75,10 @@ def restraint_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
     _dress(figure, theme, 340)
     figure.update_xaxes(title="median reply latency, s", gridcolor=theme.grid_minor)
     figure.update_yaxes(title="episodes without a false start")
+    if found:
+        lowest = min(rate["ci95"][0] for rate in rates)
+        figure.update_xaxes(range=[max(0.0, min(x) - 0.1), max(x) + 0.2])
+        figure.update_yaxes(range=[max(-0.02, lowest - 0.05), 1.06])
     return figure
 
 
@@ -95,10 +105,14 @@ def threshold_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
             )
         )
     _dress(figure, theme, 340)
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12, "x": 0})
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
     figure.update_xaxes(title="threshold of p(speak)", dtick=0.1, gridcolor=theme.grid_minor)
     figure.update_yaxes(range=[-0.02, 1.04])
     return figure
+
+
+def _late(row: Row) -> str:
+    return f"{row['label']}: 95th percentile {row['latency_s']['reply']['p95']:.2f} s"
 
 
 def _rate(row: Row, key: str) -> Row | None:
