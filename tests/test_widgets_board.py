@@ -155,6 +155,9 @@ def test_a_reader_who_prefers_the_dark_gets_dark_figures(browser: Any, page_path
     place = drawn(page, "example-answer")
     assert place.evaluate("node => node._fullLayout.paper_bgcolor").upper() == DARK.page
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 30)"
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function("document.querySelector('details [data-ready]')._fullLayout.paper_bgcolor.toUpperCase() === '#FFFFFF'")
+    assert page.problems == []
     page.close()
 
 

@@ -98,6 +98,15 @@ def test_a_user_under_a_condition_is_rebuilt_from_its_trace() -> None:
     assert np.abs(trace.audio(USER_AUDIO) - played("").audio(USER_AUDIO)).max() > 0.01
 
 
+def test_a_telephone_band_leaves_no_energy_above_it() -> None:
+    def above_5_khz(condition: str) -> float:
+        heard = played(condition).audio(USER_AUDIO)
+        power, hz = np.abs(np.fft.rfft(heard)) ** 2, np.fft.rfftfreq(len(heard), 1 / 16_000)
+        return float(power[hz > 5000].sum() / power.sum())
+
+    assert above_5_khz("snr:10:white+band:3400") < 0.001 < above_5_khz("snr:10:white")
+
+
 def test_an_evaluation_says_under_which_condition_it_was_made(tmp_path: Path) -> None:
     report = evaluate(
         OracleAgent(),

@@ -4,7 +4,6 @@
   const narrow = matchMedia("(max-width: 760px)");
   const colours = JSON.parse(document.getElementById("colours").textContent);
   const known = new RegExp(Object.keys(colours).map((c) => c.replace(/[()]/g, "\\$&")).join("|"), "gi");
-  const drawn = new Map();
 
   async function unpack(id) {
     const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
@@ -30,12 +29,11 @@
       figure.layout.xaxis.range = [0, Number(place.dataset.endS)];
       figure.layout.dragmode = false;
     }
+    if (!place.dataset.ready) place.textContent = "";
     place.classList.remove("waiting");
-    if (!drawn.has(place)) place.textContent = "";
-    drawn.set(place, true);
     await Plotly.react(place, figure.data, figure.layout, { displayModeBar: false, responsive: !figure.layout.width, scrollZoom: false });
+    if (session && !place.dataset.ready) joinSound(place);
     place.dataset.ready = "yes";
-    if (session) joinSound(place);
   }
 
   const wanted = new Set();
@@ -47,7 +45,11 @@
     }
   }, { rootMargin: "200px" });
   document.querySelectorAll("[data-figure]").forEach((place) => seen.observe(place));
-  dark.addEventListener("change", () => wanted.forEach(draw));
+  dark.addEventListener("change", () => wanted.forEach((place) => draw(place)));
+  document.querySelectorAll("details").forEach((part) => part.addEventListener("toggle", () => {
+    const place = part.querySelector("[data-ready]"); // it may have been drawn anew while it was hidden
+    if (part.open && place && !narrow.matches) Plotly.Plots.resize(place);
+  }));
 
   function joinSound(place) {
     const inside = place.closest(".inside"), sound = inside.querySelector("audio"), cursor = inside.querySelector(".cursor");
@@ -66,8 +68,6 @@
     const follow = () => { show(sound.currentTime); put(); if (!sound.paused) requestAnimationFrame(follow); };
     const seek = (atS) => { sound.currentTime = atS; show(atS); put(); };
     place.on("plotly_afterplot", put);
-    if (place.dataset.joined) return;
-    place.dataset.joined = "yes";
     sound.addEventListener("play", follow);
     for (const name of ["seeked", "timeupdate"]) sound.addEventListener(name, put);
     let pressed = null;
