@@ -16,7 +16,8 @@ from workbench.errors import SpeechError
 from workbench.espeak import Spoken
 
 _TIMEOUT_S = 60
-_SILENCE = "pau"
+SILENCE = "pau"
+"""What the program calls a phone without sound."""
 
 
 def flite_available() -> bool:
@@ -31,13 +32,13 @@ def speak(name: str, text: str) -> Spoken:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "phrase.wav"
-        timed = _phones(name, text, str(path))
+        timed = phones(name, text, str(path))
         if not path.is_file():
             raise SpeechError(f"flite wrote no sound for {text!r}; try another phrase")
         samples, rate = soundfile.read(path, dtype="float32")
-    sounding = [(phone, begin) for phone, begin in timed if phone != _SILENCE]
+    sounding = [(phone, begin) for phone, begin, _ in timed if phone != SILENCE]
     words = text.split()
-    groups = [[phone for phone, _ in _phones(name, word, "none") if phone != _SILENCE] for word in words]
+    groups = [[phone for phone in _word_phones(name, word) if phone != SILENCE] for word in words]
     firsts = first_phones([phone for phone, _ in sounding], groups)
     begins = [*(begin for _, begin in sounding), len(samples) / rate]
     starts = np.maximum.accumulate([round(begins[index] * rate) for index in firsts])
@@ -73,23 +74,25 @@ def first_phones(phrase: Sequence[str], words: Sequence[Sequence[str]]) -> list[
 
 
 @lru_cache(maxsize=512)
-def _word_output(name: str, word: str) -> str:
-    return _run(name, word, "none")
+def _word_phones(name: str, word: str) -> tuple[str, ...]:
+    return tuple(phone for phone, _, _ in phones(name, word, "none"))
 
 
-def _phones(name: str, text: str, target: str) -> list[tuple[str, float]]:
-    """(phone, seconds at which it begins) of a text; the sound goes to the file `target` ("none": nowhere)."""
-    printed = _word_output(name, text) if target == "none" else _run(name, text, target)
-    pairs = [item.rsplit(":", 1) for item in printed.split() if ":" in item]
+def phones(name: str, text: str, target: str, settings: Sequence[str] = ()) -> list[tuple[str, float, float]]:
+    """(phone, seconds at which it begins, seconds at which it ends) of a text, silences included.
+
+    The sound goes to the file `target` ("none": nowhere); `settings` are further options of the program.
+    """
+    pairs = [item.rsplit(":", 1) for item in _run(name, text, target, settings).split() if ":" in item]
     ends = [float(end) for _, end in pairs]
-    return [(phone, begin) for (phone, _), begin in zip(pairs, [0.0, *ends[:-1]], strict=True)]
+    return [(phone, begin, end) for (phone, _), begin, end in zip(pairs, [0.0, *ends[:-1]], ends, strict=True)]
 
 
-def _run(name: str, text: str, target: str) -> str:
+def _run(name: str, text: str, target: str, settings: Sequence[str]) -> str:
     program = shutil.which("flite")
     if program is None:
         raise SpeechError(f"voice {name!r} needs the program flite, which is not installed; install the Debian package `flite`")
-    command = [program, "-voice", name, "-psdur", "-t", text, "-o", target]
+    command = [program, "-voice", name, *settings, "-psdur", "-t", text, "-o", target]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     if done.returncode or ":" not in done.stdout:
         raise SpeechError(f"flite failed on {text!r} with voice {name!r}: {done.stderr.strip() or 'no phones printed'}; see `flite -lv`")
