@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.plan import RELEASE_FRAMES, Lexicon, PlanFrames, Pronunciation, joined, release
+from model.speech import SpeechHead
 from model.vocoder import Source, Vocoder, VocoderConfig, mel_frames
 
 _WARM_FRAMES = 8  # of a crop that begins in the middle of a word; no loss is taken there
@@ -214,9 +215,33 @@ def _carried(pitch_F: Tensor, voiced_F: Tensor) -> Tensor:
     return pitch_F[index.clamp_min(int(voiced_F.float().argmax()))]
 
 
-def batches_of(count: int, rows: int, seed: int) -> Iterator[Tensor]:
-    """Endless draws of `rows` line numbers, every line once before any comes again."""
-    generator = torch.Generator().manual_seed(seed)
+# The speech head ----------------------------------------------------------------------------------------------------------------
+
+
+def head_step(head: SpeechHead, lexicon: Lexicon, lines: Sequence[Line], vocoder: VocoderConfig, config: VoiceTraining) -> Step:
+    """One step of a speech head on whole lines."""
+    plans = [line.plan(lexicon) for line in lines]
+    mels = [mel_frames(vocoder, line.audio_S) for line in lines]
+    generator = torch.Generator().manual_seed(config.seed)
+    draws = _draws(len(lines), config.rows, generator)
+
+    def step() -> dict[str, Tensor]:
+        chosen = [int(number) for number in next(draws)]
+        identities, places, mel = (
+            nn.utils.rnn.pad_sequence(parts, batch_first=True)
+            for parts in zip(*((plans[n].identities_FI, plans[n].places_FP, mels[n]) for n in chosen), strict=True)
+        )
+        real_BF = torch.arange(mel.shape[1]) < torch.tensor([len(mels[n]) for n in chosen])[:, None]
+        condition, _ = head.condition(identities, places, head.start(len(chosen)).tails_BNJC)
+        return {"mel": head.head.loss(condition, mel, real_BF.float(), generator)}
+
+    return step
+
+
+def _draws(count: int, rows: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Endless draws of line numbers, every line once before any comes again."""
+    if count < rows:
+        raise ValueError(f"{count} lines are fewer than the {rows} rows of a step; teach more words, or lower rows")
     while True:
         order = torch.randperm(count, generator=generator)
         yield from (order[at : at + rows] for at in range(0, count - rows + 1, rows))
