@@ -22,8 +22,8 @@ from workbench.store import read_trace
 
 if TYPE_CHECKING:
     from workbench.evaluate import Report
-    from workbench.sweeps import Sweep
     from workbench.neural import Recipe
+    from workbench.sweeps import Sweep
 
 SUITES = ("interaction",)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
