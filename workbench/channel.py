@@ -2,8 +2,8 @@
 
 Ours, unpublished. Sound travels in packets of 20 ms. Losses come in bursts (Gilbert's two-state channel, 1960: none lost in the good
 state, all in the bad one); lateness is exponential and first in, first out. The receiver plays `Jitter.buffer_ms` behind the sender and
-conceals what has not come by then. Ground truth stays at the user's mouth, so latencies over a channel include its delay. Draws are addressed by (seed, tick, stream) and what is carried from tick to tick is a value, so a
-session replays and forks.
+conceals what has not come by then. Ground truth stays at the user's mouth, so latencies over a channel include its delay. Draws are
+addressed by (seed, tick, stream) and what is carried from tick to tick is a value, so a session replays and forks.
 """
 
 from __future__ import annotations
