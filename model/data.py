@@ -52,6 +52,10 @@ class Batch:
     real_BT: Tensor
     family_BT: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(**{name: part.to(device) for name, part in vars(self).items()})
+
 
 def addressed(*address: int) -> torch.Generator:
     """A generator for an address such as (seed, step, part): the same draws for the same address, whatever was drawn before."""

@@ -42,6 +42,10 @@ class CellBatch:
     background_BTK: Tensor | None = None
     patches_BTQFYXC: Tensor | None = None  # Q patches a cell, each of F frames of Y x X pixels with C channels
 
+    def to(self, device: torch.device) -> CellBatch:
+        """The same on a device; the plan stays where it is."""
+        return replace(self, **{name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)})
+
 
 @dataclass
 class Outputs:
@@ -189,8 +193,8 @@ class InteractionModel(nn.Module):
         y_BPD, after = self.trunk(x_BPD if tap is None else tap("embed", x_BPD), state, lengths, tap)
         if tap is not None:
             y_BPD = tap("final", y_BPD)
-        asks = torch.from_numpy(cells.plan.target_BP) != NO_TARGET
-        listen_BTD = torch.take_along_dim(y_BPD, torch.from_numpy(cells.plan.listen_BT)[..., None], 1)
+        asks = torch.from_numpy(cells.plan.target_BP).to(y_BPD.device) != NO_TARGET
+        listen_BTD = torch.take_along_dim(y_BPD, torch.from_numpy(cells.plan.listen_BT).to(y_BPD.device)[..., None], 1)
         heard = self.hear_head(listen_BTD).unflatten(-1, (HALVES, -1))
         out = Outputs(self.text_head(y_BPD[asks]), heard, self.active_head(listen_BTD)[..., 0])
         return out if tap is None else _tapped(out, cells.plan, tap), after
@@ -237,15 +241,17 @@ class InteractionModel(nn.Module):
             index = np.where(here, offset + (row * cells + laid.cell_BP) * source.shape[2] + laid.part_BP, index)
             tables.append(source.reshape(-1, source.shape[-1]).to(sources[Kind.MARK].dtype))
             offset += tables[-1].shape[0]
-        x = torch.cat(tables).index_select(0, torch.from_numpy(index.ravel())).unflatten(0, laid.shape)
-        return self.input_norm(x + self.kinds(torch.from_numpy(laid.kind_BP)))
+        table = torch.cat(tables)
+        x = table.index_select(0, torch.from_numpy(index.ravel()).to(table.device)).unflatten(0, laid.shape)
+        return self.input_norm(x + self.kinds(torch.from_numpy(laid.kind_BP).to(table.device)))
 
     def _own_voice(self, cells: CellBatch) -> Tensor:
         """(B, T, D): the own voice folded, computed only for the cells in which it sounded; zero in the others."""
         row, at = np.nonzero(cells.plan.kind_BP == Kind.OWN_VOICE)
         if not len(row):
             return self.kinds.weight.new_zeros((*cells.own_BTAM.shape[:2], self.config.trunk.width))
-        which = torch.from_numpy(row), torch.from_numpy(cells.plan.cell_BP[row, at])
+        device = cells.own_BTAM.device
+        which = torch.from_numpy(row).to(device), torch.from_numpy(cells.plan.cell_BP[row, at]).to(device)
         now_NAM, before_NAM = (levels[which] for levels in (cells.own_BTAM, _shifted(cells.own_BTAM, cells.own_before_BAM)))
         folded_ND = self.fold(self.audio(now_NAM), self.audio(before_NAM))
         own_BTD = folded_ND.new_zeros((*cells.own_BTAM.shape[:2], folded_ND.shape[-1]))

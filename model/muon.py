@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from model.tensors import gathered, spread
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 
@@ -20,7 +22,8 @@ STEPS = 5
 class Muon(torch.optim.Optimizer):
     """Momentum whose matrices are orthogonalised; the rate means the same as AdamW's (Liu et al. 2025: update RMS 0.2).
 
-    `dtype` is that of the orthogonalisation. Matrices of one shape are taken together. Raises ValueError for other than matrices.
+    `dtype` is that of the orthogonalisation. Matrices of one shape are taken together, and whole where
+    they are spread over processes. Raises ValueError for other than matrices.
     """
 
     def __init__(
@@ -41,10 +44,11 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             for params in _by_shape(p for p in group["params"] if p.grad is not None):
-                updates = orthogonal(torch.stack([self._momentum(p, group["momentum"]) for p in params]).to(self.dtype))
+                momenta = [gathered(self._momentum(p, group["momentum"])) for p in params]
+                updates = orthogonal(torch.stack(momenta).to(self.dtype))
                 for p, update in zip(params, updates, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(p.shape)))
+                    p.add_(spread(update, p), alpha=-group["lr"] * 0.2 * math.sqrt(max(p.shape)))
         return loss
 
     def _momentum(self, p: nn.Parameter, momentum: float) -> Tensor:

@@ -19,6 +19,8 @@ from model.data import Batch, addressed
 from model.interaction import InteractionModel, each_word_once
 from model.losses import LossConfig, family_losses, losses
 from model.muon import Muon
+from model.parallel import Group, at_work, load_model, load_optimiser
+from model.tensors import gathered, whole
 
 OWN_HEARD = 1  # last part of the address of the draw that decides whose heard words a step feeds back
 
@@ -32,7 +34,10 @@ class TrainConfig:
         parts: batches a step, whose gradients are averaged
         decay_share: the last part of the run, over which the rate falls to a fiftieth
         own_heard: share of steps that feed the model's own heard words back, not the true ones
-        precision: of matrix products; "auto" is bfloat16 where the processor has instructions for it, elsewhere it is many times slower
+        device: "auto" is a GPU where there is one
+        precision: of matrix products; "auto" is bfloat16 on a GPU and where the processor has instructions for it
+        compile: whether layers are compiled; "auto" is on a GPU
+        shard: with many processes, whether each keeps a part of the weights (FSDP2) or all of them
         rehearse_every: steps between two rehearsals (the model at work, to learn from what it did); 0 for none
     """
 
@@ -50,7 +55,10 @@ class TrainConfig:
     evaluate_every_minutes: float
     rehearse_every: int
     own_heard: float
+    device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "bfloat16", "float32"]
+    compile: Literal["auto", "on", "off"]
+    shard: bool
     loss: LossConfig
 
     def __post_init__(self) -> None:
@@ -87,7 +95,7 @@ Batches = Callable[[Progress, int], Batch]
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What a run does beside training. `rehearse` and `evaluate` are given a model in evaluation mode; `export` is called at every save."""
+    """What a run does beside training. All are given a copy of the model that is ready to work; `export` is called at every save."""
 
     evaluate: Callable[[InteractionModel], Verdict] | None = None
     rehearse: Callable[[InteractionModel, Progress], None] | None = None
@@ -102,18 +110,24 @@ def train(
     out: Path,
     *,
     now: Callable[[], float],
+    group: Group | None = None,
     families: Sequence[str] = (),
     hooks: Hooks | None = None,
     resume: bool = False,
 ) -> Progress:
     """Train until the steps or the minutes are used up; the progress made. `families` names the numbers in `Batch.family_BT`, from 1.
 
+    With a `group` of many processes each works on its share of the parts of every step; the first one writes.
+
     Writes `log.jsonl` (loss per kind of token and per family, rate, closed-loop scores) and `training.pt` (to resume from) in `out`.
     """
-    hooks = hooks or Hooks()
+    hooks, group = hooks or Hooks(), group or Group()
+    if config.parts % group.size:
+        raise ValueError(f"parts = {config.parts} cannot be shared evenly by {group.size} processes; give a multiple")
     out.mkdir(parents=True, exist_ok=True)
-    optimisers = build_optimisers(model, config)
-    progress = _resume(out, model, optimisers) if resume else _fresh(out, config)
+    group.place(model, sharded=config.shard, compiled=compiles(config, group.device))
+    optimisers = build_optimisers(model, config, group.device)
+    progress = _resume(out, model, optimisers, group) if resume else _fresh(out, config, group)
     progress.share = share_done(config, progress)
     last = now()
     window = _Window(last, progress.cells)
@@ -121,67 +135,85 @@ def train(
     while progress.share < 1.0:
         if hooks.evaluate and progress.seconds >= progress.next_evaluation_s:
             progress.next_evaluation_s = progress.seconds + config.evaluate_every_minutes * 60
-            _evaluate(out, model, progress, hooks)
+            _evaluate(out, model, progress, hooks, group)
             window = _Window(now(), progress.cells)
         if progress.seconds >= progress.next_save_s:
             progress.next_save_s = progress.seconds + config.save_every_minutes * 60
-            _save(out, model, optimisers, progress, hooks)
+            _save(out, model, optimisers, progress, hooks, group)
         if hooks.rehearse and config.rehearse_every and progress.step % config.rehearse_every == 0:
-            hooks.rehearse(model.eval(), progress)
-            model.train()
-        parts = [batches(progress, part) for part in range(config.parts)]
+            hooks.rehearse(at_work(model), progress)
+            group.gathered(None)  # all have written before any reads
+        parts = [batches(progress, part) for part in group.share(config.parts)]
+        cells = sum(int(batch.real_BT.sum()) for batch in parts)
         rate = learning_rate(config, progress)
-        rows = step(model, parts, optimisers, rate, config, progress.step)
+        rows = step(model, [batch.to(group.device) for batch in parts], optimisers, rate, config, progress.step, group)
+        passed_s, cells = group.summed((now() - last) * group.first, cells)
         progress.step += 1
-        progress.cells += sum(int(batch.real_BT.sum()) for batch in parts)
-        progress.seconds += now() - last
+        progress.cells += int(cells)
+        progress.seconds += passed_s
         progress.share = share_done(config, progress)
         last = now()
         window.add(rows)
         if progress.step % config.log_every == 0:
             line = {"step": progress.step, "minutes": progress.seconds / 60, "rate": rate}
-            loss, family_loss = window.means(families)
-            _log(out, hooks, {**line, "cells_per_s": window.speed(last, progress.cells), "loss": loss, "family_loss": family_loss})
+            loss, family_loss = window.means(families, group)
+            _log(out, hooks, group, {**line, "cells_per_s": window.speed(last, progress.cells), "loss": loss, "family_loss": family_loss})
             window = _Window(last, progress.cells)
-    _save(out, model, optimisers, progress, hooks)
+    _save(out, model, optimisers, progress, hooks, group)
     if hooks.evaluate:
-        _evaluate(out, model, progress, hooks)
+        _evaluate(out, model, progress, hooks, group)
     return progress
 
 
 def step(
-    model: InteractionModel, parts: Sequence[Batch], optimisers: list[torch.optim.Optimizer], rate: float, config: TrainConfig, number: int
+    model: InteractionModel,
+    parts: Sequence[Batch],
+    optimisers: list[torch.optim.Optimizer],
+    rate: float,
+    config: TrainConfig,
+    number: int,
+    group: Group,
 ) -> list[tuple[dict[str, float], dict[int, float]]]:
-    """One update on the mean gradient of the parts; for each part the loss per kind of token and per family."""
+    """One update on the mean gradient of the parts, here and elsewhere; for each part here the loss per kind of token and per family."""
     rows = []
     for optimiser in optimisers:
         optimiser.zero_grad(set_to_none=True)
     feeds_back = float(torch.rand((), generator=addressed(config.seed, number, OWN_HEARD))) < config.own_heard
     for batch in parts:
-        with torch.autocast("cpu", torch.bfloat16, enabled=computes_in_bfloat16(config)):
+        with torch.autocast(group.device.type, torch.bfloat16, enabled=computes_in_bfloat16(config, group.device)):
             if feeds_back:
                 batch.cells.heard_before_BTH = own_heard(model, batch)
             outputs, _ = model(batch.cells)
             total, row = losses(outputs, batch, config.loss)
         (total / len(parts)).backward()
         rows.append((row, family_losses(outputs, batch, config.loss)))
-    gradient = float(nn.utils.clip_grad_norm_(model.parameters(), config.clip))
+    gradient = float(gathered(nn.utils.clip_grad_norm_(model.parameters(), config.clip)))
     if not math.isfinite(gradient):
         raise FloatingPointError(
             f"the gradient is {gradient} at a loss of {rows[-1][0]['total']}; lower learning_rate or resume from the last save"
         )
     for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = rate
+        for settings in optimiser.param_groups:
+            settings["lr"] = rate
         optimiser.step()
-    model.trunk.balance()
+    group.balance(model)
     return [({**row, "gradient": gradient}, by_family) for row, by_family in rows]
 
 
-def computes_in_bfloat16(config: TrainConfig) -> bool:
-    """Whether matrices are multiplied in bfloat16: as the recipe says, or where the processor has instructions for it."""
+def compiles(config: TrainConfig, device: torch.device) -> bool:
+    """Whether layers are compiled: as the recipe says, or on a GPU."""
+    return config.compile == "on" or (config.compile == "auto" and device.type == "cuda")
+
+
+def computes_in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
+    """Whether matrices are multiplied in bfloat16: as the recipe says, or on a GPU, or where the processor has instructions for it.
+
+    On a processor without them it is many times slower than float32.
+    """
     if config.precision != "auto":
         return config.precision == "bfloat16"
+    if device.type == "cuda":
+        return True
     can = torch.cpu.get_capabilities()
     return any(can.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
@@ -195,7 +227,7 @@ def own_heard(model: InteractionModel, batch: Batch) -> Tensor:
     return torch.cat([torch.zeros_like(words[:, :1]), words[:, :-1]], 1)
 
 
-def build_optimisers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+def build_optimisers(model: nn.Module, config: TrainConfig, device: torch.device) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the trunk, AdamW for all else, as Inkling was trained (Muon + Adam)."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     matrices = [p for name, p in named if name.startswith("trunk.") and p.ndim == 2 and min(p.shape) >= 32]
@@ -203,7 +235,7 @@ def build_optimisers(model: nn.Module, config: TrainConfig) -> list[torch.optim.
     rest = [p for _, p in named if id(p) not in chosen]
     decayed = [p for p in rest if p.ndim >= 2]
     plain = [p for p in rest if p.ndim < 2]
-    precision = torch.bfloat16 if computes_in_bfloat16(config) else torch.float32
+    precision = torch.bfloat16 if computes_in_bfloat16(config, device) else torch.float32
     muon = Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay, dtype=precision)
     adam = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
@@ -239,9 +271,12 @@ class _Window:
             for name, value in (*kinds.items(), *by_family.items()):
                 self.values.setdefault(name, []).append(value)
 
-    def means(self, families: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
-        """The mean loss per kind of token, and per family by its name."""
-        mean = {name: round(sum(values) / len(values), 5) for name, values in self.values.items()}
+    def means(self, families: Sequence[str], group: Group) -> tuple[dict[str, float], dict[str, float]]:
+        """The mean loss per kind of token, and per family by its name, over all processes."""
+        everywhere = group.gathered(self.values)
+        names = dict.fromkeys(name for found in everywhere for name in found)
+        values = {name: [value for found in everywhere for value in found.get(name, ())] for name in names}
+        mean = {name: round(sum(each) / len(each), 5) for name, each in values.items()}
         kinds = {name: value for name, value in mean.items() if isinstance(name, str)}
         return kinds, {name: mean[number] for number, name in enumerate(families, 1) if number in mean}
 
@@ -249,46 +284,53 @@ class _Window:
         return round((cells - self.cells) / max(at - self.since, 1e-9), 1)
 
 
-def _fresh(out: Path, config: TrainConfig) -> Progress:
+def _fresh(out: Path, config: TrainConfig, group: Group) -> Progress:
     """Nothing trained yet, and nothing worth an evaluation: an untrained model only babbles."""
-    (out / "log.jsonl").write_text("")
+    if group.first:
+        (out / "log.jsonl").write_text("")
     return Progress(next_evaluation_s=config.evaluate_every_minutes * 60)
 
 
-def _log(out: Path, hooks: Hooks, row: dict[str, Any]) -> None:
-    with (out / "log.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    hooks.report(row)
+def _log(out: Path, hooks: Hooks, group: Group, row: dict[str, Any]) -> None:
+    if group.first:
+        with (out / "log.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        hooks.report(row)
 
 
-def _evaluate(out: Path, model: InteractionModel, progress: Progress, hooks: Hooks) -> None:
+def _evaluate(out: Path, model: InteractionModel, progress: Progress, hooks: Hooks, group: Group) -> None:
     assert hooks.evaluate
-    found = hooks.evaluate(model.eval())
-    model.train()
+    copy = at_work(model)
+    found: Verdict = group.gathered(hooks.evaluate(copy) if group.first else None)[0]
     progress.families = dict(found.families)
     line = {"step": progress.step, "minutes": progress.seconds / 60}
-    _log(out, hooks, {**line, "scores": dict(found.scores), "family_scores": dict(found.families)})
+    _log(out, hooks, group, {**line, "scores": dict(found.scores), "family_scores": dict(found.families)})
 
 
-def _save(out: Path, model: InteractionModel, optimisers: list[torch.optim.Optimizer], progress: Progress, hooks: Hooks) -> None:
-    partial = out / "training.partial"
-    torch.save({"model": model.state_dict(), "optimisers": [o.state_dict() for o in optimisers], "progress": asdict(progress)}, partial)
-    partial.replace(out / "training.pt")
-    if hooks.export:
-        hooks.export(model.eval(), progress)
-        model.train()
+def _save(
+    out: Path, model: InteractionModel, optimisers: list[torch.optim.Optimizer], progress: Progress, hooks: Hooks, group: Group
+) -> None:
+    state = {"model": whole(model.state_dict()), "optimisers": [whole(o.state_dict()) for o in optimisers], "progress": asdict(progress)}
+    copy = at_work(model) if hooks.export else None
+    if group.first:
+        partial = out / "training.partial"
+        torch.save(state, partial)
+        partial.replace(out / "training.pt")
+        if hooks.export and copy:
+            hooks.export(copy, progress)
 
 
-def _resume(out: Path, model: nn.Module, optimisers: list[torch.optim.Optimizer]) -> Progress:
+def _resume(out: Path, model: InteractionModel, optimisers: list[torch.optim.Optimizer], group: Group) -> Progress:
     """The state of the last save; the log forgets what came after it."""
     path = out / "training.pt"
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist, so there is nothing to resume; start without --resume")
     saved = torch.load(path, weights_only=True)
-    model.load_state_dict(saved["model"])
+    load_model(model, saved["model"])
     for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
-        optimiser.load_state_dict(state)
+        load_optimiser(optimiser, state)
     progress = Progress(**saved["progress"])
-    lines = (out / "log.jsonl").read_text().splitlines()
-    (out / "log.jsonl").write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= progress.step))
+    if group.first:
+        lines = (out / "log.jsonl").read_text().splitlines()
+        (out / "log.jsonl").write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= progress.step))
     return progress

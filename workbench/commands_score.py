@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -149,10 +150,15 @@ def train(
     from workbench.neural import load_recipe, train_recipe
 
     chosen = _changed(load_recipe(recipe), minutes, seed, workers, begin_from)
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, if it did
     going_on = resume and (out / "training.pt").exists()
     latest: dict[str, Any] = {}
     with ExitStack() as stack:
-        live = stack.enter_context(Live(console=error_console, auto_refresh=False, transient=True)) if error_console.is_terminal else None
+        live = (
+            stack.enter_context(Live(console=error_console, auto_refresh=False, transient=True))
+            if first and error_console.is_terminal
+            else None
+        )
 
         def show(row: dict[str, Any]) -> None:
             latest.update(row)
@@ -162,6 +168,8 @@ def train(
                 error_console.print(_progress_line(row), markup=False, soft_wrap=True)
 
         checkpoint = train_recipe(chosen, out, resume=going_on, report=show)
+    if not first:
+        return
     out_console.print(_progress_table(latest, chosen.train.minutes))
     written = [checkpoint, out / "recipe.toml", out / "log.jsonl", *_curves(out)]
     out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from model.config import ModelConfig, micro, nano
 from model.grow import grow
 from model.interaction import InteractionModel, num_parameters
 from model.layout import LAYOUT_VERSION, Cells
+from model.parallel import Group, join, leave
 from model.recipe import Recipe, read_recipe
 from model.settings import to_toml
 from model.train import Hooks, Progress, Verdict, train
@@ -67,18 +68,27 @@ def conversations_folder(families: dict[str, float]) -> Path:
 
 
 def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[dict[str, Any]], None] = print) -> Path:
-    """Train a model as the recipe says; the path of the checkpoint.
+    """Train a model as the recipe says, together with the other processes if torchrun started several; the path of the checkpoint.
 
     Conversations are made in the background while training goes on. `out` receives the recipe, the log, what is needed to resume, and
     the checkpoint.
     """
+    group = join(recipe.train.device)
+    try:
+        return _train(recipe, out, group, resume, report)
+    finally:
+        leave(group)
+
+
+def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callable[[dict[str, Any]], None]) -> Path:
     config = _sized(recipe.preset)
     model = _beginning(config, recipe)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
-    checkpoint = out / f"{recipe.preset}.safetensors"
     families = tuple(recipe.pool.families)
+    checkpoint = out / f"{recipe.preset}.safetensors"
     facts = {"recipe": asdict(recipe), "families": families, "parameters": num_parameters(model), "made_with": VERSION}
+    out.mkdir(parents=True, exist_ok=True)
+    if group.first:
+        (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
 
     def export(model: InteractionModel, progress: Progress) -> None:
         save_checkpoint(checkpoint, model, vocabulary(), {**facts, "progress": asdict(progress)})
@@ -89,11 +99,11 @@ def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Cal
         found = evaluate(agent, families, asked.voices, asked.count, asked.seed)
         return Verdict(found.summary(), {name: row["both"] for name, row in found.to_json()["families"].items() if row["n"]})
 
-    stocks, pools = _stocks(recipe)
+    stocks, pools = _stocks(recipe, filled_here=group.first)
     rehearsals = Rehearsals(out / "rehearsals", recipe)
 
     def rehearse(model: InteractionModel, progress: Progress) -> None:
-        rehearsals.hold(model, progress, range(recipe.rehearsal.conversations))
+        rehearsals.hold(model, progress, group.share(recipe.rehearsal.conversations))
 
     def look(step: int) -> None:
         rehearsals.look(step)
@@ -101,11 +111,11 @@ def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Cal
             for pool in pools:
                 pool.refresh()
 
+    hooks = Hooks(evaluate=judge, rehearse=rehearse, export=export, report=report)
+    batches = Batches([*stocks, Stock(rehearsals, recipe.rehearsal.share, len(families))], recipe, config, look)
     try:
         _wait_for(pools, recipe.pool.first, report)
-        hooks = Hooks(evaluate=judge, rehearse=rehearse, export=export, report=report)
-        batches = Batches([*stocks, Stock(rehearsals, recipe.rehearsal.share, len(families))], recipe, config, look)
-        train(model, batches, recipe.train, out, now=StopWatch().now, families=families, hooks=hooks, resume=resume)
+        train(model, batches, recipe.train, out, now=StopWatch().now, group=group, families=families, hooks=hooks, resume=resume)
     finally:
         for pool in pools:
             pool.stop()
@@ -128,8 +138,11 @@ def _sized(preset: str) -> ModelConfig:
     return replace(PRESETS[preset](), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard), vision=None)
 
 
-def _stocks(recipe: Recipe) -> tuple[list[Stock], list[Pool]]:
-    """Where to draw from, and the pools that fill it; a source that is not on this machine leaves its share to the first."""
+def _stocks(recipe: Recipe, *, filled_here: bool) -> tuple[list[Stock], list[Pool]]:
+    """Where to draw from, and the pools behind it, which one process of a run fills.
+
+    A source that is not on this machine leaves its share to the first.
+    """
     stocks: list[Stock] = []
     pools: list[Pool] = []
     asked = recipe.pool
@@ -139,7 +152,8 @@ def _stocks(recipe: Recipe) -> tuple[list[Stock], list[Pool]]:
             name = "-".join((source, *asked.speakers)) if source == "recorded" else source
             make = partial(conversation, source=source, speakers=asked.speakers, families=asked.families)
             most = max(SHARD, round(asked.conversations * share))
-            pools.append(Pool(conversations_folder(asked.families) / name, make, most, 1 if pools else asked.workers).start())
+            pool = Pool(conversations_folder(asked.families) / name, make, most, 1 if pools else asked.workers)
+            pools.append(pool.start() if filled_here else pool)
             stocks.append(Stock(pools[-1], share, len(asked.families)))
     return stocks, pools
 

@@ -1,0 +1,75 @@
+"""Many processes train the model that one would: copies or shards, saved whole, resumed bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import fresh_model
+from model.parallel import Group
+from model.train import train
+from tests.conftest import ROOT
+from tests.test_model_train import Clock, assert_same_bits
+from tests.train_together import CONFIG, DRAWN, plan, run
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs of two processes, and beside them the same run of one."""
+    out = tmp_path_factory.mktemp("together")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*torchrun, str(ROOT / "tests" / "train_together.py"), str(out)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    run(out / "alone", Group())
+    return out
+
+
+def losses(out: Path) -> torch.Tensor:
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return torch.tensor([[*row["loss"].values(), *row["family_loss"].values()] for row in rows], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("how", "near"), [("copies", 2e-5), ("shards", 1e-3)])
+def test_two_processes_train_the_model_that_one_would(together: Path, how: str, near: float) -> None:
+    torch.testing.assert_close(losses(together / how), losses(together / "alone"), rtol=near, atol=2e-5)
+    ours, its = (torch.load(together / name / "training.pt") for name in (how, "alone"))
+    assert ours["model"].keys() == its["model"].keys()
+    for name, value in ours["model"].items():
+        torch.testing.assert_close(value, its["model"][name], rtol=0, atol=10 * near, msg=lambda text, name=name: f"{name}: {text}")
+    assert ours["progress"] == its["progress"]
+
+
+def test_a_run_of_two_processes_resumes_bit_for_bit(together: Path) -> None:
+    whole, resumed = (torch.load(together / name / "training.pt") for name in ("shards", "resumed"))
+    assert_same_bits(whole, resumed)
+    assert torch.equal(losses(together / "shards"), losses(together / "resumed"))
+
+
+def test_one_process_goes_on_from_what_two_have_saved(together: Path) -> None:
+    run(together / "shards", Group(), steps=5, resume=True)
+    run(together / "alone", Group(), steps=5, resume=True)
+    torch.testing.assert_close(losses(together / "shards")[-1], losses(together / "alone")[-1], rtol=1e-3, atol=1e-4)
+
+
+def test_every_process_rehearses(together: Path) -> None:
+    assert sorted(path.name for path in (together / "copies" / "rehearsed").iterdir()) == ["0-0", "0-1", "2-0", "2-1"]
+
+
+def test_parts_that_cannot_be_shared_evenly_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="parts = 3 cannot be shared evenly by 2 processes; give a multiple"):
+        train(fresh_model(CONFIG, 0), DRAWN, plan(parts=3), tmp_path, now=Clock(), group=Group(rank=0, size=2))
