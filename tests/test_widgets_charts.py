@@ -145,6 +145,23 @@ def test_training_curves_have_a_line_per_loss_and_per_score() -> None:
     assert curves.layout.yaxis.type == "log"
 
 
+def test_every_group_of_the_log_has_its_panel_and_its_legend_beside_it() -> None:
+    row = {"step": 1, "minutes": 1.0, "rate": 1e-3, "loss": {"word": 1.0}, "family_loss": {"stop": 2.0}}
+    judged = {"step": 1, "minutes": 1.0, "scores": {"mean_both": 0.5}, "family_scores": {"stop": 0.4}}
+    curves = training_curves([row, judged])
+    assert [(t.name, t.yaxis, t.legend) for t in curves.data] == [
+        ("word", "y", "legend"),
+        ("stop", "y2", "legend2"),
+        ("mean_both", "y3", "legend3"),
+        ("stop", "y4", "legend4"),
+        ("rate", "y5", "legend5"),
+    ]
+    assert [curves.layout[f"yaxis{n}"].type for n in ("", 2, 3, 4, 5)] == ["log", "log", None, None, "log"]
+    tops = [curves.layout[f"legend{n}"].y for n in ("", 2, 3, 4, 5)]
+    assert tops == sorted(tops, reverse=True)
+    assert tops[0] == 1.0
+
+
 def test_training_curves_of_a_log_without_losses_say_what_is_wrong() -> None:
     with pytest.raises(InputError, match="none of the 1 rows of the run log has a 'loss'"):
         training_curves([{"step": 1, "minutes": 0.0}])

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from tests.workbench_fakes import chat
 from workbench.cli import main
-from workbench.commands_score import _curves
+from workbench.commands_score import _page
 from workbench.store import save_trace
 from workbench.trace import record
 
@@ -152,12 +152,11 @@ def test_a_recipe_that_cannot_be_carried_out_is_refused(tmp_path: Path, capsys: 
     assert not (tmp_path / "run").exists()
 
 
-def test_curves_are_drawn_from_the_run_log(tmp_path: Path) -> None:
-    assert _curves(tmp_path) == []
+def test_a_page_is_made_from_the_run_log(tmp_path: Path) -> None:
+    assert _page(tmp_path) == []
     rows = [{"step": n, "minutes": n / 10, "loss": {"word": 1 / n}, "rate": 0.1, "cells_per_s": 9.0} for n in (1, 2, 3)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert _curves(tmp_path) == [tmp_path / "curves.html"]
-    assert "plotly" in (tmp_path / "curves.html").read_text()[:4000].lower()
+    assert _page(tmp_path) == [tmp_path / "run.html"]
 
 
 def test_the_process_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def train(
     begin_from: Annotated[Path | None, typer.Option("--from", help="A checkpoint to begin from, not random weights.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the training in --out, if there is one.")] = False,
 ) -> None:
-    """Train an interaction model by a recipe on conversations made on the fly; writes the checkpoint, the run log and its curves."""
+    """Train an interaction model by a recipe on conversations made on the fly; writes the checkpoint, the run log and its page."""
     if minutes is not None and minutes <= 0:
         raise InputError(f"minutes {minutes:g} is no time to train; give a positive number, e.g. --minutes 100")
     from workbench.neural import load_recipe, train_recipe
@@ -171,7 +171,7 @@ def train(
     if not first:
         return
     out_console.print(_progress_table(latest, chosen.train.minutes))
-    written = [checkpoint, out / "recipe.toml", out / "log.jsonl", *_curves(out)]
+    written = [checkpoint, out / "recipe.toml", out / "log.jsonl", *_page(out)]
     out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
 
 
@@ -235,12 +235,10 @@ def _progress_line(row: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 
-def _curves(out: Path) -> list[Path]:
-    """The curves of the run log as a page of its own; none while the log has no losses yet."""
-    lines = (out / "log.jsonl").read_text().splitlines() if (out / "log.jsonl").exists() else []
-    rows = [json.loads(line) for line in lines]
-    if not any("loss" in row for row in rows):
+def _page(out: Path) -> list[Path]:
+    """The page of the run; none while the log has no losses yet."""
+    log = out / "log.jsonl"
+    if not log.exists() or '"loss"' not in log.read_text(encoding="utf-8"):
         return []
-    path = out / "curves.html"
-    import_module("widgets.curves").training_curves(rows).write_html(path, include_plotlyjs=True)
+    path: Path = import_module("widgets.run").write_run(out)
     return [path]

@@ -32,6 +32,7 @@ from workbench.neural.cells import cells_of, vocabulary
 from workbench.neural.rehearsal import Rehearsals
 from workbench.pool import SHARD, Pool
 from workbench.scenarios import family
+from workbench.store import save_trace
 from workbench.version import VERSION
 
 LOOK_STEPS = 50  # steps between two looks for new conversations
@@ -70,8 +71,8 @@ def conversations_folder(families: dict[str, float]) -> Path:
 def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[dict[str, Any]], None] = print) -> Path:
     """Train a model as the recipe says, together with the other processes if torchrun started several; the path of the checkpoint.
 
-    Conversations are made in the background while training goes on. `out` receives the recipe, the log, what is needed to resume, and
-    the checkpoint.
+    Conversations are made in the background while training goes on. `out` receives the recipe, the log, what is needed to resume, one
+    session of each family from the newest evaluation, and the checkpoint.
     """
     group = join(recipe.train.device)
     try:
@@ -97,6 +98,10 @@ def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callab
         agent = NeuralAgent(Checkpoint(model, vocabulary(), {"families": families}))
         asked = recipe.judge
         found = evaluate(agent, families, asked.voices, asked.count, asked.seed)
+        (out / "samples").mkdir(exist_ok=True)
+        for name, trace in found.examples.items():
+            (out / "samples" / f"{name}.sqlite").unlink(missing_ok=True)
+            save_trace(trace, out / "samples" / f"{name}.sqlite")
         return Verdict(found.summary(), {name: row["both"] for name, row in found.to_json()["families"].items() if row["n"]})
 
     stocks, pools = _stocks(recipe, filled_here=group.first)
