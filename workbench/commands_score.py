@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from workbench.sweeps import Sweep
 
 SUITES = ("interaction",)
+LABELS = {"loss": "loss", "family_loss": "family loss", "scores": "score", "family_scores": "family score"}  # of a run's log
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Suite = Annotated[str, typer.Option(help=f"One of {', '.join(SUITES)}.")]
 
@@ -221,17 +222,17 @@ def _progress_table(row: dict[str, Any], minutes: float) -> Table:
     if "rate" in row:
         table.add_row("learning rate", f"{row['rate']:.2e}")
         table.add_row("cells per second", f"{row['cells_per_s']:.0f}")
-    for group in ("loss", "family_loss", "scores", "family_scores"):
+    for group, label in LABELS.items():
         for name, value in row.get(group, {}).items():
-            table.add_row(f"{group.replace('_', ' ').removesuffix('s')}: {name}", f"{value:.4f}")
+            table.add_row(f"{label}: {name}", f"{value:.4f}")
     return table
 
 
 def _progress_line(row: dict[str, Any]) -> str:
     """One report of a training as a line of a log."""
     numbers = {name: value for name, value in row.items() if not isinstance(value, dict)}
-    for group in ("loss", "family_loss", "scores", "family_scores"):
-        numbers |= {f"{group.replace('_', ' ')} {name}": value for name, value in row.get(group, {}).items()}
+    for group, label in LABELS.items():
+        numbers |= {f"{label} {name}": value for name, value in row.get(group, {}).items()}
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 
