@@ -227,7 +227,7 @@ def _curves(robustness: Sweep | None, thresholds: Sweep | None) -> tuple[str, di
     if robustness is not None:
         rows = robustness.to_json()["points"]
         figures["robustness"] = robustness_figure(rows)
-        text = f"The same episodes under other conditions, {_each(rows)}. Bold: mean over families, 95 % interval; faint: one family."
+        text = f"The same episodes under other conditions, {_each(rows)}. Bold: mean over families; faint: one family; dashed: as drawn."
         figure = '<div class="scroll"><div class="figure wide waiting" data-figure="robustness">drawing …</div></div>'
         parts.append(f'<h2>Robustness</h2><p class="hint">{escape(text)}</p>{figure}{_robustness_rows(rows)}')
     return "\n".join(parts), figures

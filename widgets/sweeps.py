@@ -38,8 +38,7 @@ def robustness_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
         figure.add_trace(_mean_line(x, points, theme))
     low, high = base["mean_ci95"]
     figure.add_hrect(y0=low, y1=high, fillcolor=faded(theme.user, 0.12), line_width=0, layer="below")
-    dash = {"color": theme.user, "width": 1.5, "dash": "dash"}
-    figure.add_hline(y=base["mean_both"], line=dash, annotation_text=AS_DRAWN, annotation_font={"color": theme.user, "size": 11})
+    figure.add_hline(y=base["mean_both"], line={"color": theme.user, "width": 1.5, "dash": "dash"})
     _dress(figure, theme, 420)
     figure.update_yaxes(title="meaning and timing both right", range=[-0.02, 1.04])
     figure.update_xaxes(showdividers=True, dividercolor=theme.grid, showgrid=False)

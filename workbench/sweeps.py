@@ -31,10 +31,11 @@ AS_DRAWN = "as drawn"
 ROBUSTNESS: tuple[Setting, ...] = (
     Setting(AS_DRAWN, AS_DRAWN, ""),
     *(Setting("babble, SNR", f"{db} dB", f"snr:{db}") for db in (20, 10, 5, 0)),
+    *(Setting("pink noise, SNR", f"{db} dB", f"snr:{db}:pink") for db in (10, 0)),
     *(Setting("packets lost", f"{percent} %", f"loss:{percent}") for percent in (1, 5, 10)),
     *(Setting("jitter", f"{ms} ms", f"jitter:{ms}") for ms in (40, 120)),
-    Setting("microphone and room", "3.4 kHz", "band:3400"),
-    Setting("microphone and room", "room 0.5 s", "room:0.5"),
+    Setting("band and room", "3.4 kHz", "band:3400"),
+    Setting("band and room", "RT60 0.5 s", "room:0.5"),
     *(Setting("echo of itself", f"{db} dB", f"echo:{db}") for db in (-30, -20, -10)),
 )
 THRESHOLDS: tuple[Setting, ...] = tuple(Setting("threshold", f"{tenths / 10:g}", f"{tenths / 10:g}") for tenths in range(2, 10))
