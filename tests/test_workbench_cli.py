@@ -64,7 +64,7 @@ def test_run_prints_what_was_said_when_and_why(tmp_path: Path, capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert "please count to twelve" in printed
     assert "p(speak) 1.00 reached its threshold 0.50" in printed
-    assert "the user said stop, p(yield) 1.00" in printed
+    assert "the user took the floor, p(yield) 1.00" in printed
     assert "✓ yield" in printed
     assert str(tmp_path / "a" / "timeline.html") in printed
 

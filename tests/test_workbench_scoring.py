@@ -214,6 +214,98 @@ def test_scores_explain_themselves() -> None:
     assert score.explanation == "reply: wanted seven, got eight 0.50 s after the anchor: not what was wanted"
 
 
+def every(*due_s: float, word: str = "now", tags: str = "") -> list[Event]:
+    """A request from 1.0 to 1.6 s for `word` at these times after its end, half a second early or late."""
+    wanted = [expect("moment", 1.0, 1.6, (s - 0.5, s + 0.5), word, name=f"0.{n}", tags=tags) for n, s in enumerate(due_s)]
+    return [*wanted, *beat(1.0, "say", "now")]
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning", "timing"),
+    [
+        ([("now", 3.6), ("now", 5.6)], [True, True], [True, True]),
+        ([("now", 3.1), ("now", 6.1)], [True, True], [True, True]),
+        ([("now", 2.9), ("now", 6.2)], [True, True], [False, False]),  # the right word, too early and too late
+        ([("now", 2.5), ("now", 5.6)], [False, True], [False, True]),  # too early for any moment, so it is one too many
+        ([("now", 5.6)], [False, True], [False, True]),
+        ([("yes", 3.6), ("now", 5.6)], [False, True], [False, True]),
+        ([("now", 3.6), ("now", 4.2), ("now", 5.6)], [False, True], [True, True]),  # one too many, nearest to the first
+        ([("now", 3.6), ("now", 5.2), ("now", 5.8)], [True, False], [True, True]),
+        ([], [False, False], [False, False]),
+    ],
+)
+def test_every_moment_counts_and_a_word_too_many_costs_the_nearest(
+    words: list[tuple[str, float]], meaning: list[bool], timing: list[bool]
+) -> None:
+    found = outcomes(trace_of(*every(2.0, 4.0), *says(*words)))
+    assert [o.meaning for o in found] == meaning
+    assert [o.timing for o in found] == timing
+
+
+def test_a_moment_tells_how_far_off_it_was_and_a_word_too_many_is_a_false_start() -> None:
+    trace = trace_of(*every(2.0, 4.0), *says(("now", 3.8), ("now", 4.4), ("now", 5.5)))
+    assert [o.error_s for o in outcomes(trace)] == [pytest.approx(0.2), pytest.approx(-0.1)]
+    assert sum(false_starts(trace).values()) == false_starts(trace)["beyond the answer"] == 1
+
+
+def redirected(step: int, line: tuple[str, ...], *words: tuple[str, float]) -> tuple[Outcome, Outcome]:
+    """A count to twelve, changed by a correction that ends at 5.0 s."""
+    change = TruthExpect(
+        id="1.0", what="amend", anchor="", anchor_s=5.0, from_s=0.0, to_s=1.0, words=line, step=step, extra={"beat_s": 4.4}
+    )
+    gone = TruthWithdrawn(id="0.0", at_s=5.0)
+    count, amend = outcomes(trace_of(*request(12), *beat(4.4, "by", "twos"), change, gone, *says(*words)))
+    return count, amend
+
+
+@pytest.mark.parametrize(
+    ("step", "after", "right"),
+    [
+        (2, ("seven", "nine", "eleven"), True),
+        (2, ("six", "eight", "ten", "twelve"), True),  # one more of the old kind
+        (2, ("six", "seven", "nine", "eleven"), False),  # the second begins after the window
+        (2, ("seven", "nine"), False),
+        (2, ("eight", "ten", "twelve"), False),
+        (2, (), False),
+        (-1, ("four", "three", "two", "one"), True),
+        (-1, ("six", "five", "four", "three", "two", "one"), True),
+        (-1, ("five", "four", "three", "two", "one"), False),
+    ],
+)
+def test_an_amended_count_goes_on_from_where_it_was(step: int, after: tuple[str, ...], right: bool) -> None:
+    begun = numbers(5)  # up to "five" at 4.4 s
+    count, amend = redirected(step, counting(12), *begun, *[(word, 5.2 + 0.9 * i) for i, word in enumerate(after)])
+    assert count.both
+    assert (amend.meaning, amend.carried) == (right, right)
+
+
+def test_an_amended_count_that_halts_is_right_but_not_in_time() -> None:
+    _, amend = redirected(-1, counting(12), *numbers(5), *[(w, 6.0 + 0.6 * i) for i, w in enumerate(("four", "three", "two", "one"))])
+    assert amend.meaning
+    assert not amend.timing
+    with pytest.raises(InputError, match="amends a count, and none was asked for"):
+        outcomes(trace_of(expect("amend", 4.4, 5.0, (0.0, 1.0), "one"), *beat(4.4, "by", "twos")))
+
+
+def test_an_answer_in_the_same_breath_is_not_a_failure_to_yield() -> None:
+    ask = [
+        expect("yield", 3.0, 3.6, (0.0, 0.8), name="1.0", tags="new_question"),
+        expect("reply", 3.0, 4.8, (0.0, 1.0), "four", name="1.1"),
+        *beat(3.0, "what", "is", "two", "plus", "two"),
+        TruthWithdrawn(id="0.0", at_s=3.6),
+    ]
+    count, halt, answer = outcomes(trace_of(*request(20), *ask, *says(*numbers(3), ("four", 5.2))))
+    assert (count.both, halt.both, answer.both) == (True, True, True)
+    _, halt, answer = outcomes(trace_of(*request(20), *ask, *says(*numbers(20))))
+    assert (halt.both, answer.both) == (False, False)
+
+
+def test_a_number_that_is_near_enough_is_as_right() -> None:
+    ask = TruthExpect(id="0.0", what="reply", anchor="", anchor_s=1.6, from_s=0.0, to_s=1.0, words=("three",), accepts=("three", "two"))
+    for word, right in (("three", True), ("two", True), ("four", False)):
+        assert only_outcome(ask, *beat(1.0, "how", "long"), *says((word, 2.0))).both is right
+
+
 def test_false_starts_are_sorted_by_situation() -> None:
     hold = [expect("silent", 1.0, 1.6, (0.1, 1.5), name="0.1", tags="pause"), *beat(1.0, "three", "plus")]
     reply = expect("reply", 1.0, 3.4, (0.0, 1.0), "seven", name="0.2")
@@ -223,8 +315,11 @@ def test_false_starts_are_sorted_by_situation() -> None:
     assert found == {
         "in a pause": 1,
         "to other-directed speech": 1,
-        "while being asked": 1,
+        "to background sounds": 0,
+        "to a bystander's order": 0,
         "after stop": 0,
+        "before the moment": 0,
+        "while being asked": 1,
         "beyond the answer": 1,
         "unasked": 1,
     }
@@ -293,9 +388,10 @@ def test_the_summary_counts_every_outcome_once_and_names_both_ends_of_a_latency(
     late = only_outcome(*question(), *says(("seven", 2.9)))
     whole = summarise({"answer": [right, right, right, late], "stop": list(stopped(*numbers(7)))})
     assert whole["families"]["answer"] | {"tags": None, "ci95": None} == {
-        "n": 4, "meaning": 1.0, "timing": 0.75, "both": 0.75, "tags": None, "ci95": None,
+        "n": 4, "meaning": 1.0, "timing": 0.75, "both": 0.75, "tags": None, "ci95": None, "group": "floor",
     }  # fmt: skip
     assert whole["mean_both"] == pytest.approx((0.75 + 1.0) / 2)
+    assert whole["groups"] == {"floor": {"families": 1, "mean_both": 0.75}, "interruption": {"families": 1, "mean_both": 1.0}}
     assert whole["rates"]["replies within 1.0 s"]["value"] == 0.75
     assert whole["rates"]["sum right, plain"]["value"] == 1.0
     reply = whole["latency_s"]["reply"]

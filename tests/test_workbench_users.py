@@ -20,6 +20,7 @@ from workbench.events import (
     TruthWithdrawn,
     TruthWord,
 )
+from workbench.neural import cells_of, vocabulary
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO
 from workbench.recordings import recordings_available
 from workbench.scenarios import build, medley
@@ -28,18 +29,22 @@ from workbench.scenarios.script import (
     AfterAgentDone,
     AfterAgentStarts,
     AfterAgentWord,
+    AfterBegin,
     AfterOwn,
     Anchor,
     At,
     Beat,
+    Burst,
     Expect,
+    Lasting,
     Order,
     Passage,
     Trigger,
+    onward,
 )
 from workbench.session import Participant, Session
 from workbench.trace import Trace, record
-from workbench.users import UNKNOWN_WORDS, RecordedUser, ScriptedUser, SilentUser
+from workbench.users import NOISE, UNKNOWN_WORDS, RecordedUser, ScriptedUser, SilentUser
 
 CLOCK = ClockSpec()
 FIRST = Beat(("what is",), At(0.5))  # sounds from 0.5 to 1.15 s
@@ -156,6 +161,64 @@ def test_a_recorded_bystander_sounds_and_keeps_the_same_excerpt() -> None:
     assert np.array_equal(heard, again.audio(USER_AUDIO))
     assert np.std(heard[8000:40_000]) > 0.005
     assert not heard[:7999].any()
+
+
+def test_a_burst_of_noise_sounds_as_loud_as_its_beat_says_and_is_no_voice() -> None:
+    bang = Beat((), At(0.5), speaker="bystander", level_db=-6.0, sound=Burst("pink", 3, 1.5))
+    trace = play(script_of(bang), SilentAgent())
+    heard = trace.audio(USER_AUDIO)
+    speech_db = Acoustics().level_db
+    assert 20 * np.log10(np.std(heard[8000:32_000])) == pytest.approx(speech_db - 6.0, abs=2.0)
+    assert not heard[:7999].any()
+    assert not heard[32_100:].any()
+    assert [(e.word, e.start_s, e.end_s) for _, e in trace.events(TruthWord)] == [(NOISE, 0.5, 2.0)]
+    cells = cells_of(trace, vocabulary())
+    assert not cells.active.any()
+    assert not cells.heard.any()
+
+
+def test_a_steady_rhythm_is_kept_from_beginning_to_beginning() -> None:
+    count = [Beat((text,), AfterBegin(0.8)) for text in ("one", "two", "three four five", "six")]
+    words = [e.start_s for _, e in play(script_of(FIRST, *count), SilentAgent()).events(TruthWord)]
+    assert words == pytest.approx([0.5, 0.85, 1.3, 2.1, 2.9, 3.25, 3.6, 3.9], abs=1e-4)  # "six" waits until "five" has ended
+
+
+def test_an_order_that_is_taken_back_is_not_carried_out() -> None:
+    ask = Beat(("one",), At(0.0), (Order("say", 1.0, ("seven",)), Order("say", 2.5, ("now",))))
+    again = Beat(("two",), AfterOwn(0.2), (Order("clear", 0.0, anchor=BEGIN), Order("say", 0.4, ("nine",))))
+    said = [e.word for _, e in play(script_of(ask, again, ending=AfterOwn(4.0))).events(TranscriptDelta)]
+    assert said == ["nine"]
+
+
+def test_an_amended_count_keeps_its_pace() -> None:
+    line = ("one", "two", "three", "four", "five", "six")
+    ask = Beat(("count",), At(0.0), (Order("count", 0.4, line, 3),))
+    change = Beat(("by twos",), AfterAgentWord(3, 0.0, 9.0), (Order("amend", -0.4, line, 3, step=2),))
+    said = [e for _, e in play(script_of(ask, change, ending=AfterOwn(4.0))).events(TranscriptDelta)]
+    assert [e.word for e in said] == ["one", "two", "three", "five"]
+    assert np.diff([e.start_s for e in said]) == pytest.approx([0.6] * 3, abs=0.05)
+
+
+def test_what_follows_in_a_line() -> None:
+    line = ("one", "two", "three", "four", "five")
+    assert onward(line, "two", 1) == ("three", "four", "five")
+    assert onward(line, "two", 2) == ("four",)
+    assert onward(line, "three", -1) == ("two", "one")
+    assert onward(line, "one", -1) == onward(line, "five", 2) == onward(line, "nine", 1) == ()
+
+
+def test_the_length_of_a_stretch_is_known_once_the_beat_sounds() -> None:
+    stretch = Lasting(BEGIN, Anchor(3))  # four words of 0.3 s with gaps of 0.05 s, and a pause
+    ask = Beat(
+        ("one two", 1.2, "one two", 0.5, "how long"),
+        At(0.0),
+        (Order("say", 0.4, lasting=stretch),),
+        (Expect("reply", "", 0.0, 1.0, lasting=stretch),),
+    )
+    trace = play(script_of(ask, ending=AfterOwn(2.0)))
+    (expect,) = [e for _, e in trace.events(TruthExpect)]
+    assert (expect.words, expect.accepts) == (("two",), ("two", "three"))  # 2.5 s
+    assert [e.word for _, e in trace.events(TranscriptDelta)] == ["two"]
 
 
 def test_noise_fills_the_microphone_also_when_nobody_speaks() -> None:

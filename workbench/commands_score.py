@@ -40,6 +40,7 @@ def score(
     """Judge finished sessions by the ground truth in their traces: every expectation in a sentence, then shares and latencies."""
     from workbench.scoring.interaction import explain, outcomes
     from workbench.scoring.summary import summarise
+    from workbench.tables import families_table
 
     _check_suite(suite)
     judged = []
@@ -61,14 +62,16 @@ def score(
         out_console.print(f"{path} ({family})", markup=False, soft_wrap=True)
         for outcome in found:
             out_console.print(f"  {'✓' if outcome.both else '✗'} {explain(outcome)}", markup=False)
-    out_console.print(_shares(whole))
+    out_console.print(families_table(whole))
 
 
 def evaluate(
     agent: Annotated[str, typer.Option(help="nano, silent, oracle or echo.")] = "nano",
     suite: Suite = "interaction",
     voices: Annotated[str, typer.Option("--voices", "--voice", help="train, unseen, flite or recorded.")] = "unseen",
-    families: Annotated[str | None, typer.Option(help="Families, separated by commas (default: all).")] = None,
+    families: Annotated[
+        str | None, typer.Option(help="Families, separated by commas (default: those the agent was trained on; all for the others).")
+    ] = None,
     count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.")] = 1_000_000,
     condition: Under = None,
@@ -200,16 +203,6 @@ def _trace_files(given: Path) -> list[Path]:
     if not files:
         raise InputError(f"folder {given} holds no trace; give a folder with {TRACE_NAME} or other .sqlite files")
     return files
-
-
-def _shares(whole: dict[str, Any]) -> Table:
-    table = Table()
-    for name in ("family", "n", "meaning", "timing", "both", "95 % interval"):
-        table.add_column(name, justify="left" if name == "family" else "right")
-    for name, row in whole["families"].items():
-        low, high = row["ci95"]
-        table.add_row(name, str(row["n"]), *(f"{row[k]:.3f}" for k in ("meaning", "timing", "both")), f"{low:.3f} to {high:.3f}")
-    return table
 
 
 def _progress_table(row: dict[str, Any], minutes: float) -> Table:

@@ -11,7 +11,8 @@ from rich.table import Table
 
 def evaluation_tables(whole: Mapping[str, Any]) -> Group:
     """Families, rates and latencies of `workbench.evaluate.Report.to_json()`, one table each."""
-    return Group(_families_table(whole), _rates_table(whole), _latency_table(whole))
+    title = f"{whole['agent']} on {whole['voices']} voices, {whole['episodes']} episodes"
+    return Group(families_table(whole, title), _rates_table(whole), _latency_table(whole))
 
 
 def sweep_table(swept: Mapping[str, Any]) -> Table:
@@ -34,15 +35,19 @@ def sweep_table(swept: Mapping[str, Any]) -> Table:
     return table
 
 
-def _families_table(whole: Mapping[str, Any]) -> Table:
-    table = Table(title=f"{whole['agent']} on {whole['voices']} voices, {whole['episodes']} episodes")
-    for name in ("family", "n", "meaning", "timing", "both", "95 % interval"):
-        table.add_column(name, justify="left" if name == "family" else "right")
-    for name, row in whole["families"].items():
-        low, high = row["ci95"]
-        table.add_row(name, str(row["n"]), *(f"{row[k]:.3f}" for k in ("meaning", "timing", "both")), f"{low:.3f} to {high:.3f}")
+def families_table(whole: Mapping[str, Any], title: str | None = None) -> Table:
+    """Families by group, with the mean of each group, of `workbench.scoring.summary.summarise`."""
+    table = Table(title=title)
+    for name in ("group", "family", "n", "meaning", "timing", "both", "95 % interval"):
+        table.add_column(name, justify="left" if name in ("group", "family") else "right")
+    for group, found in whole["groups"].items():
+        for place, (name, row) in enumerate((name, row) for name, row in whole["families"].items() if row["group"] == group):
+            low, high = row["ci95"]
+            shares = (f"{row[key]:.3f}" for key in ("meaning", "timing", "both"))
+            table.add_row("" if place else group.replace("_", " "), name, str(row["n"]), *shares, f"{low:.3f} to {high:.3f}")
+        table.add_row("", "mean", "", "", "", f"{found['mean_both']:.3f}", "", style="dim", end_section=True)
     low, high = whole["mean_ci95"]
-    table.add_row("mean", "", "", "", f"{whole['mean_both']:.3f}", f"{low:.3f} to {high:.3f}")
+    table.add_row("all", "mean", "", "", "", f"{whole['mean_both']:.3f}", f"{low:.3f} to {high:.3f}")
     return table
 
 

@@ -8,7 +8,15 @@ from workbench.scoring.reading import Reading, read
 from workbench.scoring.wanted import wanted
 from workbench.trace import Trace
 
-KINDS = ("in a pause", "to other-directed speech", "while being asked", "after stop", "beyond the answer", "unasked")
+SILENCES = {  # by the tag of the silence that was broken
+    "pause": "in a pause",
+    "other_directed": "to other-directed speech",
+    "background": "to background sounds",
+    "bystander_order": "to a bystander's order",
+    "after_series": "after stop",
+}
+TOO_EARLY = "before the moment"
+KINDS = (*dict.fromkeys(SILENCES.values()), TOO_EARLY, "while being asked", "beyond the answer", "unasked")
 
 
 def false_starts(trace: Trace) -> dict[str, int]:
@@ -23,7 +31,7 @@ def _situation(reading: Reading, at_s: float) -> str:
     for opened in reading.opened:
         expect = opened.expect
         if expect.what == "silent" and expect.anchor_s <= at_s < min(expect.anchor_s + expect.to_s, opened.closes_s):
-            return "in a pause" if "pause" in expect.tags else "to other-directed speech"
+            return next((kind for tag, kind in SILENCES.items() if tag in expect.tags), TOO_EARLY)
     for opened in reversed(reading.opened):
         if opened.expect.what == "silent" or at_s < opened.begins_s:
             continue

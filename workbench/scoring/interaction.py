@@ -203,9 +203,10 @@ def _moment(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
 
 def _amend(reading: Reading, opened: Opened) -> Outcome:
     expect = opened.expect
-    count = max(
-        (o.expect for o in reading.opened if o.expect.what == "count" and o.expect.anchor_s < expect.anchor_s), key=lambda e: e.anchor_s
-    )
+    counts = [o.expect for o in reading.opened if o.expect.what == "count" and o.expect.anchor_s < expect.anchor_s]
+    if not counts:
+        raise InputError(f"expectation {expect.id!r} amends a count, and none was asked for before it; let a beat expect a count first")
+    count = max(counts, key=lambda e: e.anchor_s)
     words = reading.words_in(count.anchor_s, opened.closes_s)
     said = tuple(word.word for word in words)
     begun, over = (len(reading.words_in(count.anchor_s, until_s)) for until_s in (expect.anchor_s, expect.anchor_s + expect.to_s))

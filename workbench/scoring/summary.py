@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.scenarios import FAMILIES, GROUPS
 from workbench.scenarios.timer import CURVE_S
 from workbench.scoring.score import Outcome, Score, mean_interval, quantile, wilson
+
+NO_GROUP = ""  # of sessions that are no family's: recordings, medleys
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ def _within(limit_s: float) -> Callable[[Outcome], bool]:
     return lambda o: o.meaning and o.error_s is not None and abs(o.error_s) <= limit_s + 1e-6
 
 
+def _both(o: Outcome) -> bool:
+    return o.both
+
+
 RATES: tuple[Rate, ...] = (
     Rate("replies within 1.0 s", _is("reply"), lambda o: o.acted),
     Rate("silent through thinking pauses", _is("silent", "pause"), _right),
@@ -70,26 +77,66 @@ RATES: tuple[Rate, ...] = (
     Rate("sum right, after self-correction", _is("reply", "corrected"), _right),
     Rate("sum right, corrected at once", _is("reply", "corrected", "fast"), _right),
     Rate("sum right, corrected late", _is("reply", "corrected", "late"), _right),
-    Rate("quiet within 1.0 s of stop", _is("yield"), lambda o: o.both),
+    Rate("yes or no right, when invited", _is("reply", "invited"), _right),
+    Rate("silent on a statement until invited", _is("silent", "before_invitation"), _right),
+    Rate("silent on a statement without an invitation", _is("silent", "uninvited"), _right),
+    Rate("asks after five seconds of silence", _is("time", "long_silence"), _both),
+    Rate("sum right, after a long silence", _is("reply", "after_silence"), _right),
+    Rate("quiet within 1.0 s of stop", _is("yield", "stop"), _both),
+    Rate("quiet within 0.8 s of a new question", _is("yield", "new_question"), _both),
+    Rate("sum right, asked during a count", _is("reply", "new_question"), _right),
+    Rate("changes a count on its way", _is("amend"), _carried),
+    Rate("sum right, asked again and again", _is("reply", "impatient"), _right),
     Rate("keeps counting through back-channels", _is("count", "backchannel"), _carried),
     Rate("keeps counting through other-directed speech", _is("count", "other_directed"), _carried),
+    Rate("keeps counting through background sounds", _is("count", "background"), _carried),
+    Rate("keeps counting when a bystander says stop", _is("count", "bystander_order"), _carried),
     Rate("silent on other-directed speech", _is("silent", "other_directed"), _right),
+    Rate("silent on background sounds", _is("silent", "background"), _right),
+    Rate("silent on a bystander's order", _is("silent", "bystander_order"), _right),
+    Rate("murmurs at the end of a part of a story", _is("moment", "listener"), _both),
+    Rate("speaks at a cue", _is("moment", "cue_word"), _both),
+    Rate("corrects a mistake at once", _is("moment", "user_mistake"), _both),
+    Rate("warns when the limit is passed", _is("moment", "warning"), _both),
     Rate("counts alone to the end", _is("count", "undisturbed"), _carried),
     *(Rate(f"timer within {limit_s} s", _is("time", "timer"), _within(limit_s)) for limit_s in CURVE_S),
     *(Rate(f"every N seconds, moments within {limit_s} s", _is("moment", "every_n"), _within(limit_s)) for limit_s in CURVE_S),
+    Rate("length of speech or silence right", _is("reply", "how_long"), _right),
+    Rate("translated words right", _is("moment", "translate"), _right),
+    Rate("counts together with the user", _is("moment", "along"), _both),
+    Rate("refuses what is not allowed", _is("reply", "disallowed"), _right),
+    Rate("answers what only begins like it", _is("reply", "allowed"), _right),
 )
 
+
+def _when(counts: Callable[[Outcome], bool]) -> Callable[[Outcome], float | None]:
+    return lambda o: o.latency_s if counts(o) else None
+
+
+def _off(counts: Callable[[Outcome], bool]) -> Callable[[Outcome], float | None]:
+    return lambda o: abs(o.error_s) if counts(o) and o.error_s is not None else None
+
+
 LATENCIES: tuple[Latency, ...] = (
-    Latency("reply", "end of the question", "start of the first word", lambda o: o.latency_s if o.what == "reply" else None),
-    Latency("count", "end of the request", "start of the first word", lambda o: o.latency_s if o.what == "count" else None),
-    Latency("yield", "end of the word stop", "last agent sound", lambda o: o.latency_s if o.what == "yield" else None),
-    Latency("yield_from_onset", "start of the word stop", "last agent sound", lambda o: o.onset_latency_s if o.what == "yield" else None),
+    Latency("reply", "end of the question", "start of the first word", _when(_is("reply"))),
+    Latency("count", "end of the request", "start of the first word", _when(_is("count"))),
+    Latency("yield", "end of the word stop", "last agent sound", _when(_is("yield", "stop"))),
     Latency(
-        "timer_error",
-        "the moment asked for",
-        "start of the first word, early or late",
-        lambda o: abs(o.error_s) if o.what == "time" and o.error_s is not None else None,
+        "yield_from_onset",
+        "start of the word stop",
+        "last agent sound",
+        lambda o: o.onset_latency_s if _is("yield", "stop")(o) else None,
     ),
+    Latency("yield_to_question", "end of the question's second word", "last agent sound", _when(_is("yield", "new_question"))),
+    Latency("amend", "end of the correction", "start of the first number of the new kind", _when(_is("amend"))),
+    Latency("murmur", "end of a part of the story", "start of the murmur", _when(_is("moment", "listener"))),
+    Latency("cue", "end of the cue", "start of the word", _when(_is("moment", "cue_word"))),
+    Latency("correction", "end of the wrong number", "start of the right one", _when(_is("moment", "user_mistake"))),
+    Latency("warning", "end of the number that passes", "start of the warning", _when(_is("moment", "warning"))),
+    Latency("translation", "end of the English words", "start of a Spanish word", _when(_is("moment", "translate"))),
+    Latency("timer_error", "the moment asked for", "start of the first word, early or late", _off(_is("time", "timer"))),
+    Latency("every_n_error", "the moment asked for", "start of the word, early or late", _off(_is("moment", "every_n"))),
+    Latency("along_error", "start of the user's number", "start of the agent's, early or late", _off(_is("moment", "along"))),
 )
 
 
@@ -110,18 +157,24 @@ def table(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def summarise(by_family: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
-    """The families table, rates and latencies of outcomes grouped by family, ready for JSON."""
+    """The families table, groups, rates and latencies of outcomes by family, ready for JSON; means are over families with cases."""
     everything = [o for found in by_family.values() for o in found]
-    families = {name: table(found) for name, found in by_family.items()}
+    families = {name: {"group": _group(name), **table(found)} for name, found in by_family.items()}
     both = [(row["both"], (row["ci95"][0], row["ci95"][1])) for row in families.values() if row["n"]]
+    groups = {group: [row["both"] for row in families.values() if row["n"] and row["group"] == group] for group in (*GROUPS, NO_GROUP)}
     named = {r.name: {"value": r.value, "n": r.n, "ci95": list(wilson(round(r.value * r.n), r.n))} for r in rates(everything)}
     return {
         "families": families,
+        "groups": {group: {"families": len(found), "mean_both": sum(found) / len(found)} for group, found in groups.items() if found},
         "mean_both": sum(rate for rate, _ in both) / len(both) if both else 0.0,
         "mean_ci95": list(mean_interval(both)),
         "rates": named,
         "latency_s": latencies(everything),
     }
+
+
+def _group(family: str) -> str:
+    return FAMILIES[family].group if family in FAMILIES else NO_GROUP
 
 
 def _shares(outcomes: Sequence[Outcome]) -> dict[str, Any]:
