@@ -19,15 +19,17 @@ from workbench.clock import Tick
 from workbench.errors import InputError
 from workbench.evaluate import Report, evaluate
 from workbench.packets import MicroTurn
-from workbench.scenarios import FAMILIES
+from workbench.scenarios import FAMILIES, FIRST_FAMILIES, GROUPS
 from workbench.scoring.interaction import outcomes
 from workbench.session import Participant, Said
 from workbench.store import read_trace
 from workbench.users import SilentUser
 
+SOME = ("answer", "think_pause", "stop", "timer")
 
-def judged(agent: Participant, **more: Any) -> Report:
-    return evaluate(agent, voices="train", count=more.pop("count", 2), seed=5, pick=one_voice, speaker_of=Tones, **more)
+
+def judged(agent: Participant, families: Sequence[str] | None = SOME, **more: Any) -> Report:
+    return evaluate(agent, families, "train", more.pop("count", 2), seed=5, pick=one_voice, speaker_of=Tones, **more)
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,31 @@ class Batched(OracleAgent):
 
 
 def test_the_oracle_gets_everything_and_a_silent_agent_only_the_silences() -> None:
-    best, worst = judged(OracleAgent()).to_json(), judged(SilentAgent()).to_json()
+    best, worst = judged(OracleAgent(), None, count=1).to_json(), judged(SilentAgent(), FIRST_FAMILIES).to_json()
     assert set(best["families"]) == set(FAMILIES)
     assert best["mean_both"] == 1.0
+    assert best["groups"] == {group: {"families": len(modules), "mean_both": 1.0} for group, modules in GROUPS.items()}
     assert sum(best["false_starts"].values()) == 0
     assert worst["rates"]["replies within 1.0 s"]["value"] == 0.0
     assert worst["rates"]["silent through thinking pauses"]["value"] == 1.0
     assert worst["families"]["long_count"]["both"] == 0.0
+
+
+@dataclass(frozen=True)
+class Graduate(SilentAgent):
+    """Learned two families and one word."""
+
+    families: tuple[str, ...] = ("timer", "answer")
+    user_words: tuple[str, ...] = ("plus",)
+
+
+def test_an_agent_that_learned_is_judged_on_what_it_learned() -> None:
+    whole = judged(Graduate(), None)
+    assert whole.plan.families == ("timer", "answer")
+    asked = sum(e.outcomes[0].what == "reply" for e in whole.episodes)
+    assert asked == 2
+    assert all(e.heard.words <= len(e.outcomes) for e in whole.episodes), "no word but plus counts as one that it could have named"
+    assert judged(Graduate(), ["stop"]).plan.families == ("stop",)
 
 
 def test_the_report_carries_what_was_promised_and_is_json() -> None:
@@ -93,7 +113,7 @@ def test_the_tables_show_every_family_and_the_file_holds_the_object(tmp_path: Pa
     with console.capture() as capture:
         console.print(report.table())
     text = capture.get()
-    for name in (*FAMILIES, "sum right, plain", "end of the word stop", "95 % interval"):
+    for name in (*SOME, "interruption", "sum right, plain", "end of the word stop", "95 % interval"):
         assert name in text
     report.write(tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(report.to_json()))
