@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -76,8 +77,8 @@ class Watcher(Protocol):
         ...
 
 
-Watching: TypeAlias = tuple[tuple[Watcher, frozenset[str]], ...]
-"""Who watches a model at which hook points; what an unwatched model holds is ()."""
+Watching: TypeAlias = Mapping[str, tuple[Watcher, ...]]
+"""Who watches a model, by hook point; empty for an unwatched one."""
 
 
 class Watched(Protocol):
@@ -102,17 +103,21 @@ def watching(model: Watched, *watchers: Watcher) -> Iterator[None]:
     Each sees what those before it have made of a tensor. Raises ValueError for a name that no hook point has.
     """
     before = model.watching
-    model.watching = (*before, *((watcher, _matching(model.config, watcher.names)) for watcher in watchers))
+    now = dict(before)
+    for watcher in watchers:
+        now.update({name: (*now.get(name, ()), watcher) for name in _matching(model.config, tuple(watcher.names))})
+    model.watching = now
     try:
         yield
     finally:
         model.watching = before
 
 
-def _matching(config: ModelConfig, names: Sequence[str]) -> frozenset[str]:
+@lru_cache(maxsize=64)  # an agent's model is watched anew in every tick
+def _matching(config: ModelConfig, names: tuple[str, ...]) -> frozenset[str]:
     points = list(hook_points(config))
     found: set[str] = set()
-    for name in [names] if isinstance(names, str) else names:
+    for name in names:
         matches = [point for point in points if fnmatchcase(point, name)]
         if not matches:
             raise ValueError(
@@ -134,7 +139,7 @@ class Tap:
 
     def __call__(self, name: str, x_BPD: Tensor) -> Tensor:
         """What goes on at a hook point of every position; a long pass comes in pieces, one after the other."""
-        watchers = self._at(name)
+        watchers = self._watchers.get(name)
         if not watchers:
             return x_BPD
         first, length = self._shown.get(name, 0), x_BPD.shape[1]
@@ -148,7 +153,7 @@ class Tap:
 
     def cells(self, name: str, x_BT: Tensor, listen_BT: Ints) -> Tensor:
         """What goes on at a hook point that every cell has once, at the position `listen_BT`."""
-        watchers = self._at(name)
+        watchers = self._watchers.get(name)
         if not watchers:
             return x_BT
         if "cells" not in self._pieces:
@@ -158,11 +163,8 @@ class Tap:
 
     def some(self, name: str, x_N: Tensor, there_BP: npt.NDArray[np.bool_]) -> Tensor:
         """What goes on at a hook point that only the positions of `there_BP` have, row after row."""
-        watchers = self._at(name)
+        watchers = self._watchers.get(name)
         return _shown_to(watchers, name, self._piece(*np.nonzero(there_BP), there_BP).places, x_N) if watchers else x_N
-
-    def _at(self, name: str) -> list[Watcher]:
-        return [watcher for watcher, names in self._watchers if name in names]
 
     def _piece(self, row_N: Ints, at_N: Ints, real: npt.NDArray[np.bool_]) -> _Piece:
         which = (row_N, at_N)
@@ -178,7 +180,7 @@ class _Piece:
     index_N: Tensor | None
 
 
-def _through(watchers: list[Watcher], name: str, piece: _Piece, x_BP: Tensor) -> Tensor:
+def _through(watchers: Sequence[Watcher], name: str, piece: _Piece, x_BP: Tensor) -> Tensor:
     """The batch after the watchers have seen its real positions."""
     flat = x_BP.flatten(0, 1)
     seen_N = flat if piece.index_N is None else flat[piece.index_N]
@@ -188,7 +190,7 @@ def _through(watchers: list[Watcher], name: str, piece: _Piece, x_BP: Tensor) ->
     return (made_N if piece.index_N is None else flat.index_copy(0, piece.index_N, made_N)).view(x_BP.shape)
 
 
-def _shown_to(watchers: list[Watcher], name: str, places: Places, x_N: Tensor) -> Tensor:
+def _shown_to(watchers: Sequence[Watcher], name: str, places: Places, x_N: Tensor) -> Tensor:
     for watcher in watchers:
         made_N = watcher.see(name, places, x_N)
         if made_N is not x_N and made_N.shape != x_N.shape:
@@ -225,7 +227,7 @@ class Capture:
         self.num_ticks = ticks
         self.rows = rows
         self._held: dict[int, deque[_Chunk]] = {}
-        self._open: dict[Places, list[tuple[_Chunk, slice]]] = {}
+        self._open: dict[Places, list[tuple[_Chunk, slice | None]]] = {}
         self._passing: object = None
 
     def see(self, name: str, places: Places, x_N: Tensor) -> Tensor:
@@ -235,14 +237,17 @@ class Capture:
             opened = self._begin(places)
         kept_N = x_N.detach() if x_N.requires_grad else x_N
         for chunk, part in opened:
-            whole = len(chunk.places) == len(x_N)
-            chunk.shown[name] = kept_N if whole else kept_N[part].clone()
+            chunk.shown[name] = kept_N if part is None else kept_N[part].clone()
         return x_N
 
     def clear(self) -> None:
         """Forget everything, so that another session may be followed."""
         self._held.clear()
         self._open.clear()
+
+    def points(self, row: int = 0) -> list[str]:
+        """The hook points at which something is held, in the order of the forward pass."""
+        return list(dict.fromkeys(name for chunk in self._held.get(row, ()) for name in chunk.shown))
 
     def ticks(self, row: int = 0) -> list[int]:
         """The ticks that are held."""
@@ -268,8 +273,8 @@ class Capture:
             raise ValueError(f"tick {tick} is not held at {name}; ticks {places.tick[0]} to {places.tick[-1]} are")
         return [places[i] for i in index.tolist()], x_N[torch.from_numpy(index)]
 
-    def _begin(self, places: Places) -> list[tuple[_Chunk, slice]]:
-        """New chunks for these positions, one per session, and which of the positions each keeps."""
+    def _begin(self, places: Places) -> list[tuple[_Chunk, slice | None]]:
+        """New chunks for these positions, one per session, and which of the positions each keeps (None: all)."""
         if len(places) and places.row[-1] >= self.rows:
             raise ValueError(
                 f"{places.row[-1] + 1} sessions run in this pass and the capture follows {self.rows}; "
@@ -283,7 +288,7 @@ class Capture:
         self._open[places] = [self._chunk(row, places, part, anew) for row, part in parts.items() if part.stop > part.start]
         return self._open[places]
 
-    def _chunk(self, row: int, places: Places, part: slice, anew: bool) -> tuple[_Chunk, slice]:
+    def _chunk(self, row: int, places: Places, part: slice, anew: bool) -> tuple[_Chunk, slice | None]:
         held = self._held.setdefault(row, deque())
         first, last = int(places.tick[part.start]), int(places.tick[part.stop - 1])
         if anew and places.kind[part.start] != Kind.OUT:
@@ -296,16 +301,16 @@ class Capture:
         if last - first >= self.num_ticks:
             recent = part.start + int(np.searchsorted(places.tick[part], last - self.num_ticks, side="right"))
             part, first = slice(recent, part.stop), last - self.num_ticks + 1
-        here = places if part.stop - part.start == len(places) else places.take(part)
-        held.append(_Chunk(here, first, last, {}))
+        everything = part.stop - part.start == len(places)
+        held.append(_Chunk(places if everything else places.take(part), first, last, {}))
         while held[0].last <= last - self.num_ticks:
             held.popleft()
-        return held[-1], part
+        return held[-1], None if everything else part
 
     def _all(self, name: str, row: int) -> tuple[Places, Tensor]:
         chunks = [chunk for chunk in self._held.get(row, ()) if name in chunk.shown]
         if not chunks:
-            there = sorted({n for chunk in self._held.get(row, ()) for n in chunk.shown}) or ["nothing yet"]
+            there = self.points(row) or ["nothing yet"]
             raise ValueError(f"nothing was captured at {name!r} in row {row}; this capture holds {', '.join(there)}")
         row_N, tick_N, kind_N, part_N = (
             np.concatenate([getattr(chunk.places, field) for chunk in chunks]) for field in ("row", "tick", "kind", "part")

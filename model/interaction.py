@@ -165,7 +165,7 @@ class InteractionModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.watching: Watching = ()
+        self.watching: Watching = {}
         width = config.trunk.width
         self.dmel = DMel()
         frames = config.frames_per_cell

@@ -45,9 +45,14 @@ class Choice:
         return (self.wanted == SILENCE) != (not self.tokens)
 
 
+def first_probabilities(logits_BV: Tensor) -> Tensor:
+    """(B, V): the probabilities of the first output of a cell, which is never the end of one."""
+    return _allowed(logits_BV, (END, BLANK)).softmax(-1)
+
+
 def decide(model: InteractionModel, state: ModelState, first_BV: Tensor, configs: list[SamplingConfig]) -> tuple[list[Choice], ModelState]:
     """Choose the outputs of one cell for every row, feeding each token said back into the state."""
-    p_BV = _allowed(first_BV, (END, BLANK)).softmax(-1)
+    p_BV = first_probabilities(first_BV)
     choices = [_first(p_BV[row], config) for row, config in enumerate(configs)]
     speaking = torch.tensor([c.tokens[-1] if c.tokens else NO_TOKEN for c in choices])
     while bool((speaking != NO_TOKEN).any()):

@@ -136,7 +136,7 @@ def test_nothing_is_left_behind_even_by_an_error():
 
     with pytest.raises(ArithmeticError, match="final"):
         streamed(model, talk, Capture(ALL), Intervention(break_off, ["final"]))
-    assert model.watching == ()
+    assert model.watching == {}
     assert list(model.state_dict()) == names
     after, _, _ = streamed(model, talk)
     assert torch.equal(after[0], before[0])

@@ -43,7 +43,7 @@ def test_the_watched_agent_leaves_the_other_alone(agent):
     _, after = talk(agent, 2, 10)
     p_before, p_changed, p_after = ([d.p_speak for _, d in t.events(Decision)] for t in (before, changed, after))
     assert p_before == p_after != p_changed
-    assert agent.model.watching == ()
+    assert agent.model.watching == {}
 
 
 def test_watchers_stay_when_the_threshold_changes(agent):

@@ -3,6 +3,7 @@
 from model.recipe import Recipe
 from workbench.neural.agent import CHECKPOINT, AgentState, NeuralAgent, load_agent
 from workbench.neural.cells import HEARD_DELAY_S, cells_of, vocabulary
+from workbench.neural.inside import activations, attribute, probe_layers
 from workbench.neural.recipe import conversation, conversations_folder, load_recipe, train_recipe
 
 __all__ = [
@@ -11,11 +12,14 @@ __all__ = [
     "AgentState",
     "NeuralAgent",
     "Recipe",
+    "activations",
+    "attribute",
     "cells_of",
     "conversation",
     "conversations_folder",
     "load_agent",
     "load_recipe",
+    "probe_layers",
     "train_recipe",
     "vocabulary",
 ]

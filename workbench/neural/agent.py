@@ -131,7 +131,7 @@ class NeuralAgent:
         present = own.abs().amax(1) > AUDIBLE
         user_levels, own_levels, model_state = self.model.levels_of(model_state, user, own)
         stages = {"front end": watch.lap_ms()}
-        typed = self._typed(heard)
+        typed = padded([self.typed_tokens(turn) for turn in heard])
         with watching(self.model, *self.watchers):
             outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed)
             stages["trunk"] = watch.lap_ms()
@@ -145,10 +145,9 @@ class NeuralAgent:
         cost = TickCost(stages_ms={**stages, "voice": watch.lap_ms()}, positions=positions)
         return [(replace(said, events=(*said.events, cost)), state) for said, state in results]
 
-    def _typed(self, heard: Sequence[MicroTurn]) -> torch.Tensor | None:
-        rows = [[self.words.token_id(w) for w in turn.text(USER_TEXT).split() if w in self.words.agent_words] for turn in heard]
-        depth = max(map(len, rows))
-        return torch.tensor([row + [NO_TOKEN] * (depth - len(row)) for row in rows]) if depth else None
+    def typed_tokens(self, turn: MicroTurn) -> list[int]:
+        """The typed words of a turn that the model knows, as tokens."""
+        return [self.words.token_id(word) for word in turn.text(USER_TEXT).split() if word in self.words.agent_words]
 
     def _speak(self, state: AgentState, tick: Tick, choice: Choice, outputs: Outputs, row: int) -> tuple[Said, AgentState]:
         clock = state.clock
@@ -210,6 +209,12 @@ class NeuralAgent:
             top=tuple((self.words.tokens[i], p) for i, p in choice.top),
             gates=gates,
         )
+
+
+def padded(tokens: Sequence[Sequence[int]]) -> torch.Tensor | None:
+    """(B, K): the tokens of every row with NO_TOKEN after them; None when no row has any."""
+    depth = max(map(len, tokens))
+    return torch.tensor([[*row, *[NO_TOKEN] * (depth - len(row))] for row in tokens]) if depth else None
 
 
 def _gather(states: Sequence[AgentState]) -> ModelState:
