@@ -73,7 +73,9 @@ def fit(
 
     `path` receives what is needed to resume (module, optimiser, seconds), its `.jsonl` the losses.
     """
-    optimiser = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        module.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), weight_decay=config.weight_decay, fused=True
+    )
     steps, seconds = _resume(path, module, optimiser) if resume and path.exists() else (0, 0.0)
     last, next_save_s = now(), seconds + config.save_every_minutes * 60
     sums: dict[str, float] = {}
