@@ -49,11 +49,15 @@ class CellBatch:
 
 @dataclass
 class Outputs:
-    """Predictions: text logits where the plan asks for a target (row-major order), heard words and voice activity per cell."""
+    """Predictions: text logits where the plan asks for a target (row-major order), heard words and voice activity per cell.
+
+    `cell_BTD` is the state of each cell at its last input: what the outputs and the speech head are made from.
+    """
 
     text_NV: Tensor
     heard_BTHV: Tensor
     active_BT: Tensor
+    cell_BTD: Tensor
 
 
 @dataclass
@@ -196,7 +200,7 @@ class InteractionModel(nn.Module):
         asks = torch.from_numpy(cells.plan.target_BP).to(y_BPD.device) != NO_TARGET
         listen_BTD = torch.take_along_dim(y_BPD, torch.from_numpy(cells.plan.listen_BT).to(y_BPD.device)[..., None], 1)
         heard = self.hear_head(listen_BTD).unflatten(-1, (HALVES, -1))
-        out = Outputs(self.text_head(y_BPD[asks]), heard, self.active_head(listen_BTD)[..., 0])
+        out = Outputs(self.text_head(y_BPD[asks]), heard, self.active_head(listen_BTD)[..., 0], listen_BTD)
         return out if tap is None else _tapped(out, cells.plan, tap), after
 
     def _tap(self, laid: Plan, counter_BT: Tensor) -> Tap:
@@ -336,7 +340,7 @@ def _tapped(out: Outputs, laid: Plan, tap: Tap) -> Outputs:
     """The outputs as the watchers of the heads let them go on."""
     text_NV = tap.some("head.text", out.text_NV, laid.target_BP != NO_TARGET)
     heard_BTHV = tap.cells("head.heard", out.heard_BTHV, laid.listen_BT)
-    return Outputs(text_NV, heard_BTHV, tap.cells("head.active", out.active_BT, laid.listen_BT))
+    return Outputs(text_NV, heard_BTHV, tap.cells("head.active", out.active_BT, laid.listen_BT), out.cell_BTD)
 
 
 def each_word_once(named_BH: Tensor, before_B: Tensor) -> Tensor:

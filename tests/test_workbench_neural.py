@@ -8,16 +8,20 @@ import torch
 
 from model.checkpoint import Checkpoint, fresh_model, save_checkpoint
 from model.config import DenseConfig
+from model.flow import HeadConfig
 from model.layout import NO_TOKEN, YIELD
 from tests.model_fakes import tiny_config
 from tests.scenario_fakes import Tones, one_voice, play, script_of
+from tests.voice_fakes import TINY_FLOW, tiny_voice
+from workbench.agents import Mouth
 from workbench.check import check_participant
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import first_difference
 from workbench.errors import CheckpointError, InputError
-from workbench.events import Decision, ModelYielded, TickCost, TranscriptDelta, TruthWord
+from workbench.events import Decision, ModelSpeechStopped, ModelYielded, TickCost, TranscriptDelta, TruthWord
 from workbench.neural import HEARD_DELAY_S, NeuralAgent, cells_of, load_agent, vocabulary
-from workbench.packets import AGENT_TEXT, MicroTurn
+from workbench.neural.own_voice import OwnVoice
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn
 from workbench.scenarios import build
 from workbench.scenarios.script import AfterOwn, At, Beat, Order
 from workbench.session import Session, advance
@@ -183,3 +187,78 @@ def test_the_same_word_in_two_half_cells_running_is_one_word():
         checkpoint.model.hear_head.bias.view(2, -1)[1, number] = -50.0  # and now in every first half only
     _, trace = talk(NeuralAgent(checkpoint), 1, 6)
     assert [e.word for _, e in trace.events(TranscriptDelta) if e.side == "user" and e.word == "stop"] == ["stop"] * 6
+
+
+def own_voiced(seed: int = 0, head: HeadConfig | None = None, cell_width: int = 0) -> Checkpoint:
+    checkpoint = random_checkpoint(seed)
+    return replace(checkpoint, voice=tiny_voice(checkpoint.vocabulary.agent_words, head, cell_width))
+
+
+@pytest.fixture(scope="module")
+def own_agent() -> NeuralAgent:
+    return NeuralAgent(own_voiced(), threshold=0.03)
+
+
+def test_a_checkpoint_with_a_voice_speaks_with_it_and_hears_itself(own_agent):
+    _, trace = talk(own_agent, 1)
+    assert isinstance(own_agent.mouth.out, OwnVoice)
+    sound = trace.audio(AGENT_AUDIO)
+    began = [e for _, e in trace.events(TranscriptDelta) if e.side == "model"]
+    assert began
+    for event in began:
+        assert event.end_s - event.start_s == pytest.approx(29 * 0.0125)
+        at = round(event.start_s * 16_000)
+        assert np.abs(sound[at : at + 400]).max() > 0
+    cells = cells_of(trace, own_agent.words)
+    for turn, own in zip(trace.turns[:-1], cells.own_present[1:], strict=True):
+        assert own == bool(np.abs(turn.audio(AGENT_AUDIO, 3200)).max() > 1e-4)
+    quiet = NeuralAgent(random_checkpoint(), threshold=0.03)
+    assert not isinstance(quiet.mouth.out, OwnVoice)
+    _, other = talk(quiet, 1)
+    assert not np.array_equal(sound, other.audio(AGENT_AUDIO))
+
+
+@pytest.mark.parametrize("head", [None, TINY_FLOW], ids=["regression", "flow"])
+def test_an_agent_with_its_own_voice_keeps_the_rules_and_forks_alike(head):
+    agent = NeuralAgent(own_voiced(head=head), threshold=0.03)
+    assert check_participant(agent, ticks=12).problems == ()
+    session, trace = talk(agent, 3, 12)
+    fork = session.fork()
+    copy = record(fork)
+    session.run(8)
+    fork.run(8)
+    assert first_difference(replace(trace, turns=trace.turns[12:]), copy) is None
+
+
+def test_its_own_voice_stops_within_the_cell_of_a_yield():
+    mouth = Mouth(OwnVoice(tiny_voice(["one", "two"])))
+    clock = ClockSpec()
+    _, _, state = mouth.act(mouth.start(), clock, Tick(0), ["one", "two"])
+    packets, events, state = mouth.act(state, clock, Tick(1), yield_=True)
+    (sound,) = (packet.payload for packet in packets)
+    assert np.abs(sound[:200]).max() > 0
+    assert not sound[200:].any()
+    assert [(e.unsaid, e.at_s) for e in events if isinstance(e, ModelYielded)] == [("one two", 0.2)]
+    assert [e.at_s for e in events if isinstance(e, ModelSpeechStopped)] == [pytest.approx(0.2125)]
+    assert not state.speech.speaking
+    assert mouth.act(state, clock, Tick(2))[0] == ()
+
+
+def test_the_voice_speaks_from_the_state_of_the_cell_where_it_listens_to_it():
+    checkpoint = own_voiced(cell_width=32)
+    torch.nn.init.normal_(checkpoint.voice.speech.cell.weight)
+    moved = NeuralAgent(checkpoint, threshold=0.03)
+    deaf = NeuralAgent(own_voiced(), threshold=0.03)
+    (_, one), (_, two) = talk(moved, 1, 12), talk(deaf, 1, 12)
+    assert one.audio(AGENT_AUDIO).any()
+    assert not np.array_equal(one.audio(AGENT_AUDIO), two.audio(AGENT_AUDIO))
+
+
+def test_a_voice_that_lacks_a_word_of_the_model_is_refused(tmp_path):
+    checkpoint = random_checkpoint()
+    voice = tiny_voice(checkpoint.vocabulary.agent_words[:-2])
+    save_checkpoint(tmp_path / "short.safetensors", checkpoint.model, checkpoint.vocabulary, {}, voice)
+    with pytest.raises(InputError, match=r"cannot say okay, mhm; train it again with `microturn train --part voice`"):
+        load_agent(tmp_path / "short.safetensors")
+    with pytest.raises(InputError, match=r"100 samples are not a whole number of frames of 200"):
+        OwnVoice(voice).pull(OwnVoice(voice).start(0), 100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from workbench.events import Decision, Event, ModelSpeechStarted, ModelSpeechSto
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_TEXT, MicroTurn, Packet
 from workbench.scenarios.script import Command, onward
 from workbench.session import Said
-from workbench.voice_out import SpeechOut, SpeechState
+from workbench.voice_out import Speech, SpeechOut, SpeechState, VoiceOut
 
 YIELD = "<yield>"
 
@@ -22,7 +22,7 @@ YIELD = "<yield>"
 class MouthState:
     """What a mouth has still to sound, and whether it was sounding at the end of the last tick."""
 
-    speech: SpeechState = field(default_factory=SpeechState)
+    speech: Speech = field(default_factory=SpeechState)
     talking: bool = False
 
     def clone(self) -> MouthState:
@@ -33,17 +33,17 @@ class MouthState:
 class Mouth:
     """Turns the words an agent decides on into `agent.text` and `agent.audio` packets and the events that go with them.
 
-    `act` gives the packets, the events and the next state of one tick. With `yield_` the sound is cut (10 ms fade) and what was queued
-    is dropped before any new word; `model.yielded` then names the cut-off and unbegun words, and after them those of `planned`. A
+    `act` gives the packets, the events and the next state of one tick. With `yield_` the sound is cut (a fade of about 10 ms) and what was
+    queued is dropped before any new word; `model.yielded` then names the cut-off and unbegun words, and after them those of `planned`. A
     `transcript.delta` event (side "model") stands in the tick in which its word begins to sound. `agent.audio` is left out of silent
     ticks.
     """
 
-    out: SpeechOut = field(default_factory=SpeechOut)
+    out: VoiceOut = field(default_factory=SpeechOut)
 
-    def start(self) -> MouthState:
+    def start(self, seed: int = 0) -> MouthState:
         """The mouth before its first tick."""
-        return MouthState()
+        return MouthState(self.out.start(seed))
 
     def act(
         self,
@@ -59,7 +59,7 @@ class Mouth:
     ) -> tuple[tuple[Packet, ...], tuple[Event, ...], MouthState]:
         speech, events = state.speech, list[Event]()
         if yield_:
-            unsaid = " ".join([item.word for item in speech.queue] + list(planned))
+            unsaid = " ".join([*speech.words, *planned])
             speech = self.out.cut(speech)
             events.append(ModelYielded(at_s=clock.seconds(tick), p_yield=p_yield, reason=reason, unsaid=unsaid))
         for word in words:
@@ -69,9 +69,9 @@ class Mouth:
         if not speech.speaking:
             if state.talking:
                 events.append(ModelSpeechStopped(at_s=clock.seconds(tick)))
-            return tuple(packets), tuple(events), MouthState(replace(speech, position=(tick + 1) * size))
+            return tuple(packets), tuple(events), MouthState(self.out.at(speech, (tick + 1) * size))
         left = clock.samples(speech.pending_s)
-        pulled = self.out.pull(replace(speech, position=tick * size), size)
+        pulled = self.out.pull(self.out.at(speech, tick * size), size)
         packets.append(Packet(AGENT_AUDIO, tick, pulled.audio))
         if pulled.started and not state.talking:
             events.append(ModelSpeechStarted(at_s=pulled.started[0].start_s))

@@ -1,9 +1,13 @@
-"""The agent's voice: words in, sound out, 200 ms at a time, with the time at which each word began to sound."""
+"""The agent's voice: words in, sound out, 200 ms at a time, with the time at which each word began to sound.
+
+`VoiceOut` is what every voice can do. Here stands the synthesiser's; a model's own voice is in `workbench/neural/own_voice.py`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +19,44 @@ from workbench.utterance import RATE, Word, faded
 
 LONGEST_WORD_S = 0.55  # a counting pace of 0.6 s must hold any word and a gap
 CUT_FADE_S = 0.010
+
+
+class Speech(Protocol):
+    """What a voice has still to sound. A value: keep it to go back to it."""
+
+    @property
+    def speaking(self) -> bool:
+        """Whether any sound is still to come."""
+
+    @property
+    def pending_s(self) -> float:
+        """Seconds of sound still to come."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that are sounding or queued."""
+
+
+AnySpeech = TypeVar("AnySpeech", bound=Speech)
+
+
+class VoiceOut(Protocol):
+    """Words to sound. Every method takes and gives the voice's own kind of `Speech`."""
+
+    def start(self, seed: int) -> Any:
+        """Nothing said yet, in a session with this seed."""
+
+    def at(self, state: Any, position: int) -> Any:
+        """The same, with the next pull beginning at this sample of the session."""
+
+    def say(self, state: Any, word: str) -> Any:
+        """With `word` queued: it sounds from the next sample, or when the words before it are done."""
+
+    def cut(self, state: Any) -> Any:
+        """With everything dropped; a word that is sounding fades out at once."""
+
+    def pull(self, state: Any, samples: int) -> Pulled[Any]:
+        """The next samples, zeros where nothing sounds."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +87,19 @@ class SpeechState:
         left = sum(len(item.samples) - item.played for item in self.queue)
         return (left + (0 if self.tail is None else len(self.tail))) / RATE
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that are sounding or queued."""
+        return tuple(item.word for item in self.queue)
+
 
 @dataclass(frozen=True)
-class Pulled:
+class Pulled(Generic[AnySpeech]):
     """One stretch of sound, the words that began in it (times since the first pull), and the state after it."""
 
     audio: Audio
     started: tuple[Word, ...]
-    state: SpeechState
+    state: AnySpeech
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +118,14 @@ class SpeechOut:
         """The samples of one word (read-only, kept in memory)."""
         return _sound(self.voice, word, self.bank)
 
+    def start(self, seed: int) -> SpeechState:
+        """Nothing said yet; this voice draws nothing, so the seed does not matter."""
+        return SpeechState()
+
+    def at(self, state: SpeechState, position: int) -> SpeechState:
+        """The same state, the next pull beginning at this sample."""
+        return replace(state, position=position)
+
     def say(self, state: SpeechState, word: str) -> SpeechState:
         """The state with `word` queued: it sounds from the next sample, or when the words before it are done."""
         return replace(state, queue=(*state.queue, Sounding(word, self.sound(word))))
@@ -84,7 +139,7 @@ class SpeechOut:
         fade = np.linspace(1, 0, len(rest), endpoint=False, dtype=np.float32)
         return replace(state, queue=(), tail=(rest * fade).astype(np.float32))
 
-    def pull(self, state: SpeechState, samples: int) -> Pulled:
+    def pull(self, state: SpeechState, samples: int) -> Pulled[SpeechState]:
         """The next `samples` samples, zeros where nothing sounds."""
         audio = np.zeros(samples, np.float32)
         at, tail = 0, state.tail

@@ -20,6 +20,7 @@ from workbench.clock import ClockSpec, StopWatch, Tick
 from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, Event, Gate, ModelYielded, TickCost, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
 from workbench.neural.cells import AUDIBLE, HEARD_DELAY_S
+from workbench.neural.own_voice import OwnVoice
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, Audio, MicroTurn
 from workbench.scenarios import FIRST_FAMILIES
 from workbench.session import Said
@@ -66,6 +67,9 @@ class AgentState:
 class NeuralAgent:
     """The interaction model in a session: every tick it hears 200 ms, decides, speaks through `Mouth`, and says why.
 
+    It speaks with the voice in its checkpoint, or through the synthesiser where there is none; either way its own-voice position hears
+    what it really said.
+
     Each tick carries a `Decision` (floor state, probabilities, threshold, top candidates, gates) and a `TickCost`. Floor states: speak and
     dual while its own voice sounds, listen while the user's does, wait while a user who has spoken has not been answered for up to 3 s,
     idle otherwise.
@@ -86,7 +90,8 @@ class NeuralAgent:
         self.families = tuple(checkpoint.facts.get("families", FIRST_FAMILIES))
         self.user_words = checkpoint.vocabulary.user_words
         self.sampling = SamplingConfig(threshold=threshold)
-        self.mouth = Mouth()
+        self.voice = checkpoint.voice
+        self.mouth = Mouth() if checkpoint.voice is None else Mouth(OwnVoice(checkpoint.voice).for_words(self.words.agent_words))
         self._listener = [self.words.token_id(w) for w in BACKCHANNEL_WORDS if w in self.words.agent_words]
 
     def spec(self) -> Mapping[str, Any]:
@@ -105,7 +110,7 @@ class NeuralAgent:
         return self._again(self.sampling.threshold, (*self.watchers, *watchers))
 
     def _again(self, threshold: float, watchers: Sequence[Watcher]) -> NeuralAgent:
-        checkpoint = Checkpoint(self.model, self.words, self.facts)
+        checkpoint = Checkpoint(self.model, self.words, self.facts, self.voice)
         return NeuralAgent(checkpoint, path=self.path, threshold=threshold, name=self.name, watchers=watchers)
 
     def start(self, clock: ClockSpec, seed: int) -> AgentState:
@@ -115,7 +120,7 @@ class NeuralAgent:
                 f"{clock.samples_per_tick}; use tick_ms=200 and sample_rate=16000"
             )
         silence = np.zeros(clock.samples_per_tick, np.float32)
-        return AgentState(clock, _Rows(self.model.start(1)), 0, 0, self.mouth.start(), silence)
+        return AgentState(clock, _Rows(self.model.start(1)), 0, 0, self.mouth.start(seed), silence)
 
     def step(self, state: AgentState, tick: Tick, heard: MicroTurn) -> tuple[Said, AgentState]:
         return self.step_many([state], [tick], [heard])[0]
@@ -153,7 +158,10 @@ class NeuralAgent:
         clock = state.clock
         names = [self.words.tokens[token] for token in choice.tokens]
         said_words = [name for name in names if name not in CONTROL_TOKENS]
-        packets, events, mouth = self.mouth.act(state.mouth, clock, tick, said_words, YIELD in choice.tokens)
+        mouth = state.mouth
+        if isinstance(self.mouth.out, OwnVoice):
+            mouth = replace(mouth, speech=self.mouth.out.from_cell(mouth.speech, outputs.cell_BTD[row, 0]))
+        packets, events, mouth = self.mouth.act(mouth, clock, tick, said_words, YIELD in choice.tokens)
         own = MicroTurn(tick, packets).audio(AGENT_AUDIO, clock.samples_per_tick)
         p_user = float(outputs.active_BT[row, 0].sigmoid())
         heard_events, last_heard_s, last_half = self._heard(state, tick, outputs, row)
