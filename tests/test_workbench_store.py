@@ -20,7 +20,7 @@ from tests.workbench_fakes import BIT_EXACT, SMALL, assert_same_turn, chat
 from workbench.clock import Tick
 from workbench.errors import InputError, TraceError
 from workbench.events import Unknown
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_TEXT, MicroTurn, Packet
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_CAMERA, USER_TEXT, MicroTurn, Packet
 from workbench.store import Keep, TraceWriter, annotate, read_annotations, read_features, read_trace, save_trace, verify
 from workbench.store_format import decode, encode, features
 from workbench.trace import Header, Trace, record
@@ -73,7 +73,7 @@ def test_samples_of_a_16_bit_recording_pass_pcm16_unchanged(counts: list[int]) -
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=3), st.text())
 def test_pictures_and_texts_survive_storage(shape: list[int], text: str) -> None:
     picture = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
-    stored = encode("user.frame", picture, "pcm16")
+    stored = encode(USER_CAMERA, picture, "pcm16")
     assert stored is not None
     back = decode(*stored)
     assert isinstance(back, np.ndarray)

@@ -125,8 +125,8 @@ def _wrong_payload(packet: Packet, clock: ClockSpec) -> str | None:
             return "samples that are not finite or beyond full scale; audio lies in -1 to 1: clip it"
     elif kind == "text" and not isinstance(payload, str):
         return f"{_name(payload)}; text is str: decode or join the words"
-    elif kind == "frame" and not (isinstance(payload, np.ndarray) and payload.dtype == np.uint8 and payload.ndim == 3):
-        return f"{_name(payload)}; a frame is uint8 (height, width, 3): convert it"
+    elif kind == "camera" and not (isinstance(payload, np.ndarray) and payload.dtype == np.uint8 and payload.ndim == 4):
+        return f"{_name(payload)}; frames are uint8 (frames, height, width, 3): convert them"
     elif not isinstance(payload, np.ndarray | str | tuple):
         return f"{_name(payload)}; a payload is a float32 or uint8 array, a str or a tuple: convert it"
     return None
@@ -236,8 +236,8 @@ def _made_up_payload(kind: str, clock: ClockSpec, tick: int, rng: np.random.Gene
     if kind == "audio":
         level = 0.2 if tick // 5 % 2 else 0.0
         return (level * rng.uniform(-1, 1, clock.samples_per_tick)).astype(np.float32)
-    if kind == "frame":
-        return rng.integers(0, 256, (48, 64, 3), np.uint8)
+    if kind == "camera":
+        return rng.integers(0, 256, (2, 48, 64, 3), np.uint8)
     return str(rng.choice(["one", "two", "stop"])) if tick % 7 == 3 else None
 
 

@@ -15,14 +15,15 @@ from workbench.events import Event
 
 USER_AUDIO = "user.audio"  # float32 (samples_per_tick,), what the microphone picked up
 USER_TEXT = "user.text"  # str, typed
-USER_FRAME = "user.frame"  # uint8 (height, width, 3)
+USER_CAMERA = "user.camera"  # uint8 (frames, height, width, 3), evenly spaced over the tick
 AGENT_AUDIO = "agent.audio"  # float32 (samples_per_tick,), what the loudspeaker plays
 AGENT_TEXT = "agent.text"  # str, words the agent began to say in this tick
 BACKGROUND_TEXT = "background.text"  # str, results of slow work
 TRUTH = "truth"  # workbench.oracle orders; heard only by participants that ask for it
 
 Audio: TypeAlias = npt.NDArray[np.float32]
-Payload: TypeAlias = "Audio | npt.NDArray[np.uint8] | str | tuple[object, ...]"
+Frames: TypeAlias = npt.NDArray[np.uint8]
+Payload: TypeAlias = "Audio | Frames | str | tuple[object, ...]"
 
 
 @dataclass(frozen=True)

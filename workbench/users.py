@@ -13,7 +13,8 @@ from workbench.acoustics import Acoustics
 from workbench.channel import Line, LineState
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Event, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, Audio, MicroTurn, Packet, rng_for
+from workbench.frames import film
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_CAMERA, Audio, MicroTurn, Packet, rng_for
 from workbench.scenarios.script import (
     AfterAgentDone,
     AfterAgentStarts,
@@ -57,6 +58,15 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The view that the camera is on: of which beat, the zero of its scene's clock, and until when, in seconds on the session clock."""
+
+    beat: int
+    zero_s: float
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class UserState:
     """What a scripted user carries from tick to tick; small and immutable, so a fork shares it.
 
@@ -75,13 +85,14 @@ class UserState:
     asked_end_s: float = 0.0
     open_ids: tuple[str, ...] = ()
     line: LineState = field(default_factory=LineState)
+    seen: Seen | None = None
 
     def clone(self) -> UserState:
         return self
 
 
 class ScriptedUser:
-    """Performs a script: speaks on `user.audio`, tells the truth on `truth`, and reacts to the agent's words and sounds.
+    """Performs a script: speaks on `user.audio`, shows its views on `user.camera`, tells the truth on `truth`, and reacts to the agent.
 
     A beat is synthesised when it is first needed, or with all others by `prepare`. `truth.piece`, `truth.word`, `truth.expect` and
     `truth.withdrawn` events enter the trace in the tick in which the word, or the beat that they belong to, begins. The session is done
@@ -90,7 +101,7 @@ class ScriptedUser:
     """
 
     name = "user"
-    speaks = (USER_AUDIO, TRUTH)
+    speaks = (USER_AUDIO, USER_CAMERA, TRUTH)
     hears = (AGENT_AUDIO, AGENT_TEXT)
 
     def __init__(self, script: Script, *, speaker_of: SpeakerOf = speaker) -> None:
@@ -113,7 +124,7 @@ class ScriptedUser:
             state = self._begin(state, begins_s, events, commands)
         samples, state = self._sound(state, tick, events)
         samples, state = self._send(state, tick, samples, heard)
-        packets = [Packet(USER_AUDIO, tick, samples)]
+        packets = [Packet(USER_AUDIO, tick, samples), *self._look(state, tick)]
         if commands:
             packets.append(Packet(TRUTH, tick, tuple(commands)))
         return Said(tuple(packets), tuple(events), self._over(state, tick)), state
@@ -155,7 +166,9 @@ class ScriptedUser:
             events.extend(TruthWithdrawn(id=name, at_s=at_s) for name in state.open_ids)
         expects = _expects(number, beat, rendered.words, begins_s)
         events.extend(expects)
-        ends_s = begins_s + rendered.words[-1].end_s  # the echo of the room goes on a little longer
+        ends_s = begins_s + rendered.words[-1].end_s + beat.holds_s  # the echo of the room goes on a little longer
+        view = beat.view
+        zero_s = 0.0 if view is None else view.anchor.at(rendered.words, begins_s)
         state = replace(
             state,
             next_beat=number + 1,
@@ -163,12 +176,23 @@ class ScriptedUser:
             own_begin_s=begins_s,
             own_end_s=ends_s,
             agent_words_s=(),
+            seen=state.seen if view is None else Seen(number, zero_s, zero_s + view.lasts_s),
         )
         if expects:
             state = replace(state, open_ids=tuple(e.id for e in expects if e.what in ("reply", "count", "time")))
         if beat.orders:
             state = replace(state, agent_began_s=None, agent_ended_s=None, asked_end_s=ends_s)
         return state
+
+    def _look(self, state: UserState, tick: Tick) -> list[Packet]:
+        """What the camera saw in this tick; nothing where it is off."""
+        clock, seen = state.clock, state.seen
+        if seen is None or clock.seconds(tick) >= seen.until_s:
+            return []
+        view = self.script.beats[seen.beat].view
+        assert view is not None
+        frames = film(view.scene, clock.seconds(tick) - seen.zero_s, clock.tick_s)
+        return [Packet(USER_CAMERA, tick, self.script.lens.take(frames, tick))]
 
     def _sound(self, state: UserState, tick: Tick, events: list[Event]) -> tuple[Audio, UserState]:
         """The microphone in this tick; adds the words that begin in it to `events`."""

@@ -12,6 +12,7 @@ import numpy as np
 from workbench.acoustics import sample_acoustics
 from workbench.clock import ClockSpec
 from workbench.errors import InputError
+from workbench.frames import sample_lens
 from workbench.packets import rng_for
 from workbench.scenarios import (
     along,
@@ -215,7 +216,8 @@ def _script(
     labels = {"voices": set_name, "difficulty": difficulty, "seconds": seconds, "voice": people["user"].label}
     ending = pieces[-1].after(TAIL_S) if pieces else AfterOwn(TAIL_S)
     surroundings = sample_acoustics(rng, difficulty)
-    return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels)
+    lens = sample_lens(rng, difficulty)
+    return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels, lens)
 
 
 def _check(difficulty: float) -> None:

@@ -14,6 +14,7 @@ from workbench.acoustics import Acoustics, NoiseKind
 from workbench.channel import CLEAR, Channel
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
+from workbench.frames import Lens, Scene
 from workbench.scenarios.world import MAX_NUMBER, number_word
 from workbench.speech import Voice, Word
 
@@ -196,11 +197,24 @@ class Burst:
 
 
 @dataclass(frozen=True)
+class View:
+    """What the camera sees from the beginning of a beat until `lasts_s` after the anchor, which is zero on the scene's clock.
+
+    The camera is off where no view lasts; a later view replaces an earlier one.
+    """
+
+    scene: Scene
+    lasts_s: float
+    anchor: Anchor = END
+
+
+@dataclass(frozen=True)
 class Beat:
     """One stretch of speech by one person: phrases and, as numbers, pauses in seconds; or, when `sound` is given, that instead.
 
     `withdraws` says that it takes back what was expected before: from the moment of that anchor on, the earlier act is not wanted any
-    more. `any_talk` says that its words do not matter, so that a recorded passage may stand in for it.
+    more. `any_talk` says that its words do not matter, so that a recorded passage may stand in for it. `holds_s` is how long
+    after its last word the beat counts as going on: what follows a beat with a view follows the view.
     """
 
     parts: tuple[str | float, ...]
@@ -213,6 +227,8 @@ class Beat:
     sound: Passage | Burst | None = None
     any_talk: bool = False
     family: str = ""  # the situation it is part of
+    view: View | None = None
+    holds_s: float = 0.0
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -243,7 +259,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Script:
-    """A whole scenario: who speaks, in which voices and surroundings, over which channel, which beats, and when it is over."""
+    """A whole scenario: who speaks, in which voices and surroundings, over which channel and lens, which beats, and when it is over."""
 
     family: str
     seed: int
@@ -254,6 +270,7 @@ class Script:
     max_ticks: int
     labels: Mapping[str, Any] = field(default_factory=dict)
     channel: Channel = CLEAR
+    lens: Lens = field(default_factory=Lens)
 
     def __post_init__(self) -> None:
         for beat in self.beats:
