@@ -161,9 +161,9 @@ class TruthWord(_Base):
 class TruthExpect(_Base):
     """Ground truth: one thing a perfect agent does, with the window in which it counts.
 
-    `what` is reply, silent, count, amend, moment, time or yield. `anchor_s` is the moment the window is measured from and `anchor` its
-    name, e.g. "end of the question". The act must begin in [anchor_s + from_s, anchor_s + to_s]; `words` is the meaning, `accepts` what
-    is as right. An amended count goes along `words` by `step`.
+    `what` is reply, silent, count, amend, moment, tally, time or yield. `anchor_s` is the moment the window is measured from and
+    `anchor` its name, e.g. "end of the question". The act must begin in [anchor_s + from_s, anchor_s + to_s]; `words` is the meaning,
+    `accepts` what is as right. An amended count goes along `words` by `step`.
     """
 
     kind: ClassVar[str] = "truth.expect"

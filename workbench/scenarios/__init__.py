@@ -32,13 +32,16 @@ from workbench.scenarios import (
     new_question,
     other_directed,
     redirect,
+    repetitions,
     self_correction,
     stop,
+    tell_when,
     think_pause,
     timer,
     translate,
     user_mistake,
     warning,
+    what_changed,
 )
 from workbench.scenarios.script import AfterOwn, At, Beat, Passage, Piece, Script, Trigger
 from workbench.speech import Voice, pick_voice
@@ -64,6 +67,7 @@ GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
     "time": (timer, every_n, how_long),
     "both_at_once": (translate, along),
     "safety": (disallowed, bystander_order),
+    "seeing": (repetitions, tell_when, what_changed),
 }
 
 # What a checkpoint that does not say otherwise was trained on.
@@ -116,6 +120,8 @@ MEDLEY_WEIGHTS: Mapping[str, float] = {  # per piece: sums are over in two secon
     "disallowed": 2.0,
     "bystander_order": 1.2,
 }
+
+SEEING_WEIGHTS: Mapping[str, float] = {"repetitions": 0.8, "tell_when": 1.2, "what_changed": 1.2}  # beside the others, with a camera
 
 
 def family(name: str) -> Family:
@@ -217,7 +223,7 @@ def _script(
     ending = pieces[-1].after(TAIL_S) if pieces else AfterOwn(TAIL_S)
     surroundings = sample_acoustics(rng, difficulty)
     lens = sample_lens(rng, difficulty)
-    return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels, lens)
+    return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels, lens=lens)
 
 
 def _check(difficulty: float) -> None:

@@ -74,6 +74,7 @@ AGENT_WORDS: tuple[str, ...] = (
     *("now", "okay", "mhm"),
     *("yes", "no", "hello", "sorry", "warning"),
     *SPANISH,
+    *("red", "green", "blue", "yellow", "helmet", "someone", "ball", "box", "cone", "ring"),
 )
 
 USER_WORDS: tuple[str, ...] = tuple(
@@ -93,6 +94,8 @@ USER_WORDS: tuple[str, ...] = tuple(
             *("every", "until", "if", "make", "mistake", "warn", "over", "goes", "passes", "with", "together"),
             *("translate", "into", "spanish", "good", "morning", "night", "thank", "dogs", *COLOURS, *THINGS),
             *("give", "password", "secret", "code", "has", "yes"),
+            *("my", "squats", "jumping", "jacks", "turns", "lamp", "helmet", "comes", "off", "someone", "enters"),
+            *("something", "changes", "changed", "look", "watch", "at", "table"),
         )
     )
 )

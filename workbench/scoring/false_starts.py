@@ -14,6 +14,7 @@ SILENCES = {  # by the tag of the silence that was broken
     "background": "to background sounds",
     "bystander_order": "to a bystander's order",
     "after_series": "after stop",
+    "watching": "before it happened",
 }
 TOO_EARLY = "before the moment"
 KINDS = (*dict.fromkeys(SILENCES.values()), TOO_EARLY, "while being asked", "beyond the answer", "unasked")

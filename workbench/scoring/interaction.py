@@ -12,6 +12,8 @@ CueSpeak:
 - time: the first agent word after the request is the one asked for; its error is measured from the moment asked for.
 - moment: one of a series (every N seconds, at every cue, word by word). Meaning: the right word, within half a second of the window and
   taken by no earlier moment, and no word too many nearer to this moment than to any other. Timing: it begins inside the window.
+- tally: the words said since the request are one, two, ... up to the last number wanted, one more or one less. Timing: none begins after
+  the window. `carried` tells whether the last number was right to one.
 - amend: the count goes on by the old rule up to a word that begins inside the window, and from there by the new one to its end. Timing:
   no two starts since the request are further apart than 1.4 s.
 """
@@ -26,6 +28,7 @@ from workbench.errors import InputError
 from workbench.events import TranscriptDelta
 from workbench.scenarios.long_count import GAP_S
 from workbench.scenarios.script import onward
+from workbench.scenarios.world import counting
 from workbench.scoring.reading import Opened, Reading, read
 from workbench.scoring.score import Outcome, Score
 from workbench.scoring.wanted import Wanted, wanted
@@ -63,8 +66,10 @@ def judge(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
             return _moment(reading, opened, answering)
         case "amend":
             return _amend(reading, opened)
+        case "tally":
+            return _tally(reading, opened)
         case what:
-            known = "reply, silent, count, amend, moment, yield and time"
+            known = "reply, silent, count, amend, moment, tally, yield and time"
             raise InputError(f"expectation {opened.expect.id!r} asks for {what!r}; this suite knows {known}")
 
 
@@ -225,6 +230,24 @@ def _amend(reading: Reading, opened: Opened) -> Outcome:
         latency_s=since[0].start_s - expect.anchor_s if since else None,
         wanted=onward(expect.words, said[begun - 1], expect.step) if begun else expect.words,
         **_said(reading, since, expect.anchor_s),
+    )
+
+
+def _tally(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    words = reading.words_in(expect.anchor_s, opened.closes_s)
+    said = tuple(word.word for word in words)
+    longest = counting(len(expect.words) + 1)
+    return Outcome(
+        id=expect.id,
+        what="tally",
+        tags=expect.tags,
+        meaning=bool(said) and said in (longest, longest[:-1], longest[:-2]),
+        timing=bool(words) and words[-1].start_s - expect.anchor_s <= expect.to_s + SLACK_S,
+        acted=bool(said),
+        carried=said == expect.words,
+        wanted=expect.words,
+        **_said(reading, words, expect.anchor_s + expect.to_s),
     )
 
 

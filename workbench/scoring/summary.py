@@ -69,6 +69,10 @@ def _both(o: Outcome) -> bool:
     return o.both
 
 
+def _to_be_seen(o: Outcome) -> bool:
+    return o.what == "moment" and ("seen" in o.tags or "repetition" in o.tags)
+
+
 RATES: tuple[Rate, ...] = (
     Rate("replies within 1.0 s", _is("reply"), lambda o: o.acted),
     Rate("silent through thinking pauses", _is("silent", "pause"), _right),
@@ -106,6 +110,12 @@ RATES: tuple[Rate, ...] = (
     Rate("counts together with the user", _is("moment", "along"), _both),
     Rate("refuses what is not allowed", _is("reply", "disallowed"), _right),
     Rate("answers what only begins like it", _is("reply", "allowed"), _right),
+    Rate("what is seen called out within 1.0 s", _is("moment", "seen"), _both),
+    Rate("silent until it is seen", _is("silent", "watching"), _right),
+    Rate("change remembered when asked later", _is("reply", "seen_before"), _right),
+    Rate("repetitions called within 1.0 s", _is("moment", "repetition"), _both),
+    Rate("repetitions counted within one", _is("tally"), _right),
+    Rate("repetitions counted exactly", _is("tally"), _carried),
 )
 
 
@@ -137,6 +147,7 @@ LATENCIES: tuple[Latency, ...] = (
     Latency("timer_error", "the moment asked for", "start of the first word, early or late", _off(_is("time", "timer"))),
     Latency("every_n_error", "the moment asked for", "start of the word, early or late", _off(_is("moment", "every_n"))),
     Latency("along_error", "start of the user's number", "start of the agent's, early or late", _off(_is("moment", "along"))),
+    Latency("call", "the moment it is to be seen", "start of the word", _when(_to_be_seen)),
 )
 
 
