@@ -168,5 +168,12 @@ def test_on_a_phone_the_page_does_not_scroll_sideways_but_a_timeline_does(browse
     place = drawn(page, "example-answer")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert place.evaluate("node => node._fullLayout.width") > 500
+    page.evaluate("HTMLMediaElement.prototype.play = () => Promise.resolve()")
+    page.wait_for_function("document.querySelector('details[open] audio').readyState >= 1")
+    page.locator("details[open] [data-at]").last.click()
+    seen = "(() => { const strip = document.querySelector('details[open] .scroll'); return [strip.scrollLeft, strip.clientWidth]; })()"
+    page.wait_for_function("document.querySelector('details[open] .scroll').scrollLeft > 0")
+    from_px, width_px = page.evaluate(seen)
+    assert from_px < page.evaluate("document.querySelector('details[open] .cursor').offsetLeft") < from_px + width_px
     assert page.problems == []
     page.close()

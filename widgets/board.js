@@ -53,6 +53,7 @@
 
   function joinSound(place) {
     const inside = place.closest(".inside"), sound = inside.querySelector("audio"), cursor = inside.querySelector(".cursor");
+    const strip = place.closest(".scroll");
     const axis = () => place._fullLayout.xaxis;
     const put = () => {
       const x = axis(), size = place._fullLayout._size, at = sound.currentTime;
@@ -65,8 +66,12 @@
       const start = Math.max(0, Math.min(atS - 0.2 * span, end - span));
       Plotly.relayout(place, { "xaxis.range": [start, start + span] });
     };
-    const follow = () => { show(sound.currentTime); put(); if (!sound.paused) requestAnimationFrame(follow); };
-    const seek = (atS) => { sound.currentTime = atS; show(atS); put(); };
+    const reveal = () => { // where the figure is wider than the screen
+      const left = cursor.offsetLeft - strip.scrollLeft;
+      if (left < 0 || left > strip.clientWidth - 20) strip.scrollLeft = cursor.offsetLeft - 0.4 * strip.clientWidth;
+    };
+    const follow = () => { show(sound.currentTime); put(); reveal(); if (!sound.paused) requestAnimationFrame(follow); };
+    const seek = (atS) => { sound.currentTime = atS; show(atS); put(); reveal(); };
     place.on("plotly_afterplot", put);
     sound.addEventListener("play", follow);
     for (const name of ["seeked", "timeupdate"]) sound.addEventListener(name, put);
