@@ -122,3 +122,9 @@ def test_the_reason_of_a_row_names_the_rule_that_decided() -> None:
 def test_the_title_names_family_and_seed() -> None:
     assert views.title(_empty(family="think_pause")) == "think pause · seed 3"
     assert views.title(_empty()) == "session · seed 3"
+
+
+def test_windows_that_overlap_stand_in_rows_of_their_own() -> None:
+    spans = [views.ExpectSpan("moment", "", 0.0, start_s, end_s, (), None) for start_s, end_s in ((0, 2), (1, 3), (2, 4), (2.5, 5), (6, 7))]
+    assert views.rows_of(spans) == (0, 1, 0, 2, 0)
+    assert views.rows_of([]) == ()

@@ -15,7 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from widgets.theme import LIGHT, Theme, faded
-from widgets.views import DecisionRow, Envelope, SessionView, Span, WordSpan, session_view
+from widgets.views import DecisionRow, Envelope, SessionView, Span, WordSpan, rows_of, session_view
 from workbench.trace import Trace
 
 WINDOW_S = 12.0  # seconds in sight when the figure opens; longer sessions are panned
@@ -95,7 +95,8 @@ def _lanes(view: SessionView, theme: Theme) -> list[Lane]:
     lanes.append(Lane("agent_words", 34, _ink("Agent", theme.agent), "words"))
     lanes.append(Lane("agent_wave", 74, "", "loudspeaker", joined=True))
     if view.expected:
-        lanes.append(Lane("expected", 18, "", "expected in this window", joined=True))
+        rows = max(rows_of(view.expected)) + 1
+        lanes.append(Lane("expected", 18 * rows, "", "expected in this window", joined=True))
     if view.costs:
         total = np.array([row.total_ms for row in view.costs])
         note = f"median {np.median(total):.0f}, worst {total.max():.0f} ms"
@@ -282,6 +283,8 @@ def _expected(canvas: Canvas) -> None:
     spans = canvas.view.expected
     if not spans:
         return
+    rows = rows_of(spans)
+    height = 1 / (max(rows) + 1)
     colours = [EXPECT_COLOURS.get(span.what, EXPECT_COLOURS["silent"]) for span in spans]
     text = [_expect_label(span.what, span.words) for span in spans]
     hover = [
@@ -295,8 +298,8 @@ def _expected(canvas: Canvas) -> None:
             orientation="h",
             base=[s.start_s for s in spans],
             x=[max(s.end_s - s.start_s, 0.02) for s in spans],
-            y=[0.5] * len(spans),
-            width=1.0,
+            y=[1 - (row + 0.5) * height for row in rows],
+            width=height,
             text=[escape(label) for label in text],
             textposition="inside",
             insidetextanchor="start",

@@ -293,6 +293,17 @@ def notable(view: SessionView) -> tuple[DecisionRow, ...]:
     return tuple(row for row in view.decisions if row.decision.said or row.decision.gates or row.yielded or close(row))
 
 
+def rows_of(spans: Iterable[ExpectSpan]) -> tuple[int, ...]:
+    """The row of each window, in order, such that windows of one row do not overlap and rows are few; 0 is the first."""
+    ends: list[float] = []
+    rows = []
+    for span in spans:
+        row = next((row for row, end_s in enumerate(ends) if end_s <= span.start_s + _JOIN_S), len(ends))
+        ends[row : row + 1] = [span.end_s]
+        rows.append(row)
+    return tuple(rows)
+
+
 def join(spans: Iterable[Span]) -> tuple[Span, ...]:
     """Neighbouring or overlapping spans of one label as one span; the input is in order of start."""
     joined: list[Span] = []
