@@ -77,15 +77,18 @@ def _colours(theme: Theme) -> str:
 
 
 def _facts(view: SessionView, trace: Trace) -> str:
-    voice = str(trace.header.labels.get("voice", ""))
-    versions = ", ".join(f"{name} {value}" for name, value in trace.header.versions.items())
+    labels, header = trace.header.labels, trace.header
     facts = [
         f"{view.duration_s:.1f} s in {len(trace)} micro-turns of {view.tick_s * 1000:.0f} ms",
         _count(len(view.agent_words), "word said by the agent", "words said by the agent"),
         _count(len(view.yields), "yield", "yields"),
         f"{sum(span.duration_s for span in view.overlaps):.1f} s of overlap",
+        f"user's voice {labels['voice']}" if labels.get("voice") else "",
+        f"heard under {labels['condition']}" if labels.get("condition") else "",
+        ", ".join(f"{name} {value}" for name, value in header.versions.items()),
+        header.created,
     ]
-    return " · ".join(fact for fact in (*facts, voice and f"user's voice {voice}", versions, trace.header.created) if fact)
+    return " · ".join(fact for fact in facts if fact)
 
 
 def _count(number: int, one: str, many: str) -> str:
