@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from model.plan import RELEASE_FRAMES, Lexicon, PlanFrames, Pronunciation, joined, release
 from model.speech import SpeechHead
 from model.vocoder import Source, Vocoder, VocoderConfig, mel_frames
+from model.voice import Voice, noise
 
 _WARM_FRAMES = 8  # of a crop that begins in the middle of a word; no loss is taken there
 _RESOLUTIONS = (256, 512, 1024)
@@ -76,7 +77,10 @@ def fit(
     optimiser = torch.optim.AdamW(
         module.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), weight_decay=config.weight_decay, fused=True
     )
-    steps, seconds = _resume(path, module, optimiser) if resume and path.exists() else (0, 0.0)
+    goes_on = resume and path.exists()
+    steps, seconds = _resume(path, module, optimiser) if goes_on else (0, 0.0)
+    if not goes_on:
+        path.with_suffix(".jsonl").unlink(missing_ok=True)
     last, next_save_s = now(), seconds + config.save_every_minutes * 60
     sums: dict[str, float] = {}
     module.train()
@@ -238,6 +242,18 @@ def head_step(head: SpeechHead, lexicon: Lexicon, lines: Sequence[Line], vocoder
         return {"mel": head.head.loss(condition, mel, real_BF.float(), generator)}
 
     return step
+
+
+@torch.inference_mode()
+def mel_distance(voice: Voice, lines: Sequence[Line]) -> float:
+    """Mean absolute difference of the head's mel and the teacher's over these lines, in natural logs of magnitude."""
+    total, count = 0.0, 0
+    for line in lines:
+        plan, true = line.plan(voice.lexicon), mel_frames(voice.config.vocoder, line.audio_S)
+        drawn = noise(0, 0, len(plan), true.shape[1])[None]
+        made, _ = voice.speech(plan.identities_FI[None], plan.places_FP[None], drawn, voice.speech.start())
+        total, count = total + float((made[0] - true).abs().sum()), count + true.numel()
+    return total / max(count, 1) * voice.config.vocoder.scale_log10 * math.log(10)
 
 
 def _draws(count: int, rows: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SUITES = ("interaction",)
 LABELS = {"loss": "loss", "family_loss": "family loss", "scores": "score", "family_scores": "family score"}  # of a run's log
+PARTS = ("model", "voice")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Suite = Annotated[str, typer.Option(help=f"One of {', '.join(SUITES)}.")]
 
@@ -141,19 +142,29 @@ def _write_evaluation(report: Report, swept: dict[str, Sweep], out: Path) -> lis
 
 def train(
     out: OutFolder,
+    part: Annotated[str, typer.Option(help="What to train: model, or voice (its own voice; the teacher needs flite).")] = "model",
     recipe: Annotated[str, typer.Option(help="A recipe file, or one that comes along: nano, micro.")] = "nano",
     minutes: Annotated[float | None, typer.Option(help="Wall time of training, if not the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the data, if not the recipe's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that make conversations, if not the recipe's.")] = None,
-    begin_from: Annotated[Path | None, typer.Option("--from", help="A checkpoint to begin from, not random weights.")] = None,
+    begin_from: Annotated[
+        Path | None, typer.Option("--from", help="A checkpoint to begin from; with --part voice, the one that gets the voice.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the training in --out, if there is one.")] = False,
 ) -> None:
-    """Train an interaction model by a recipe on conversations made on the fly; writes the checkpoint, the run log and its page."""
+    """Train an interaction model by a recipe on conversations made on the fly; writes the checkpoint, the run log and its page.
+
+    With --part voice: train the voice it speaks with, and write it alone or, with --from, also into a copy of that checkpoint.
+    """
+    if part not in PARTS:
+        raise InputError(f"no part {part!r} to train; there is {', '.join(PARTS)}")
     if minutes is not None and minutes <= 0:
         raise InputError(f"minutes {minutes:g} is no time to train; give a positive number, e.g. --minutes 100")
-    from workbench.neural import load_recipe, train_recipe
+    from workbench.neural import VoiceRecipe, give_voice, load_recipe, train_recipe, train_voice
 
     chosen = _changed(load_recipe(recipe), minutes, seed, workers, begin_from)
+    speaking = VoiceRecipe(minutes=VoiceRecipe.minutes if minutes is None else minutes, seed=seed or 0)
+    budget = speaking.minutes if part == "voice" else chosen.train.minutes
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, if it did
     going_on = resume and (out / "training.pt").exists()
     latest: dict[str, Any] = {}
@@ -167,15 +178,18 @@ def train(
         def show(row: dict[str, Any]) -> None:
             latest.update(row)
             if live:
-                live.update(_progress_table(latest, chosen.train.minutes), refresh=True)
+                live.update(_progress_table(latest, budget), refresh=True)
             else:
                 error_console.print(_progress_line(row), markup=False, soft_wrap=True)
 
-        checkpoint = train_recipe(chosen, out, resume=going_on, report=show)
+        if part == "voice":
+            voice = train_voice(speaking, out, resume=resume, report=show)
+            written = [voice, *([give_voice(begin_from, voice, out / begin_from.name)] if begin_from else [])]
+        else:
+            written = [train_recipe(chosen, out, resume=going_on, report=show), out / "recipe.toml", out / "log.jsonl", *_page(out)]
     if not first:
         return
-    out_console.print(_progress_table(latest, chosen.train.minutes))
-    written = [checkpoint, out / "recipe.toml", out / "log.jsonl", *_page(out)]
+    out_console.print(_progress_table(latest, budget))
     out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
 
 
@@ -214,6 +228,7 @@ def _progress_table(row: dict[str, Any], minutes: float) -> Table:
         table.add_row("conversations made before the first step", f"{row['conversations']} of {row['wanted']}")
     if "rate" in row:
         table.add_row("learning rate", f"{row['rate']:.2e}")
+    if "cells_per_s" in row:
         table.add_row("cells per second", f"{row['cells_per_s']:.0f}")
     for group, label in LABELS.items():
         for name, value in row.get(group, {}).items():

@@ -5,6 +5,7 @@ from workbench.neural.agent import CHECKPOINT, AgentState, NeuralAgent, load_age
 from workbench.neural.cells import HEARD_DELAY_S, cells_of, vocabulary
 from workbench.neural.inside import activations, attribute, probe_layers
 from workbench.neural.recipe import conversation, conversations_folder, load_recipe, train_recipe
+from workbench.neural.voice import VoiceRecipe, give_voice, train_voice
 
 __all__ = [
     "CHECKPOINT",
@@ -12,14 +13,17 @@ __all__ = [
     "AgentState",
     "NeuralAgent",
     "Recipe",
+    "VoiceRecipe",
     "activations",
     "attribute",
     "cells_of",
     "conversation",
     "conversations_folder",
+    "give_voice",
     "load_agent",
     "load_recipe",
     "probe_layers",
     "train_recipe",
+    "train_voice",
     "vocabulary",
 ]
