@@ -9,8 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from model.causal import StackConfig
 from model.config import DenseConfig, LayerKind, ModelConfig, MoEConfig, TrunkConfig
 from model.dmel import DMel
+from model.flow import TIME_PAIRS, FlowConfig
+from model.plan import NUM_IDENTITIES, NUM_PLACES
+from model.speech import SpeechConfig
+from model.vocoder import VocoderConfig
 
 HEARD_HALVES = 2
 """Half cells for which the heard-words head names a word."""
@@ -219,3 +224,30 @@ def state_bytes(config: TrunkConfig, positions: int, bytes_per_number: int = 4) 
         held = attended_positions(config, config.kind(layer), positions - 1) if positions else 0
         numbers += 2 * shape.num_kv_heads * shape.head_dim * held
     return numbers * bytes_per_number
+
+
+def stack_flops(config: StackConfig) -> int:
+    """Operations of one frame through the blocks of the voice's causal stack, its depthwise convolutions included."""
+    return config.num_blocks * config.width * (4 * config.hidden + 2 * config.kernel)
+
+
+def speech_flops(config: SpeechConfig, frames: int) -> int:
+    """Operations of the speech head for so many frames; a flow-matching head passes its body once for every Euler step."""
+    width, body = config.stack.width, config.head.stack
+    told = 2 * width * (NUM_IDENTITIES * config.phone_width + 2 * NUM_PLACES)
+    once = told + stack_flops(config.stack) + 2 * width * body.width
+    passed = stack_flops(body) + 2 * body.width * config.num_mel
+    per_cell = 2 * config.cell_width * width
+    if not isinstance(config.head, FlowConfig):
+        return frames * (once + passed) + per_cell
+    film = 2 * config.head.film_hidden * (2 * TIME_PAIRS + 2 * body.num_blocks * body.width)
+    return frames * once + config.head.steps * (frames * (passed + 2 * config.num_mel * body.width) + film) + per_cell
+
+
+def vocoder_flops(config: VocoderConfig, frames: int) -> int:
+    """Operations of the vocoder for so many frames: stack, filter responses from bands, and three transforms a frame."""
+    width, bands = config.stack.width, config.num_mel
+    heads = 2 * width * (bands + 1 + 2 * bands)
+    responses = 2 * 2 * 2 * bands * (config.n_fft // 2 + 1)
+    transforms = 3 * int(2.5 * config.n_fft * math.log2(config.n_fft))
+    return frames * (stack_flops(config.stack) + heads + responses + transforms)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from model.causal import CausalStack, StackConfig
 
-_TIME_PAIRS = 8
+TIME_PAIRS = 8
+"""Sine and cosine pairs in which a head is told the time on the path."""
 _LARGEST_WEIGHT = 8.0
 
 
@@ -30,6 +31,7 @@ class FlowConfig:
     """A flow-matching head. More `steps` follow the flow more closely and cost as many passes; `noise_scale` 0 always starts from zeros."""
 
     stack: StackConfig = field(default_factory=_body)
+    film_hidden: int = 64
     steps: int = 2
     noise_scale: float = 1.0
 
@@ -85,7 +87,9 @@ class FlowHead(nn.Module):
         self.lift = nn.Linear(condition_width, stack.width)
         self.lift_mel = nn.Linear(num_mel, stack.width, bias=False)
         self.body = CausalStack(stack)
-        self.film = nn.Sequential(nn.Linear(2 * _TIME_PAIRS, 64), nn.SiLU(), nn.Linear(64, 2 * stack.num_blocks * stack.width))
+        self.film = nn.Sequential(
+            nn.Linear(2 * TIME_PAIRS, config.film_hidden), nn.SiLU(), nn.Linear(config.film_hidden, 2 * stack.num_blocks * stack.width)
+        )
         self.out = nn.Linear(stack.width, num_mel)
 
     def start(self, rows: int) -> Tensor:
@@ -112,7 +116,7 @@ class FlowHead(nn.Module):
 
     def guess(self, x_BFM: Tensor, time_B: Tensor, lifted_BFW: Tensor, tails_BNJW: Tensor) -> tuple[Tensor, Tensor]:
         """Where the path through `x` at this time ends, [B, F, M], and the tails after it."""
-        turns = time_B[:, None] * 2.0 ** torch.arange(_TIME_PAIRS, device=time_B.device) * (torch.pi / 2)
+        turns = time_B[:, None] * 2.0 ** torch.arange(TIME_PAIRS, device=time_B.device) * (torch.pi / 2)
         film = self.film(torch.cat([turns.sin(), turns.cos()], -1)).unflatten(-1, (2, self.config.stack.num_blocks, 1, -1))
         scale, shift = film.permute(1, 2, 0, 3, 4)
         hidden, tails = self.body(lifted_BFW + self.lift_mel(x_BFM), tails_BNJW, (scale, shift))

@@ -10,9 +10,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model import cost
 from model.attention import Slots
+from model.causal import StackConfig
 from model.config import ModelConfig, TrunkConfig, inkling_small, micro, nano
+from model.flow import FlowConfig, HeadConfig, RegressionConfig
 from model.interaction import InteractionModel
+from model.speech import SpeechConfig, SpeechHead
 from model.trunk import Trunk
+from model.vocoder import Vocoder, VocoderConfig
 
 PRESETS = {"nano": nano, "micro": micro, "inkling_small": inkling_small}
 
@@ -101,3 +105,30 @@ def test_only_chosen_experts_are_active_and_at_most_those_touched_are_read() -> 
     assert trunk.active < trunk.total / 3
     assert trunk.active < cost.touched_parameters(config.trunk, 3) < trunk.total
     assert cost.touched_parameters(config.trunk, 1_000) == trunk.total
+
+
+@pytest.mark.parametrize("head", [RegressionConfig(), FlowConfig(steps=1), FlowConfig(steps=4)], ids=["regression", "flow-1", "flow-4"])
+@pytest.mark.parametrize("cell_width", [0, 256])
+def test_a_cell_of_speech_costs_the_operations_torch_counts(head: HeadConfig, cell_width: int) -> None:
+    frames, config = 16, SpeechConfig(num_phones=40, head=head, cell_width=cell_width)
+    model = SpeechHead(config)
+    told = torch.zeros(1, frames, 5, dtype=torch.long), torch.zeros(1, frames, 6)
+    cell = torch.zeros(1, cell_width) if cell_width else None
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(*told, torch.zeros(1, frames, 80), model.start(), cell)
+    passes = head.steps if isinstance(head, FlowConfig) else 1
+    assert counter.get_total_flops() == cost.speech_flops(config, frames) - frames * (taps(config.stack) + passes * taps(head.stack))
+
+
+def test_a_cell_of_the_vocoder_costs_the_operations_torch_counts() -> None:
+    frames, config = 16, VocoderConfig()
+    model = Vocoder(config)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, frames, 80), model.start())
+    transforms = 3 * int(2.5 * 1024 * 10)
+    assert counter.get_total_flops() == cost.vocoder_flops(config, frames) - frames * (taps(config.stack) + transforms)
+
+
+def taps(stack: StackConfig) -> int:
+    """Operations of the depthwise convolutions, which torch does not count."""
+    return stack.num_blocks * 2 * stack.kernel * stack.width
