@@ -5,8 +5,9 @@
 
 from widgets.charts import timeline
 from widgets.curves import training_curves
+from widgets.inside import probe_curves
 from widgets.page import write_timeline
 from widgets.show import Shown, show
 from widgets.theme import DARK, LIGHT, Theme
 
-__all__ = ["DARK", "LIGHT", "Shown", "Theme", "show", "timeline", "training_curves", "write_timeline"]
+__all__ = ["DARK", "LIGHT", "Shown", "Theme", "probe_curves", "show", "timeline", "training_curves", "write_timeline"]

@@ -1,7 +1,8 @@
 """Tables -> one figure: the timeline of a finished session, with one lane under the other on a shared clock.
 
-Lanes, top to bottom: the user's wave, words and what the agent heard of them · floor state · p(speak) and p(yield), one bar per
-micro-turn, with threshold and gates · the agent's words and wave · the windows a perfect agent acts in · cost against the deadline.
+Lanes, top to bottom: the user's wave, words and what the agent heard of them · which cells made it decide, where that was looked into ·
+floor state · p(speak) and p(yield), one bar per micro-turn, with threshold and gates · the agent's words and wave · the windows a perfect
+agent acts in · cost against the deadline.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from widgets.inside import influence_marks, influence_note
 from widgets.theme import LIGHT, Theme, faded
 from widgets.views import DecisionRow, Envelope, SessionView, Span, WordSpan, rows_of, session_view
 from workbench.trace import Trace
@@ -63,6 +65,8 @@ def timeline(session: Trace | SessionView, theme: Theme = LIGHT, window_s: float
     _wave(canvas, "user_wave", view.user_wave, theme.user)
     _words(canvas, "user_words", view.user_words, theme.user)
     _words(canvas, "heard_words", view.heard_words, theme.heard)
+    for mark in influence_marks(view.attribution, view.tick_s, theme) if view.attribution else ():
+        canvas.add("influence", mark)
     _floor(canvas)
     _probabilities(canvas)
     _words(canvas, "agent_words", view.agent_words, theme.agent)
@@ -86,6 +90,8 @@ def _lanes(view: SessionView, theme: Theme) -> list[Lane]:
         lanes.append(Lane("user_words", 62, "", note, joined=True))
     if view.heard_words:
         lanes.append(Lane("heard_words", 62, "", f"{_ink('words heard', theme.heard, bold=False)} by the agent", joined=True))
+    if view.attribution:
+        lanes.append(Lane("influence", 74, _ink("Influence", theme.user), influence_note(view.attribution)))
     if view.decisions:
         lanes += [
             Lane("floor", 24, "Floor", "state per micro-turn"),
@@ -432,7 +438,7 @@ def _y_axis(lane: Lane, view: SessionView, domain: tuple[float, float], theme: T
         "zeroline": False,
         "showticklabels": False,
     }
-    if lane.key.endswith("_wave"):
+    if lane.key.endswith("_wave") or lane.key == "influence":
         return {**axis, "range": [-1.08, 1.08], "zeroline": True, "zerolinecolor": theme.grid}
     if lane.key in ("p_speak", "p_yield"):
         ticks = {"tickvals": [0.5, 1] if lane.key == "p_speak" else [1], "tickfont": {"size": 10, "color": theme.muted}}

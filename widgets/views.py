@@ -21,6 +21,7 @@ from workbench.events import (
     TruthWord,
 )
 from workbench.explain import reason_of
+from workbench.inside import Attribution
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, Audio
 from workbench.trace import Trace
 
@@ -150,10 +151,11 @@ class SessionView:
     overlaps: tuple[Span, ...]
     costs: tuple[CostRow, ...]
     edits_s: tuple[float, ...]
+    attribution: Attribution | None = None
 
 
-def session_view(trace: Trace) -> SessionView:
-    """Every table of a trace. An empty trace gives empty tables."""
+def session_view(trace: Trace, attribution: Attribution | None = None) -> SessionView:
+    """Every table of a trace, and of what made it decide when that was looked into. An empty trace gives empty tables."""
     rate = trace.header.clock.sample_rate
     return SessionView(
         title=title(trace),
@@ -172,6 +174,7 @@ def session_view(trace: Trace) -> SessionView:
         overlaps=overlaps(trace),
         costs=costs(trace),
         edits_s=tuple(trace.header.clock.seconds(tick) for tick, _ in trace.events(Edited)),
+        attribution=attribution,
     )
 
 
