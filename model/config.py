@@ -167,6 +167,10 @@ class VisionConfig:
     num_layers: int = 4
 
 
+SMALL_VISION = VisionConfig(patch=32, num_layers=3)
+"""The two frames of a 200 ms cell, 32 x 32 pixels each, as one patch: one position a cell, ten frames a second (ours, for small models)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """A whole model: trunk, front ends and vocabularies.
@@ -225,7 +229,7 @@ def nano() -> ModelConfig:
         global_window=512,
         num_sinks=4,
     )
-    return ModelConfig(trunk=trunk, audio_fold=4)
+    return ModelConfig(trunk=trunk, audio_fold=4, vision=SMALL_VISION)
 
 
 def micro() -> ModelConfig:
@@ -244,7 +248,7 @@ def micro() -> ModelConfig:
         global_window=2048,
         num_sinks=4,
     )
-    return ModelConfig(trunk=trunk, vocab_size=4096, hear_vocab_size=4096)
+    return ModelConfig(trunk=trunk, vocab_size=4096, hear_vocab_size=4096, vision=SMALL_VISION)
 
 
 def inkling_small() -> ModelConfig:

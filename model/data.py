@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -77,7 +77,11 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
     out = _stack([c.out for c, _ in crops], width, NO_TOKEN).astype(np.int64)
     heard = torch.from_numpy(_stack([c.heard for c, _ in crops], width, NOTHING_HEARD)).long()
     wanted = _stack([c.wanted for c, _ in crops], width, NO_TOKEN).astype(np.int64)
-    laid = plan(Counts.audio_only(present), out, sizes.audio_positions, lengths, wanted)
+    shown = np.zeros(present.shape, np.int64)
+    for row, (crop, _) in enumerate(crops):
+        shown[row, crop.picture_cell] = 1
+    pictures = [crop.pictures for crop, _ in crops if len(crop.pictures)]
+    laid = plan(replace(Counts.audio_only(present), patches=shown), out, sizes.audio_positions, lengths, wanted)
     start = torch.randint(0, config.max_counter, (len(rows), 1), generator=generator)
     start = torch.where(torch.rand(start.shape, generator=generator) < config.begin_session, 0, start)
     cells = CellBatch(
@@ -89,6 +93,7 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
         heard_before_BTH=_lead_in(_blur_heard(heard, config, generator, sizes.hear_vocab_size)),
         counter_BT=start + torch.arange(width)[None],
         out_BTK=_blank(torch.from_numpy(out), config.blank_output, generator),
+        patches_NFYXC=torch.from_numpy(np.concatenate(pictures)) if pictures else None,
     )
     active = torch.from_numpy(_stack([c.active for c, _ in crops], width, False))
     real = torch.arange(width)[None] < torch.from_numpy(lengths)[:, None]
@@ -99,8 +104,7 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
 def _crop(cells: Cells, width: int, generator: torch.Generator) -> tuple[Cells, np.ndarray]:
     spare = len(cells) - width
     first = int(torch.randint(0, spare + 1, (1,), generator=generator)) if spare > 0 else 0
-    part = slice(first, first + width)
-    crop = Cells(**{f.name: getattr(cells, f.name)[part] for f in fields(cells)})
+    crop = cells.part(first, width)
     before = cells.user_mel[first - 1] if first else np.full_like(cells.user_mel[0], -7.0)
     return crop, before
 

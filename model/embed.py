@@ -19,6 +19,8 @@ from model.blocks import RMSNorm
 from model.config import VisionConfig
 
 _CHANNEL_MULTIPLE = 64
+_PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP, which Inkling's image processor uses
+_PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class TokenEmbedding(nn.Module):
@@ -156,3 +158,8 @@ class PatchEmbedding(nn.Module):
     def forward(self, pixels_NTYXC: Tensor) -> Tensor:
         """[N, D] of patches [N, frames, patch, patch, channels]."""
         return self.norm(self.layers(pixels_NTYXC).flatten(1))
+
+
+def normed_pixels(pixels: Tensor) -> Tensor:
+    """Pixels 0 to 255 (uint8 [..., 3]) as float32 of about unit variance, as Inkling's image processor has them."""
+    return (pixels.float() / 255 - pixels.new_tensor(_PIXEL_MEAN, dtype=torch.float32)) / pixels.new_tensor(_PIXEL_STD, dtype=torch.float32)

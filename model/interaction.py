@@ -11,6 +11,7 @@ feedback into the next cell mark.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from model.blocks import RMSNorm
 from model.config import ModelConfig
 from model.dmel import DMel, DMelState
-from model.embed import AudioEmbedding, PatchEmbedding
+from model.embed import AudioEmbedding, PatchEmbedding, normed_pixels
 from model.hooks import Tap, Watching
 from model.layout import HALVES, NO_TARGET, NO_TOKEN, NOTHING_HEARD, Counts, Kind, Plan, plan
 from model.trunk import Trunk, TrunkState
@@ -40,7 +41,7 @@ class CellBatch:
     out_BTK: Tensor
     typed_BTK: Tensor | None = None
     background_BTK: Tensor | None = None
-    patches_BTQFYXC: Tensor | None = None  # Q patches a cell, each of F frames of Y x X pixels with C channels
+    patches_NFYXC: Tensor | None = None  # uint8; one patch for each PATCH position, in the order of the plan
 
     def to(self, device: torch.device) -> CellBatch:
         """The same on a device; the plan stays where it is."""
@@ -226,15 +227,21 @@ class InteractionModel(nn.Module):
         for kind, tokens in ((Kind.TYPED, cells.typed_BTK), (Kind.BACKGROUND, cells.background_BTK), (Kind.OUT, cells.out_BTK)):
             if tokens is not None:
                 sources[kind] = self.tokens(tokens.clamp(min=0))
-        if cells.patches_BTQFYXC is not None:
-            if self.patches is None:
-                raise ValueError(
-                    "this model was built without vision (config.vision is False); send no frames, or build it with vision=True"
-                )
-            sources[Kind.PATCH] = self.patches(cells.patches_BTQFYXC.flatten(0, 2)).view(*cells.patches_BTQFYXC.shape[:3], -1)
-        return self._gather(sources, cells.plan)
+        patches = None if cells.patches_NFYXC is None else self._patches(cells.patches_NFYXC)
+        return self._gather(sources, patches, cells.plan)
 
-    def _gather(self, sources: dict[Kind, Tensor], laid: Plan) -> Tensor:
+    def _patches(self, pixels_NFYXC: Tensor) -> Tensor:
+        vision, shape = self.config.vision, tuple(pixels_NFYXC.shape[1:])
+        if self.patches is None or vision is None:
+            raise ValueError(
+                "this model was built without vision (config.vision is None); send no pictures, or build it with a VisionConfig"
+            )
+        wanted = (vision.frames, vision.patch, vision.patch, vision.channels)
+        if shape != wanted:
+            raise ValueError(f"pictures of {shape} (frames, height, width, channels) for a model that takes {wanted}; fit them first")
+        return self.patches(normed_pixels(pixels_NFYXC))
+
+    def _gather(self, sources: dict[Kind, Tensor], patches_ND: Tensor | None, laid: Plan) -> Tensor:
         rows, cells = laid.listen_BT.shape
         index = np.zeros(laid.shape, np.int64)
         tables = []
@@ -245,6 +252,10 @@ class InteractionModel(nn.Module):
             index = np.where(here, offset + (row * cells + laid.cell_BP) * source.shape[2] + laid.part_BP, index)
             tables.append(source.reshape(-1, source.shape[-1]).to(sources[Kind.MARK].dtype))
             offset += tables[-1].shape[0]
+        if patches_ND is not None:
+            here = laid.kind_BP == Kind.PATCH
+            index[here] = offset + np.arange(here.sum())
+            tables.append(patches_ND.to(sources[Kind.MARK].dtype))
         table = torch.cat(tables)
         x = table.index_select(0, torch.from_numpy(index.ravel()).to(table.device)).unflatten(0, laid.shape)
         return self.input_norm(x + self.kinds(torch.from_numpy(laid.kind_BP).to(table.device)))
@@ -286,13 +297,25 @@ class InteractionModel(nn.Module):
         return self.dmel.levels(user), self.dmel.levels(own), after
 
     def listen(
-        self, state: ModelState, user_BAM: Tensor, own_BAM: Tensor, own_present_B: Tensor, typed_BK: Tensor | None = None
+        self,
+        state: ModelState,
+        user_BAM: Tensor,
+        own_BAM: Tensor,
+        own_present_B: Tensor,
+        typed_BK: Tensor | None = None,
+        pictures: Sequence[Tensor | None] | None = None,
     ) -> tuple[Outputs, ModelState]:
-        """Take in one cell of every row: logits of the first output (B, V), heard words (B, 1, H, V) and voice activity (B, 1)."""
+        """Take in one cell of every row: logits of the first output (B, V), heard words (B, 1, H, V) and voice activity (B, 1).
+
+        `pictures` holds what each row's camera saw, uint8 (F, Y, X, C), or None for a row that sees nothing in this cell.
+        """
         rows = len(user_BAM)
         counts = Counts.audio_only(own_present_B[:, None].numpy())
         if typed_BK is not None:
             counts = replace(counts, typed=(typed_BK != NO_TOKEN).sum(-1, keepdim=True).numpy())
+        shown = [picture for picture in pictures or () if picture is not None]
+        if pictures is not None and shown:
+            counts = replace(counts, patches=np.array([[int(picture is not None)] for picture in pictures]))
         no_out = np.full((rows, 1, 1), NO_TOKEN, np.int64)
         cells = CellBatch(
             plan=plan(counts, no_out, self.config.audio_positions),
@@ -304,6 +327,7 @@ class InteractionModel(nn.Module):
             counter_BT=state.counter_B[:, None],
             out_BTK=torch.from_numpy(no_out),
             typed_BTK=None if typed_BK is None else typed_BK[:, None],
+            patches_NFYXC=torch.stack(shown) if shown else None,
         )
         out, trunk = self(cells, state.trunk)
         assert trunk is not None

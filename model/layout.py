@@ -16,7 +16,7 @@ inside the cell, the silence token, the counter and the own-voice positions are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -180,6 +180,9 @@ def _targets(shape: tuple[int, ...], sizes_BTJ: Ints, before_BT: Ints, taught_BT
     return target
 
 
+PER_CELL = ("user_mel", "own_level", "own_present", "out", "heard", "active", "wanted", "family")
+
+
 @dataclass(frozen=True)
 class Cells:
     """One conversation as plain arrays, T cells of 200 ms; what training eats.
@@ -193,6 +196,8 @@ class Cells:
         active: bool (T,), whether a voice at the microphone sounded in this cell
         wanted: int16 (T, K), tokens the agent should have begun in it: the same unless it was wrong
         family: uint8 (T,), which kind of situation the cell is part of, counted from 1; 0 for none
+        pictures: uint8 (N, F, Y, X, C), what the camera saw one tick earlier, for the N cells that carry a picture
+        picture_cell: int32 (N,), which cells those are, in order
     """
 
     user_mel: npt.NDArray[np.float16]
@@ -203,11 +208,23 @@ class Cells:
     active: npt.NDArray[np.bool_]
     wanted: npt.NDArray[np.int16]
     family: npt.NDArray[np.uint8]
+    pictures: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1, 3), np.uint8))
+    picture_cell: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
-        lengths = {f.name: len(getattr(self, f.name)) for f in fields(self)}
+        lengths = {name: len(getattr(self, name)) for name in PER_CELL}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"streams of one conversation differ in length: {lengths}; every array has one entry per cell")
+        if len(self.pictures) != len(self.picture_cell) or np.any(np.diff(self.picture_cell) <= 0):
+            raise ValueError(
+                f"{len(self.pictures)} pictures for the cells {self.picture_cell.tolist()}; name one cell per picture, in rising order"
+            )
 
     def __len__(self) -> int:
         return len(self.out)
+
+    def part(self, first: int, cells: int) -> Cells:
+        """At most `cells` cells from number `first` on."""
+        arrays = {name: getattr(self, name)[first : first + cells] for name in PER_CELL}
+        inside = (self.picture_cell >= first) & (self.picture_cell < first + cells)
+        return replace(self, **arrays, pictures=self.pictures[inside], picture_cell=self.picture_cell[inside] - np.int32(first))

@@ -14,9 +14,11 @@ from model.layout import NO_TOKEN, NOTHING_HEARD, YIELD, Cells
 from model.losses import LossConfig
 from model.recipe import read_recipe
 from model.train import TrainConfig
+from workbench.frames import Lamp, film, fitted, sample_lens, sample_setting
 
 NUM_TOKENS = 8
 NUM_HEARD = 6
+SEEN_SIDE = 16  # pixels of the pictures of `signalling`
 
 
 def train_config(**other: Any) -> TrainConfig:
@@ -82,3 +84,23 @@ def yielding(seed: int, cells: int = 40) -> Cells:
     base = answering(seed, cells)
     base.out[-1, 0] = YIELD
     return base
+
+
+def signalling(seed: int, cells: int = 40) -> Cells:
+    """A conversation in which a lamp turns red or green now and then and back to blue; token 4 or 5 names the colour two cells later."""
+    rng = np.random.default_rng(seed)
+    base = answering(seed, cells)
+    nothing = np.full_like(base.out, NO_TOKEN)
+    quiet = replace(
+        base, user_mel=np.full_like(base.user_mel, -6.0), out=nothing, wanted=nothing, heard=0 * base.heard, active=base.active & False
+    )
+    setting, lens = sample_setting(rng, 0.3), sample_lens(rng, 0.3)
+    lights, first = [(-1.0, "blue")], 3
+    for at in range(first + 2, cells - 4, 6):
+        green = int(rng.integers(2))
+        lights += [((at - 1) * 0.2, ("red", "green")[green]), ((at + 2) * 0.2, "blue")]
+        quiet.out[at + 2, 0] = 4 + green
+    lamp = Lamp(lights=tuple(lights), setting=setting)
+    seen = range(first, cells)
+    pictures = [fitted(lens.take(film(lamp, (cell - 1) * 0.2, 0.2), cell), 2, SEEN_SIDE) for cell in seen]
+    return replace(quiet, pictures=np.stack(pictures), picture_cell=np.array(seen, np.int32))

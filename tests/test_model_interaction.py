@@ -34,7 +34,7 @@ def tiny(fold: int = 4) -> InteractionModel:
 
 
 class Conversation:
-    """A random conversation: samples of both sides, own-voice cells and outputs."""
+    """A random conversation: samples of both sides, own-voice cells, outputs, and no pictures."""
 
     def __init__(self, seed: int, cells: int = CELLS) -> None:
         rng = np.random.default_rng(seed)
@@ -44,6 +44,8 @@ class Conversation:
         self.out = np.full((cells, 2), NO_TOKEN)
         for t in np.flatnonzero(rng.random(cells) < 0.3):
             self.out[t, : rng.integers(1, 3)] = rng.integers(4, 9)
+        self.seen = np.zeros(cells, bool)
+        self.pictures = torch.zeros((cells, 2, 8, 8, 3), dtype=torch.uint8)
 
 
 def stream(model: InteractionModel, talks: list[Conversation], state: ModelState | None = None, first: int = 0, last: int = CELLS):
@@ -55,7 +57,9 @@ def stream(model: InteractionModel, talks: list[Conversation], state: ModelState
         user = torch.stack([talk.user[t] for talk in talks])
         own = torch.stack([talk.own[t] for talk in talks])
         user_levels, own_levels, state = model.levels_of(state, user, own)
-        out, state = model.listen(state, user_levels, own_levels, torch.stack([talk.own_present[t] for talk in talks]))
+        pictures = [talk.pictures[t] if talk.seen[t] else None for talk in talks]
+        present = torch.stack([talk.own_present[t] for talk in talks])
+        out, state = model.listen(state, user_levels, own_levels, present, pictures=pictures)
         heard.append(out.heard_BTHV[:, 0])
         for row, logits in enumerate(out.text_NV):
             text[row].append(logits)
@@ -75,8 +79,9 @@ def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cell
     levels = [model.dmel.levels(model.dmel.log_mel(x[:cells].flatten())).unflatten(0, (1, cells, 4)) for x in (talk.user, talk.own)]
     named = heard[:, :cells].argmax(-1)
     words = each_word_once(named.flatten(1), torch.zeros_like(named[:, 0, 0])).view_as(named)
+    counts = replace(Counts.audio_only(present), patches=talk.seen[None, :cells].astype(np.int64))
     batch = CellBatch(
-        plan=plan(Counts.audio_only(present), out, model.config.audio_positions),
+        plan=plan(counts, out, model.config.audio_positions),
         user_BTAM=levels[0],
         user_before_BAM=torch.zeros_like(levels[0][:, 0]),
         own_BTAM=levels[1],
@@ -84,6 +89,7 @@ def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cell
         heard_before_BTH=torch.cat([torch.zeros_like(words[:, :1]), words[:, :-1]], 1),
         counter_BT=torch.arange(cells)[None],
         out_BTK=torch.from_numpy(out),
+        patches_NFYXC=talk.pictures[:cells][talk.seen[:cells]] if talk.seen.any() else None,
     )
     outputs, _ = model(batch, state)
     assert len(outputs.text_NV) == int((batch.plan.target_BP != NO_TARGET).sum())
@@ -166,6 +172,7 @@ def _with(model: InteractionModel, talk: Conversation, *, typed: int, patches: i
     levels = model.dmel.levels(model.dmel.log_mel(talk.user[:cells].flatten())).unflatten(0, (1, cells, 4))
     out = np.full((1, cells, 1), NO_TOKEN)
     size = vision.patch if vision else 1
+    pixels = torch.randint(0, 256, (patches, 2, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return CellBatch(
         plan=plan(Counts(0 * there, patches * there, typed * there, background * there), out, model.config.audio_positions),
         user_BTAM=levels,
@@ -177,7 +184,7 @@ def _with(model: InteractionModel, talk: Conversation, *, typed: int, patches: i
         out_BTK=torch.from_numpy(out),
         typed_BTK=torch.tensor([5, 6]).expand(1, cells, 2),
         background_BTK=torch.tensor([7]).expand(1, cells, 1),
-        patches_BTQFYXC=torch.rand((1, cells, 3, 2, size, size, 3), generator=torch.Generator().manual_seed(0)),
+        patches_NFYXC=pixels if patches else None,
     )
 
 
@@ -195,6 +202,32 @@ def test_typed_words_pictures_and_background_reach_the_output_of_their_cell_and_
         torch.testing.assert_close(changed.text_NV[:2], plain.text_NV[:2], rtol=0, atol=1e-6)
         assert (changed.text_NV[2:] - plain.text_NV[2:]).abs().amax(-1).min() > 1e-4
         torch.testing.assert_close(changed.heard_BTHV[:, :3], plain.heard_BTHV[:, :3], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("fold", [1, 4])
+@torch.inference_mode()
+def test_streamed_equals_whole_with_pictures_now_and_then(fold):
+    model = fresh_model(replace(tiny(fold).config, vision=VisionConfig(patch=8, num_layers=2)), 3).eval()
+    rng = np.random.default_rng(0)
+    talks = [Conversation(seed) for seed in (0, 1)]
+    for talk in talks:
+        talk.seen = rng.random(CELLS) < 0.4
+        talk.pictures = torch.from_numpy(rng.integers(0, 256, (CELLS, 2, 8, 8, 3), np.uint8))
+    text, heard, _ = stream(model, talks)
+    blind, _, _ = stream(model, [Conversation(0)])
+    assert (text[0] - blind[0]).abs().max() > 1e-2, "pictures matter"
+    for row, talk in enumerate(talks):
+        outputs = whole(model, talk, heard[row : row + 1])
+        torch.testing.assert_close(outputs.text_NV, text[row], rtol=0, atol=1e-5)
+        torch.testing.assert_close(outputs.heard_BTHV[0], heard[row], rtol=0, atol=1e-5)
+
+
+def test_a_picture_of_another_size_is_refused():
+    model = fresh_model(replace(tiny().config, vision=VisionConfig(patch=8, num_layers=2)), 3)
+    cells = _with(model, Conversation(7), typed=0, patches=1)
+    cells.patches_NFYXC = cells.patches_NFYXC[:, :1]
+    with pytest.raises(ValueError, match=r"pictures of \(1, 8, 8, 3\) .* for a model that takes \(2, 8, 8, 3\); fit them first"):
+        model(cells)
 
 
 def test_a_model_without_eyes_refuses_pictures():

@@ -1,5 +1,6 @@
 """Training: it learns, it says what it does, and it can be broken off and taken up again."""
 
+import functools
 import json
 from dataclasses import replace
 
@@ -9,23 +10,34 @@ import torch
 
 from model.augment import augment, warp_bands
 from model.checkpoint import LayoutMismatchError, fresh_model, load_checkpoint, save_checkpoint
-from model.config import MoEConfig
+from model.config import MoEConfig, VisionConfig
 from model.data import addressed, collate
 from model.dmel import DMel
-from model.layout import BLANK, END, NO_TARGET, NO_TOKEN, SILENCE, Vocabulary
+from model.layout import BLANK, END, NO_TARGET, NO_TOKEN, SILENCE, Kind, Vocabulary
 from model.losses import family_losses, losses
 from model.sampling import SamplingConfig, decide
 from model.train import Hooks, Progress, Verdict, learning_rate, train
-from tests.model_fakes import NUM_HEARD, answering, augment_config, data_config, loss_config, tiny_config, train_config, yielding
+from tests.model_fakes import (
+    NUM_HEARD,
+    SEEN_SIDE,
+    answering,
+    augment_config,
+    data_config,
+    loss_config,
+    signalling,
+    tiny_config,
+    train_config,
+    yielding,
+)
 
 PLAIN = data_config(cells=40, rows=8, augment=augment_config(untouched=1.1), blank_output=0, lose_heard=0, wrong_heard=0)
 WORDS = Vocabulary(("low", "high", "third", "fourth"), ("low", "high", "third", "fourth"))
 
 
-def batches(config, data=PLAIN):
+def batches(config, data=PLAIN, make=answering):
     def batch(progress, part):
         first = (progress.step * 1000 + part) * data.rows
-        return collate([answering(first + i) for i in range(data.rows)], data, DMel(), addressed(7, progress.step, part), config)
+        return collate([make(first + i) for i in range(data.rows)], data, DMel(), addressed(7, progress.step, part), config)
 
     return batch
 
@@ -88,9 +100,10 @@ def _closed_loop(model, cells):
     state = model.start(1)
     said = []
     silence = torch.zeros((1, 4, 80), dtype=torch.uint8)
-    for mel in cells.user_mel:
+    shown = dict(zip(cells.picture_cell.tolist(), torch.from_numpy(cells.pictures), strict=True))
+    for cell, mel in enumerate(cells.user_mel):
         levels = model.dmel.levels(torch.from_numpy(mel).float())[None]
-        out, state = model.listen(state, levels, silence, torch.tensor([False]))
+        out, state = model.listen(state, levels, silence, torch.tensor([False]), pictures=[shown.get(cell)])
         choices, state = decide(model, state, out.text_NV, [SamplingConfig()])
         said.append(choices[0].tokens)
     return said
@@ -143,6 +156,44 @@ def assert_same_bits(one, other):
             assert_same_bits(mine, its)
     else:
         assert one == other
+
+
+def test_a_tiny_model_learns_to_tell_a_red_lamp_from_a_green_one(tmp_path):
+    config = replace(tiny_config(), vision=VisionConfig(patch=SEEN_SIDE, num_layers=2))
+    rows = []
+    settings = train_config(**SETTINGS, minutes=1e9, steps=80)
+    model = fresh_model(config, 0)
+    drawn = functools.cache(signalling)
+    lamps = batches(config, make=lambda number: drawn(number % 40))
+    train(model, lamps, settings, tmp_path, now=Clock(), hooks=Hooks(report=rows.append))
+    assert rows[-1]["loss"]["word"] < 0.1, [row["loss"]["word"] for row in rows]
+    unseen = signalling(10_000)
+    wanted = [[int(t) for t in row if t != NO_TOKEN] for row in unseen.out]
+    assert _closed_loop(model.eval(), unseen) == wanted
+
+
+def test_a_crop_keeps_pictures_and_their_cells_together():
+    whole = signalling(1)
+    for first in (0, 2, 10):
+        part = whole.part(first, 15)
+        assert len(part) == 15
+        for cell, picture in zip(part.picture_cell, part.pictures, strict=True):
+            place = int(np.flatnonzero(whole.picture_cell == first + cell)[0])
+            assert np.array_equal(picture, whole.pictures[place])
+        assert len(part.pictures) == sum(first <= cell < first + 15 for cell in whole.picture_cell)
+    with pytest.raises(ValueError, match=r"37 pictures for the cells .* name one cell per picture, in rising order"):
+        replace(whole, picture_cell=whole.picture_cell[::-1])
+
+
+def test_a_batch_lays_one_position_for_every_picture():
+    config = replace(tiny_config(), vision=VisionConfig(patch=SEEN_SIDE, num_layers=2))
+    rows = [signalling(0), answering(1), signalling(2)]
+    batch = collate(rows, PLAIN, DMel(), torch.Generator().manual_seed(0), config)
+    seen = batch.cells.plan.kind_BP == Kind.PATCH
+    assert seen.sum(1).tolist() == [37, 0, 37]
+    assert np.array_equal(batch.cells.plan.cell_BP[2][seen[2]], rows[2].picture_cell)
+    assert np.array_equal(batch.cells.patches_NFYXC[37:].numpy(), rows[2].pictures)
+    assert collate([answering(1)], PLAIN, DMel(), torch.Generator().manual_seed(0), config).cells.patches_NFYXC is None
 
 
 def test_parts_of_a_step_are_averaged(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.checkpoint import Checkpoint, fresh_model, save_checkpoint
-from model.config import DenseConfig
+from model.config import DenseConfig, VisionConfig
 from model.flow import HeadConfig
 from model.layout import NO_TOKEN, YIELD
 from tests.model_fakes import tiny_config
@@ -19,11 +19,24 @@ from workbench.clock import ClockSpec, Tick
 from workbench.compare import first_difference
 from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, ModelSpeechStopped, ModelYielded, TickCost, TranscriptDelta, TruthWord
-from workbench.neural import HEARD_DELAY_S, NeuralAgent, cells_of, load_agent, vocabulary
+from workbench.frames import Lamp
+from workbench.neural import (
+    HEARD_DELAY_S,
+    NeuralAgent,
+    cells_of,
+    conversation,
+    load_agent,
+    load_recipe,
+    packed,
+    sized,
+    through_a_lens,
+    unpacked,
+    vocabulary,
+)
 from workbench.neural.own_voice import OwnVoice
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn
-from workbench.scenarios import build
-from workbench.scenarios.script import AfterOwn, At, Beat, Order
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_CAMERA, MicroTurn
+from workbench.scenarios import SEEING_WEIGHTS, build
+from workbench.scenarios.script import AfterOwn, At, Beat, Order, View
 from workbench.session import Session, advance
 from workbench.trace import record
 from workbench.users import ScriptedUser, SilentUser
@@ -85,6 +98,83 @@ def test_cells_know_their_family():
     assert set(cells.family[3:26].tolist()) == {2}
     assert set(cells.family[26:].tolist()) == {1}
     assert not cells_of(play(script), vocabulary(), families=("timer",)).family.any()
+
+
+WATCHING = Beat(("tell me",), At(0.3), view=View(Lamp(lights=((0.0, "green"), (0.5, "red"))), 1.5), holds_s=2.0)
+
+
+def seeing_agent() -> NeuralAgent:
+    checkpoint = random_checkpoint()
+    eyes = replace(checkpoint.model.config, vision=VisionConfig(patch=16, num_layers=2))
+    return NeuralAgent(Checkpoint(fresh_model(eyes, 0).eval(), checkpoint.vocabulary, {}), threshold=0.03)
+
+
+def test_cells_hold_what_the_camera_saw_one_tick_later_and_survive_packing():
+    trace = play(script_of(WATCHING))
+    cells = cells_of(trace, vocabulary())
+    shown = {turn.tick: turn.frames(USER_CAMERA) for turn in trace.turns if turn.frames(USER_CAMERA) is not None}
+    assert cells.picture_cell.tolist() == [tick + 1 for tick in shown]
+    assert np.array_equal(cells.pictures, np.stack(list(shown.values())))
+    row = packed(cells)
+    assert row["pictures"].nbytes < cells.pictures.nbytes / 20, "a clean picture that stands still takes little room"
+    again = unpacked(row)
+    assert all(np.array_equal(value, getattr(again, name)) for name, value in vars(cells).items())
+    blurred = through_a_lens(cells, np.random.default_rng(1))
+    assert not np.array_equal(blurred.pictures, cells.pictures)
+    assert np.array_equal(blurred.out, cells.out)
+    blind = cells_of(play(script_of(Beat(("tell me",), At(0.3)))), vocabulary())
+    assert len(unpacked(packed(blind)).pictures) == 0
+    assert through_a_lens(blind, np.random.default_rng(1)) is blind
+
+
+def test_an_agent_with_eyes_sees_what_one_without_is_blind_to():
+    def decided(agent, beat):
+        session = Session.start([ScriptedUser(script_of(beat), speaker_of=Tones), agent])
+        trace = record(session)
+        session.run(25)
+        return [event.p_speak for _, event in trace.events(Decision)]
+
+    dark = replace(WATCHING, view=None)
+    blind, sighted = NeuralAgent(random_checkpoint(), threshold=0.03), seeing_agent()
+    assert USER_CAMERA in sighted.hears
+    assert USER_CAMERA not in blind.hears
+    assert decided(blind, WATCHING) == decided(blind, dark)
+    with_light, without = decided(sighted, WATCHING), decided(sighted, dark)
+    assert with_light[:2] == without[:2]
+    assert with_light[2:] != without[2:]
+    assert check_participant(sighted, ticks=10).problems == (), "it takes pictures of any size"
+
+
+def test_sessions_with_and_without_a_camera_go_together():
+    agent = seeing_agent()
+    beats = (WATCHING, replace(WATCHING, view=None))
+    sessions = [Session.start([ScriptedUser(script_of(beat), speaker_of=Tones), agent]) for beat in beats]
+    traces = [record(session) for session in sessions]
+    for _ in range(16):
+        advance(sessions)
+    for beat, trace in zip(beats, traces, strict=True):
+        session = Session.start([ScriptedUser(script_of(beat), speaker_of=Tones), agent])
+        alone = record(session)
+        session.run(16)
+        for (_, mine), (_, own) in zip(trace.events(Decision), alone.events(Decision), strict=True):
+            assert mine.p_speak == pytest.approx(own.p_speak, abs=1e-5)
+
+
+def test_the_words_of_the_shipped_checkpoint_are_the_first_of_a_larger_world(checkpoint):
+    shipped, words = load_agent(checkpoint).words, vocabulary()
+    assert words.agent_words[: len(shipped.agent_words)] == shipped.agent_words
+    assert words.user_words[: len(shipped.user_words)] == shipped.user_words
+
+
+def test_a_conversation_with_the_seeing_families_has_pictures_without_the_faults_of_a_lens():
+    row = unpacked(conversation(3, "espeak", (), {"tell_when": 1.0, "answer": 1.0}))
+    assert len(row.pictures)
+    same = [np.array_equal(one, two) for one, two in zip(row.pictures[:-1], row.pictures[1:], strict=True)]
+    assert np.mean(same) > 0.2, "a lamp that does not change gives the same picture"
+    recipe = load_recipe("nano")
+    seeing = replace(recipe, pool=replace(recipe.pool, families={**recipe.pool.families, **SEEING_WEIGHTS}))
+    assert sized(recipe).vision is None
+    assert sized(seeing).vision is not None
 
 
 def test_every_tick_carries_a_decision_and_its_cost(agent):

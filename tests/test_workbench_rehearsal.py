@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from model.checkpoint import fresh_model
-from model.layout import NO_TOKEN, Cells
+from model.layout import NO_TOKEN
 from model.recipe import Recipe, read_recipe
 from model.train import Progress
 from tests.model_fakes import answering, tiny_config
-from workbench.neural import vocabulary
+from workbench.neural import packed, unpacked, vocabulary
 from workbench.neural.batches import Batches, Stock
 from workbench.neural.rehearsal import Rehearsals, talks
 from workbench.packets import AGENT_TEXT
@@ -43,7 +43,7 @@ def test_a_rehearsal_holds_what_the_model_said_and_what_would_have_been_right(tm
     assert len(rehearsals.rows) == 1
     traces = talks(model, [50_000_041], rehearsals.recipe)
     for row, trace in zip(rehearsals.rows, traces, strict=True):
-        cells = Cells(**row)
+        cells = unpacked(row)
         assert [[words.tokens[t] for t in said if t >= 4] for said in cells.out] == [turn.text(AGENT_TEXT).split() for turn in trace.turns]
         assert [[words.tokens[t] for t in right if t != NO_TOKEN] for right in cells.wanted] == [list(w) for w in wanted_in(trace)]
         assert cells.family.any()
@@ -65,7 +65,7 @@ def test_the_newest_rehearsals_are_drawn_from_and_the_future_is_forgotten(tmp_pa
 
 class Shelf:
     def __init__(self, *seeds: int, family: int = 0) -> None:
-        self.rows: list[Arrays] = [dict(vars(answering(seed))) for seed in seeds]
+        self.rows: list[Arrays] = [packed(answering(seed)) for seed in seeds]
         for row in self.rows:
             row["family"][:] = family or row["family"]
 

@@ -18,6 +18,7 @@ from workbench.channel import sample_channel
 from workbench.conditions import AS_DRAWN, Condition
 from workbench.errors import InputError
 from workbench.festival import festival_available
+from workbench.frames import Lens
 from workbench.packets import rng_for
 from workbench.recordings import recordings_available
 from workbench.scenarios import MEDLEY_WEIGHTS, medley
@@ -68,7 +69,7 @@ def someone(
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
     is one man's diphones with other vocal tracts. `weights` gives the chance of each family, per piece. The channel, clear more
-    often than not, is drawn apart from all else.
+    often than not, is drawn apart from all else. Pictures are without the faults of a lens: those are drawn anew for every batch.
     """
     rng = rng_for(number, SOURCES.index(source), "conversation")
     difficulty = float(rng.uniform(0.0, 1.0))
@@ -76,6 +77,7 @@ def someone(
     pick = _picker(source, number, speakers, rng)
     script = medley(number, seconds=seconds, difficulty=difficulty, weights=weights, pick=pick, recorded=bystanders)
     channel = sample_channel(rng_for(number, SOURCES.index(source), "channel"), difficulty)
+    script = replace(script, lens=Lens())
     script = (AS_DRAWN if channel.clear else Condition(channel=channel)).on(script)
     speaker_of: Callable[[Voice], Speaker] = speaker
     if source == "festival":

@@ -57,6 +57,11 @@ class MicroTurn:
             return payload.astype(np.float32, copy=False)
         return np.zeros(samples, np.float32)
 
+    def frames(self, stream: str) -> Frames | None:
+        """The frames of `stream` in this tick, or None when its camera was off."""
+        payload = self.get(stream)
+        return payload.astype(np.uint8, copy=False) if isinstance(payload, np.ndarray) else None
+
     def text(self, stream: str) -> str:
         """The text of `stream` in this tick; empty when it carried nothing."""
         payload = self.get(stream)

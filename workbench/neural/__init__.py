@@ -2,9 +2,9 @@
 
 from model.recipe import Recipe
 from workbench.neural.agent import CHECKPOINT, AgentState, NeuralAgent, load_agent
-from workbench.neural.cells import HEARD_DELAY_S, cells_of, vocabulary
+from workbench.neural.cells import HEARD_DELAY_S, cells_of, packed, through_a_lens, unpacked, vocabulary
 from workbench.neural.inside import activations, attribute, probe_layers
-from workbench.neural.recipe import conversation, conversations_folder, load_recipe, train_recipe
+from workbench.neural.recipe import conversation, conversations_folder, load_recipe, sized, train_recipe
 from workbench.neural.voice import VoiceRecipe, give_voice, train_voice
 
 __all__ = [
@@ -22,8 +22,12 @@ __all__ = [
     "give_voice",
     "load_agent",
     "load_recipe",
+    "packed",
     "probe_layers",
+    "sized",
+    "through_a_lens",
     "train_recipe",
     "train_voice",
+    "unpacked",
     "vocabulary",
 ]

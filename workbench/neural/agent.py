@@ -19,9 +19,10 @@ from workbench.agents import Mouth, MouthState
 from workbench.clock import ClockSpec, StopWatch, Tick
 from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, Event, Gate, ModelYielded, TickCost, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
+from workbench.frames import fitted
 from workbench.neural.cells import AUDIBLE, HEARD_DELAY_S
 from workbench.neural.own_voice import OwnVoice
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, Audio, MicroTurn
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
 from workbench.scenarios import FIRST_FAMILIES
 from workbench.session import Said
 
@@ -65,7 +66,7 @@ class AgentState:
 
 
 class NeuralAgent:
-    """The interaction model in a session: every tick it hears 200 ms, decides, speaks through `Mouth`, and says why.
+    """The interaction model in a session: every tick it hears (and with vision sees) 200 ms, decides, speaks through `Mouth`, and says why.
 
     It speaks with the voice in its checkpoint, or through the synthesiser where there is none; either way its own-voice position hears
     what it really said.
@@ -76,7 +77,6 @@ class NeuralAgent:
     """
 
     speaks = (AGENT_TEXT, AGENT_AUDIO)
-    hears = (USER_AUDIO, USER_TEXT)
 
     def __init__(
         self, checkpoint: Checkpoint, *, path: str = "", threshold: float = 0.5, name: str = "agent", watchers: Sequence[Watcher] = ()
@@ -89,6 +89,7 @@ class NeuralAgent:
         self.facts = checkpoint.facts
         self.families = tuple(checkpoint.facts.get("families", FIRST_FAMILIES))
         self.user_words = checkpoint.vocabulary.user_words
+        self.hears = (USER_AUDIO, USER_TEXT, *((USER_CAMERA,) if self.model.config.vision else ()))
         self.sampling = SamplingConfig(threshold=threshold)
         self.voice = checkpoint.voice
         self.mouth = Mouth() if checkpoint.voice is None else Mouth(OwnVoice(checkpoint.voice).for_words(self.words.agent_words))
@@ -138,7 +139,7 @@ class NeuralAgent:
         stages = {"front end": watch.lap_ms()}
         typed = padded([self.typed_tokens(turn) for turn in heard])
         with watching(self.model, *self.watchers):
-            outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed)
+            outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed, self._seen(heard))
             stages["trunk"] = watch.lap_ms()
             choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling] * len(states))
         stages["outputs"] = watch.lap_ms()
@@ -153,6 +154,13 @@ class NeuralAgent:
     def typed_tokens(self, turn: MicroTurn) -> list[int]:
         """The typed words of a turn that the model knows, as tokens."""
         return [self.words.token_id(word) for word in turn.text(USER_TEXT).split() if word in self.words.agent_words]
+
+    def _seen(self, heard: Sequence[MicroTurn]) -> list[torch.Tensor | None]:
+        vision = self.model.config.vision
+        if vision is None:
+            return [None for _ in heard]
+        shown = [turn.frames(USER_CAMERA) for turn in heard]
+        return [None if frames is None else torch.from_numpy(fitted(frames, vision.frames, vision.patch)) for frames in shown]
 
     def _speak(self, state: AgentState, tick: Tick, choice: Choice, outputs: Outputs, row: int) -> tuple[Said, AgentState]:
         clock = state.clock

@@ -13,9 +13,9 @@ from model.config import ModelConfig
 from model.curriculum import conversation_chances, evened, family_weights
 from model.data import Batch, addressed, collate
 from model.dmel import DMel
-from model.layout import Cells
 from model.recipe import Recipe
 from model.train import Progress
+from workbench.neural.cells import through_a_lens, unpacked
 from workbench.pool import Arrays
 
 BATCH = 0  # last part of the address of a batch's draws
@@ -63,7 +63,7 @@ class Batches:
         self.look(progress.step)
         seed, data = self.recipe.train.seed, self.recipe.batch
         rng = np.random.default_rng((seed, progress.step, part))
-        rows = [Cells(**row) for row in self.draw(data.rows, progress, rng)]
+        rows = [through_a_lens(unpacked(row), rng) for row in self.draw(data.rows, progress, rng)]
         return collate(rows, data, self.dmel, addressed(seed, progress.step, part, BATCH), self.sizes)
 
     def draw(self, count: int, progress: Progress, rng: np.random.Generator) -> list[Arrays]:

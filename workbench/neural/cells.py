@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,15 @@ from model.dmel import DMel
 from model.layout import HALVES, NO_TOKEN, NOTHING_HEARD, YIELD, Cells, Vocabulary
 from workbench.clock import ClockSpec
 from workbench.events import ModelYielded, TruthPiece, TruthWord
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, Audio
+from workbench.frames import FRAMES_PER_TICK, SIDE, fitted, sample_lens
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, Audio
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
 from workbench.trace import Trace
 from workbench.users import NOISE
 
 HEARD_DELAY_S = 0.1  # a word is named in the half cell that contains its end plus this
 AUDIBLE = 1e-4
+_NO_PICTURES = np.zeros((0, FRAMES_PER_TICK, SIDE, SIDE, 3), np.uint8)
 
 
 def vocabulary() -> Vocabulary:
@@ -34,7 +38,7 @@ def cells_of(
     families: Sequence[str] = (),
     wanted: Sequence[tuple[str, ...]] | None = None,
 ) -> Cells:
-    """The cells an agent lived through in a trace: cell t takes in the audio of turn t-1 and is taught what the agent said in turn t.
+    """The cells an agent lived through in a trace: cell t takes in sound and picture of turn t-1 and is taught what was said in turn t.
 
     `wanted` is what it is taught instead: the words of every tick, "<yield>" among them. Families are numbered from 1 in the order given;
     cells of others, or of none, carry 0.
@@ -45,6 +49,7 @@ def cells_of(
     user = _delayed(trace.audio(USER_AUDIO), clock)
     own = _delayed(trace.audio(AGENT_AUDIO), clock)
     frames = clock.samples_per_tick // dmel.hop_samples
+    pictures = [(t + 1, shown) for t, turn in enumerate(trace.turns[:-1]) if (shown := turn.frames(USER_CAMERA)) is not None]
     user_mel = dmel.log_mel(torch.from_numpy(user)).reshape(ticks, frames, -1)
     own_level = dmel.levels(dmel.log_mel(torch.from_numpy(own))).reshape(ticks, frames, -1)
     out = _outputs(trace, words)
@@ -57,7 +62,31 @@ def cells_of(
         active=_active(trace),
         wanted=out if wanted is None else _padded([[words.token_id(word) for word in row] for row in wanted]),
         family=_family(trace, families),
+        pictures=np.stack([fitted(shown, FRAMES_PER_TICK, SIDE) for _, shown in pictures]) if pictures else _NO_PICTURES,
+        picture_cell=np.array([cell for cell, _ in pictures], np.int32),
     )
+
+
+def packed(cells: Cells) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of `Cells` for a pool, pictures compressed (without a lens to a fifteenth or so)."""
+    squeezed = np.frombuffer(zlib.compress(cells.pictures.tobytes(), 6), np.uint8)
+    return {**vars(cells), "pictures": squeezed, "picture_shape": np.array(cells.pictures.shape, np.int32)}
+
+
+def unpacked(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Cells:
+    """The cells that `packed` made arrays of."""
+    rest = {name: array for name, array in arrays.items() if name not in ("pictures", "picture_shape")}
+    pixels = np.frombuffer(zlib.decompress(arrays["pictures"].tobytes()), np.uint8)
+    return Cells(**rest, pictures=pixels.reshape(arrays["picture_shape"]))
+
+
+def through_a_lens(cells: Cells, rng: np.random.Generator) -> Cells:
+    """The same conversation seen through a lens drawn at random, of any difficulty; cells without pictures as they are."""
+    if not len(cells.pictures):
+        return cells
+    lens = sample_lens(rng, float(rng.uniform()))
+    taken = [lens.take(frames, int(cell)) for frames, cell in zip(cells.pictures, cells.picture_cell, strict=True)]
+    return replace(cells, pictures=np.stack(taken))
 
 
 def _delayed(audio: Audio, clock: ClockSpec) -> Audio:

@@ -28,7 +28,7 @@ from workbench.errors import InputError
 from workbench.evaluate import evaluate
 from workbench.neural.agent import NeuralAgent, load_agent
 from workbench.neural.batches import Batches, Stock
-from workbench.neural.cells import cells_of, vocabulary
+from workbench.neural.cells import cells_of, packed, vocabulary
 from workbench.neural.rehearsal import Rehearsals
 from workbench.pool import SHARD, Pool
 from workbench.scenarios import family
@@ -59,7 +59,7 @@ def conversation(number: int, source: Source, speakers: tuple[str, ...], familie
     """Training conversation `number` of a source as the arrays of `Cells`; made in worker processes."""
     torch.set_num_threads(1)
     trace = converse(number, source, speakers, weights=families)
-    return dict(vars(cells_of(trace, vocabulary(), families=tuple(families))))
+    return packed(cells_of(trace, vocabulary(), families=tuple(families)))
 
 
 def conversations_folder(families: dict[str, float]) -> Path:
@@ -82,7 +82,7 @@ def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Cal
 
 
 def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callable[[dict[str, Any]], None]) -> Path:
-    config = _sized(recipe.preset)
+    config = sized(recipe)
     model = _beginning(config, recipe)
     families = tuple(recipe.pool.families)
     checkpoint = out / f"{recipe.preset}.safetensors"
@@ -138,9 +138,12 @@ def _beginning(config: ModelConfig, recipe: Recipe) -> InteractionModel:
         raise InputError(f"{recipe.begin_from} cannot be grown into a {recipe.preset} of this world: {error}") from None
 
 
-def _sized(preset: str) -> ModelConfig:
+def sized(recipe: Recipe) -> ModelConfig:
+    """The sizes of the recipe's model for the words of this world; it has eyes if one of its families needs them."""
     words = vocabulary()
-    return replace(PRESETS[preset](), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard), vision=None)
+    config = replace(PRESETS[recipe.preset](), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard))
+    sees = any(family(name).group == "seeing" and weight > 0 for name, weight in recipe.pool.families.items())
+    return config if sees else replace(config, vision=None)
 
 
 def _stocks(recipe: Recipe, *, filled_here: bool) -> tuple[list[Stock], list[Pool]]:

@@ -16,7 +16,7 @@ from model.recipe import Recipe
 from model.train import Progress
 from workbench.conversations import someone
 from workbench.neural.agent import NeuralAgent
-from workbench.neural.cells import cells_of, vocabulary
+from workbench.neural.cells import cells_of, packed, vocabulary
 from workbench.pool import Arrays, read_shard, write_shard
 from workbench.session import Session, advance
 from workbench.shadow import wanted_in
@@ -46,7 +46,7 @@ class Rehearsals:
         traces = talks(model, [first + i for i in part], self.recipe)
         for i, trace in zip(part, traces, strict=True):
             cells = cells_of(trace, vocabulary(), families=tuple(self.recipe.pool.families), wanted=wanted_in(trace))
-            write_shard(self.folder / f"{progress.step:08d}-{i:04d}.npz", [dict(vars(cells))])
+            write_shard(self.folder / f"{progress.step:08d}-{i:04d}.npz", [packed(cells)])
 
     def look(self, step: int) -> None:
         """Read the newest rehearsals up to this step, and clear away those that are long past, or of a future that was given up."""
