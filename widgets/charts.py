@@ -1,8 +1,8 @@
 """Tables -> one figure: the timeline of a finished session, with one lane under the other on a shared clock.
 
 Lanes, top to bottom: the user's wave, words and what the agent heard of them · which cells made it decide, where that was looked into ·
-floor state · p(speak) and p(yield), one bar per micro-turn, with threshold and gates · the agent's words and wave · the windows a perfect
-agent acts in · cost against the deadline.
+what the camera saw · floor state · p(speak) and p(yield), one bar per micro-turn, with threshold and gates · the agent's words and wave ·
+the windows a perfect agent acts in · cost against the deadline.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from widgets.inside import influence_marks, influence_note
+from widgets.picture import data_url
 from widgets.theme import LIGHT, Theme, faded
-from widgets.views import DecisionRow, Envelope, SessionView, Span, WordSpan, rows_of, session_view
+from widgets.views import PICTURE_S, DecisionRow, Envelope, SessionView, Span, WordSpan, rows_of, session_view
+from workbench.frames import fitted
 from workbench.trace import Trace
 
 WINDOW_S = 12.0  # seconds in sight when the figure opens; longer sessions are panned
@@ -25,8 +27,10 @@ LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 186, 24, 54, 30
 GAP_PX, JOINED_PX = 14, 3
 YIELD = "<yield>"
 NOMINAL_PX_PER_S, LABEL_STEP_PX = 95.0, 16.0
+THUMBNAIL_PX = 96  # twice the height of its lane, for screens of high density
 STRIP = 0.2  # height of the boxes under slanted words, as a share of their lane
-EXPECT_COLOURS = {"reply": "#009E73", "count": "#009E73", "time": "#009E73", "yield": "#CC79A7", "silent": "#9AA3AD"}
+ACT_COLOUR = "#009E73"
+EXPECT_COLOURS = {**dict.fromkeys(("reply", "count", "time", "moment", "tally"), ACT_COLOUR), "yield": "#CC79A7", "silent": "#9AA3AD"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ def timeline(session: Trace | SessionView, theme: Theme = LIGHT, window_s: float
     _words(canvas, "heard_words", view.heard_words, theme.heard)
     for mark in influence_marks(view.attribution, view.tick_s, theme) if view.attribution else ():
         canvas.add("influence", mark)
+    _camera(canvas)
     _floor(canvas)
     _probabilities(canvas)
     _words(canvas, "agent_words", view.agent_words, theme.agent)
@@ -92,6 +97,8 @@ def _lanes(view: SessionView, theme: Theme) -> list[Lane]:
         lanes.append(Lane("heard_words", 62, "", f"{_ink('words heard', theme.heard, bold=False)} by the agent", joined=True))
     if view.attribution:
         lanes.append(Lane("influence", 74, _ink("Influence", theme.user), influence_note(view.attribution)))
+    if view.pictures:
+        lanes.append(Lane("camera", 48, _ink("Camera", theme.user), "where the picture changes"))
     if view.decisions:
         lanes += [
             Lane("floor", 24, "Floor", "state per micro-turn"),
@@ -190,6 +197,33 @@ def _slanted(word: WordSpan, ink: str, axis: str, shift_px: float) -> dict[str, 
 def _word_hover(word: WordSpan) -> str:
     certainty = f"<br>probability {word.probability:.2f}" if word.probability < 1 else ""
     return f"<b>{escape(word.word)}</b> · {escape(word.speaker)}<br>{word.start_s:.2f} to {word.end_s:.2f} s{certainty}"
+
+
+def _camera(canvas: Canvas) -> None:
+    """A thumbnail where the picture changes, at the left of a bar that lasts as long as it looked like that."""
+    shown = canvas.view.pictures
+    if not shown:
+        return
+    colour = canvas.theme.user
+    canvas.add(
+        "camera",
+        go.Bar(
+            orientation="h",
+            base=[picture.start_s for picture in shown],
+            x=[picture.end_s - picture.start_s for picture in shown],
+            y=[0.5] * len(shown),
+            width=1.0,
+            marker={"color": faded(colour, 0.14), "line": {"color": canvas.theme.lane, "width": 1}},
+            hovertext=[f"<b>camera</b><br>{picture.start_s:.1f} to {picture.end_s:.1f} s" for picture in shown],
+            hovertemplate="%{hovertext}<extra></extra>",
+            name="camera",
+        ),
+    )
+    for picture in shown:
+        place = {"x": picture.start_s, "y": 0.5, "xref": "x", "yref": canvas.axes["camera"], "xanchor": "left", "yanchor": "middle"}
+        scale = max(1, round(THUMBNAIL_PX / picture.pixels.shape[1]))
+        source = data_url(fitted(picture.pixels[None], 1, THUMBNAIL_PX)[0] if scale == 1 else picture.pixels, scale)
+        canvas.figure.add_layout_image(source=source, sizex=PICTURE_S, sizey=1.0, sizing="contain", layer="above", name="camera", **place)
 
 
 def _floor(canvas: Canvas) -> None:

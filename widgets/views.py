@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,14 @@ from workbench.events import (
 )
 from workbench.explain import reason_of
 from workbench.inside import Attribution
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, Audio
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, Audio, Frames
 from workbench.trace import Trace
 
 ENVELOPE_MS = 20
 CLOSE = 0.2  # this near its bar, a probability was a close call
 _JOIN_S = 1e-6  # spans closer than this touch
+PICTURE_S = 0.6  # a picture is shown for this long at least, so that neighbours do not lie on each other
+_BLOCKS, _MOVED, _SHARE = 8, 40.0, 0.03  # a picture is another one when 3 % of its 8 x 8 blocks have moved by 40 of 256 levels
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,15 @@ class Envelope:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What the camera saw from `start_s` on, and went on seeing with no more than small changes until `end_s`; uint8 (height, width, 3)."""
+
+    start_s: float
+    end_s: float
+    pixels: Frames
+
+
+@dataclass(frozen=True)
 class SessionView:
     """All tables of one session: what `charts.timeline` draws."""
 
@@ -152,6 +163,7 @@ class SessionView:
     costs: tuple[CostRow, ...]
     edits_s: tuple[float, ...]
     attribution: Attribution | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
 def session_view(trace: Trace, attribution: Attribution | None = None) -> SessionView:
@@ -175,6 +187,7 @@ def session_view(trace: Trace, attribution: Attribution | None = None) -> Sessio
         costs=costs(trace),
         edits_s=tuple(trace.header.clock.seconds(tick) for tick, _ in trace.events(Edited)),
         attribution=attribution,
+        pictures=pictures(trace),
     )
 
 
@@ -281,6 +294,37 @@ def overlaps(trace: Trace) -> tuple[Span, ...]:
 def costs(trace: Trace) -> tuple[CostRow, ...]:
     """Where the milliseconds of each tick went; empty when they were not measured."""
     return tuple(CostRow(tick, trace.header.clock.seconds(tick), e.stages_ms) for tick, e in trace.events(TickCost))
+
+
+def pictures(trace: Trace) -> tuple[Picture, ...]:
+    """What the camera saw, a picture wherever it plainly changed, at most one every PICTURE_S; nothing while the camera was off."""
+    clock = trace.header.clock
+    found: list[Picture] = []
+    for turn in trace.turns:
+        frames = turn.frames(USER_CAMERA)
+        if frames is None:
+            continue
+        for number, pixels in enumerate(frames):
+            at_s, end_s = (clock.seconds(turn.tick) + place * clock.tick_s / len(frames) for place in (number, number + 1))
+            last = found[-1] if found else None
+            if last is None or at_s > last.end_s + _JOIN_S or (at_s - last.start_s > PICTURE_S - _JOIN_S and _changed(last.pixels, pixels)):
+                found.append(Picture(at_s, end_s, pixels))
+            else:
+                found[-1] = replace(last, end_s=end_s)
+    return tuple(found)
+
+
+def _changed(before: Frames, after: Frames) -> bool:
+    if before.shape != after.shape:
+        return True
+    moved = np.abs(_blocks(after) - _blocks(before)).max(axis=-1)
+    return bool(np.mean(moved > _MOVED) > _SHARE)
+
+
+def _blocks(pixels: Frames) -> npt.NDArray[np.float64]:
+    """The mean colour of each of _BLOCKS x _BLOCKS parts of the picture."""
+    rows = [part.mean(axis=0) for part in np.array_split(pixels.astype(np.float64), _BLOCKS, axis=0)]
+    return np.stack([np.stack([part.mean(axis=0) for part in np.array_split(row, _BLOCKS)]) for row in rows])
 
 
 def notable(view: SessionView) -> tuple[DecisionRow, ...]:
