@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,7 +87,8 @@ def header_hash(header: str) -> bytes:
 def encode(stream: str, payload: Payload, audio_codec: str) -> tuple[str, bytes] | None:
     """(codec, bytes) of a payload; None for a tuple (ground-truth orders), whose content stands in the events.
 
-    Audio is kept as PCM16 (full scale 1.0, rounded to 1/32768, clipped) or float32. Raises TraceError for any other payload.
+    Audio is kept as PCM16 (full scale 1.0, rounded to 1/32768, clipped) or float32, frames bit for bit, compressed. Raises TraceError for
+    any other payload.
     """
     if isinstance(payload, str):
         return "utf8", payload.encode()
@@ -97,7 +99,7 @@ def encode(stream: str, payload: Payload, audio_codec: str) -> tuple[str, bytes]
             return "f32", payload.tobytes()
         return "pcm16", np.clip(np.rint(payload * PCM_SCALE), -PCM_SCALE, PCM_SCALE - 1).astype("<i2").tobytes()
     if payload.dtype == np.uint8:
-        return "u8:" + "x".join(map(str, payload.shape)), payload.tobytes()
+        return "u8z:" + "x".join(map(str, payload.shape)), zlib.compress(payload.tobytes(), 1)
     raise TraceError(
         f"stream {stream!r} carried {payload.dtype} {payload.shape}; a trace keeps float32 audio of one axis, uint8 arrays and text. "
         "Convert the payload before saying it"
@@ -113,16 +115,16 @@ def decode(codec: str, data: bytes) -> Payload:
             return (np.frombuffer(data, "<i2") / np.float32(PCM_SCALE)).astype(np.float32)
         if codec == "f32":
             return np.frombuffer(data, "<f4").astype(np.float32)
-        if codec.startswith("u8:"):
-            shape = tuple(int(n) for n in codec[3:].split("x"))
-            return np.frombuffer(data, np.uint8).reshape(shape).copy()
-    except ValueError as error:
+        if codec.startswith("u8z:"):
+            shape = tuple(int(n) for n in codec[4:].split("x"))
+            return np.frombuffer(zlib.decompress(data), np.uint8).reshape(shape).copy()
+    except (ValueError, zlib.error) as error:
         raise TraceError(f"a payload of codec {codec!r} has {len(data)} bytes that do not fit it ({error}); the file is damaged") from error
     raise TraceError(f"payload codec {codec!r} is not known to this version; read the file with the version that wrote it")
 
 
 def features(payload: Payload) -> dict[str, float | bool]:
-    """What retention "features" keeps of one payload: for audio the level in dBFS and whether someone is active; never the samples."""
+    """What retention "features" keeps of one payload: for audio its level in dBFS and whether someone is active, for frames their mean."""
     if isinstance(payload, str):
         return {"words": len(payload.split())}
     if isinstance(payload, np.ndarray) and payload.dtype == np.float32:
