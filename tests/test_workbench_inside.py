@@ -10,13 +10,13 @@ import torch
 
 from model.hooks import Capture
 from model.probes import accuracy, fit_probe, r2
-from tests.scenario_fakes import play, play_family, script_of
-from tests.test_workbench_neural import random_checkpoint, talk
+from tests.scenario_fakes import Tones, play, play_family, script_of
+from tests.test_workbench_neural import WATCHING, random_checkpoint, seeing_agent, talk
 from workbench.errors import InputError
 from workbench.events import Decision, TranscriptDelta, TruthWord
 from workbench.inside import TARGETS, floor_state, last_heard_word, session_time, time_since_user, word_being_spoken
 from workbench.neural import NeuralAgent, activations, attribute, load_agent, probe_layers
-from workbench.packets import USER_AUDIO, Packet
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, Packet, only
 from workbench.scenarios import build
 from workbench.scenarios.script import AfterOwn, At, Beat, Order
 from workbench.session import Session
@@ -66,6 +66,20 @@ def test_a_session_gone_through_again_gives_what_was_captured_in_it(agent):
         for name, x in found.items():
             assert len(x) == len(trace)
             torch.testing.assert_close(x, capture[name], rtol=0, atol=2e-5)
+
+
+def test_a_session_gone_through_again_is_seen_again():
+    sighted = seeing_agent()
+    session = Session.start([ScriptedUser(script_of(WATCHING), speaker_of=Tones), sighted])
+    trace = record(session)
+    session.run(20)
+    dark = replace(trace, turns=[only(turn, {USER_AUDIO, AGENT_AUDIO, AGENT_TEXT}) for turn in trace.turns])
+    with_light, without = activations(sighted, [trace], ("final",)), activations(sighted, [dark], ("final",))
+    first = next(turn.tick for turn in trace.turns if turn.frames(USER_CAMERA) is not None)
+    changed = (with_light[0]["final"] - without[0]["final"]).abs().amax(-1) > 1e-4
+    assert not changed[: first + 1].any()
+    assert changed[first + 1 : first + 8].all()
+    assert attribute(sighted, trace, first + 6).tick == first + 6, "the same decision, which a blind one would not have made"
 
 
 def test_a_probe_finds_what_is_there_and_nothing_in_noise():

@@ -139,7 +139,7 @@ class NeuralAgent:
         stages = {"front end": watch.lap_ms()}
         typed = padded([self.typed_tokens(turn) for turn in heard])
         with watching(self.model, *self.watchers):
-            outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed, self._seen(heard))
+            outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed, self.seen(heard))
             stages["trunk"] = watch.lap_ms()
             choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling] * len(states))
         stages["outputs"] = watch.lap_ms()
@@ -155,7 +155,8 @@ class NeuralAgent:
         """The typed words of a turn that the model knows, as tokens."""
         return [self.words.token_id(word) for word in turn.text(USER_TEXT).split() if word in self.words.agent_words]
 
-    def _seen(self, heard: Sequence[MicroTurn]) -> list[torch.Tensor | None]:
+    def seen(self, heard: Sequence[MicroTurn]) -> list[torch.Tensor | None]:
+        """What each turn shows at the size the model takes, uint8 (F, Y, X, C); None where the camera was off or there are no eyes."""
         vision = self.model.config.vision
         if vision is None:
             return [None for _ in heard]

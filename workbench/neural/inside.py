@@ -33,12 +33,13 @@ SAME = 0.02  # p(speak) this near that of the trace is the same decision
 
 @dataclass(frozen=True)
 class _Lived:
-    """What an agent took in and said, cell by cell: both sounds (T, S), and the tokens typed to it and said by it."""
+    """What an agent took in and said, cell by cell: both sounds (T, S), the tokens typed to it and said by it, and what it saw."""
 
     user_TS: Tensor
     own_TS: Tensor
     said: tuple[tuple[int, ...], ...]
     typed: tuple[tuple[int, ...], ...]
+    seen: tuple[Tensor | None, ...]
 
     @classmethod
     def of(cls, trace: Trace, agent: NeuralAgent) -> _Lived:
@@ -49,7 +50,7 @@ class _Lived:
         )
         said = tuple(tuple(agent.words.token_id(word) for word in _said(trace, tick)) for tick in range(len(trace)))
         typed = ((), *(tuple(agent.typed_tokens(turn)) for turn in trace.turns[:-1]))
-        return cls(user, own, said, typed)
+        return cls(user, own, said, typed, (None, *agent.seen(trace.turns[:-1])))
 
 
 def _said(trace: Trace, tick: int) -> list[str]:
@@ -61,13 +62,14 @@ Tokens: TypeAlias = Sequence[Sequence[int]]
 
 
 def _live(
-    agent: NeuralAgent, state: ModelState, user_BS: Tensor, own_BS: Tensor, said: Tokens, typed: Tokens
+    agent: NeuralAgent, state: ModelState, sounds: tuple[Tensor, Tensor], said: Tokens, typed: Tokens, seen: Sequence[Tensor | None]
 ) -> tuple[Outputs, ModelState]:
-    """One cell of every row again: it takes in what it took in and says what it said."""
+    """One cell of every row again: it takes in what it took in (the user's and its own sound, words, pictures) and says what it said."""
     model = agent.model
+    user_BS, own_BS = sounds
     user_levels, own_levels, state = model.levels_of(state, user_BS, own_BS)
     typed_BK, said_BK = padded(typed), padded(said)
-    outputs, state = model.listen(state, user_levels, own_levels, own_BS.abs().amax(1) > AUDIBLE, typed_BK)
+    outputs, state = model.listen(state, user_levels, own_levels, own_BS.abs().amax(1) > AUDIBLE, typed_BK, seen)
     for token_B in () if said_BK is None else said_BK.unbind(1):
         _, state = model.say(state, token_B)
     return outputs, state
@@ -97,7 +99,8 @@ def activations(agent: NeuralAgent, traces: Sequence[Trace], names: Sequence[str
                     [tokens[tick] if tick < len(tokens) else () for tokens in all_tokens]
                     for all_tokens in ([life.said for life in lives], [life.typed for life in lives])
                 )
-                _, state = _live(agent, state, user, own, said, typed)
+                seen = [life.seen[tick] if tick < len(life.seen) else None for life in lives]
+                _, state = _live(agent, state, (user, own), said, typed, seen)
         for row, trace in enumerate(group):
             found.append({name: capture.series(name, row)[: len(trace)] for name in capture.points()})
     return found
@@ -222,7 +225,8 @@ def _live_without(
     words = torch.tensor([True, *(not removal.takes("word", cell) for removal in removals)])[:rows]
     state = replace(state, heard_before_BH=state.heard_before_BH.where(words[:, None], NOTHING_HEARD))
     user_BS = life.user_TS[cell] * sounds[:, None]
-    return _live(agent, state, user_BS, life.own_TS[cell].expand(rows, -1), [life.said[cell]] * rows, [life.typed[cell]] * rows)
+    sounds_BS = user_BS, life.own_TS[cell].expand(rows, -1)
+    return _live(agent, state, sounds_BS, [life.said[cell]] * rows, [life.typed[cell]] * rows, [life.seen[cell]] * rows)
 
 
 def _require_same_decision(trace: Trace, tick: int, p_speak: float) -> None:
