@@ -39,7 +39,7 @@ class CellBatch:
     heard_before_BTH: Tensor  # words the model heard in the cell before each cell
     counter_BT: Tensor  # number of the cell in its session; survives trimming of the window
     out_BTK: Tensor
-    typed_BTK: Tensor | None = None
+    typed_BTK: Tensor | None = None  # ids of heard words: a word typed is embedded as the same word heard
     background_BTK: Tensor | None = None
     patches_NFYXC: Tensor | None = None  # uint8; one patch for each PATCH position, in the order of the plan
 
@@ -224,7 +224,9 @@ class InteractionModel(nn.Module):
         else:
             mark = mark + self.fold(frames, _shifted(frames, self.audio(cells.user_before_BAM)))
         sources |= {Kind.MARK: mark[:, :, None], Kind.OWN_VOICE: self._own_voice(cells)[:, :, None]}
-        for kind, tokens in ((Kind.TYPED, cells.typed_BTK), (Kind.BACKGROUND, cells.background_BTK), (Kind.OUT, cells.out_BTK)):
+        if cells.typed_BTK is not None:
+            sources[Kind.TYPED] = self.heard[0](cells.typed_BTK.clamp(min=0))
+        for kind, tokens in ((Kind.BACKGROUND, cells.background_BTK), (Kind.OUT, cells.out_BTK)):
             if tokens is not None:
                 sources[kind] = self.tokens(tokens.clamp(min=0))
         patches = None if cells.patches_NFYXC is None else self._patches(cells.patches_NFYXC)

@@ -180,7 +180,7 @@ def _targets(shape: tuple[int, ...], sizes_BTJ: Ints, before_BT: Ints, taught_BT
     return target
 
 
-PER_CELL = ("user_mel", "own_level", "own_present", "out", "heard", "active", "wanted", "family")
+PER_CELL = ("user_mel", "own_level", "own_present", "out", "heard", "active", "wanted", "family", "typed")
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,7 @@ class Cells:
         active: bool (T,), whether a voice at the microphone sounded in this cell
         wanted: int16 (T, K), tokens the agent should have begun in it: the same unless it was wrong
         family: uint8 (T,), which kind of situation the cell is part of, counted from 1; 0 for none
+        typed: int16 (T, K), heard-word ids of the text that came in one tick earlier, padded with NO_TOKEN
         pictures: uint8 (N, F, Y, X, C), what the camera saw one tick earlier, for the N cells that carry a picture
         picture_cell: int32 (N,), which cells those are, in order
     """
@@ -208,6 +209,7 @@ class Cells:
     active: npt.NDArray[np.bool_]
     wanted: npt.NDArray[np.int16]
     family: npt.NDArray[np.uint8]
+    typed: npt.NDArray[np.int16]
     pictures: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1, 3), np.uint8))
     picture_cell: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 

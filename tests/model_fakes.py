@@ -76,7 +76,8 @@ def answering(seed: int, cells: int = 40) -> Cells:
         out[at + 2, 0] = 4 + high
     own = np.zeros((cells, 4, 80), np.uint8)
     family = np.repeat(np.array([1, 2], np.uint8), [cells // 2, cells - cells // 2])
-    return Cells(mel, own, np.zeros(cells, np.bool_), out, heard, active, out, family)
+    typed = np.full((cells, 1), NO_TOKEN, np.int16)
+    return Cells(mel, own, np.zeros(cells, np.bool_), out, heard, active, out, family, typed)
 
 
 def yielding(seed: int, cells: int = 40) -> Cells:

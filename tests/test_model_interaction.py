@@ -182,7 +182,7 @@ def _with(model: InteractionModel, talk: Conversation, *, typed: int, patches: i
         heard_before_BTH=torch.zeros((1, cells, 2), dtype=torch.long),
         counter_BT=torch.arange(cells)[None],
         out_BTK=torch.from_numpy(out),
-        typed_BTK=torch.tensor([5, 6]).expand(1, cells, 2),
+        typed_BTK=torch.tensor([4, 5]).expand(1, cells, 2),
         background_BTK=torch.tensor([7]).expand(1, cells, 1),
         patches_NFYXC=pixels if patches else None,
     )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from tests.scenario_fakes import Tones, one_voice
+from model.checkpoint import Checkpoint, fresh_model
+from model.data import collate
+from model.dmel import DMel
+from model.layout import NO_TOKEN, Kind
+from tests.model_fakes import tiny_config
+from tests.scenario_fakes import Tones, one_voice, play
 from workbench.acoustics import Acoustics
 from workbench.agents import OracleAgent, SilentAgent
 from workbench.channel import CLEAR, Channel, Echo, Jitter, Loss, sample_channel
@@ -15,10 +22,15 @@ from workbench.conditions import AS_DRAWN, Condition, parse_condition
 from workbench.conversations import converse
 from workbench.errors import InputError
 from workbench.evaluate import evaluate
-from workbench.packets import USER_AUDIO
+from workbench.events import Decision, TruthExpect, TruthWord
+from workbench.neural import NeuralAgent, cells_of, load_recipe, vocabulary
+from workbench.packets import USER_AUDIO, USER_TEXT
 from workbench.replay import rebuild
 from workbench.scenarios import build
-from workbench.session import Session
+from workbench.scoring.false_starts import false_starts
+from workbench.scoring.interaction import explain, outcomes
+from workbench.session import Participant, Session
+from workbench.spoken import TYPING, spoken_words
 from workbench.trace import Trace, record
 from workbench.users import ScriptedUser
 
@@ -33,6 +45,7 @@ EVERY = {
     "jitter:120:60": Condition(channel=Channel(jitter=Jitter(spread_ms=120, buffer_ms=60))),
     "echo:-20": Condition(channel=Channel(echo=Echo(level_db=-20.0, delay_ms=60, rt60_s=0.25))),
     "echo:-12:90:0": Condition(channel=Channel(echo=Echo(level_db=-12.0, delay_ms=90, rt60_s=0.0))),
+    "typed:60": Condition(typed=0.6),
     "": AS_DRAWN,
 }
 
@@ -58,6 +71,7 @@ def test_every_drawn_channel_comes_back_from_its_text() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("typed:150", "typed=1.5 is no share; give 0 to 1 here, 0 to 100 in a condition's text"),
         ("wind:3", "condition 'wind:3' is none; give snr:10"),
         ("snr", "condition 'snr' is none"),
         ("band:3400:7", "condition 'band:3400:7' is none"),
@@ -128,3 +142,54 @@ def test_training_conversations_are_sometimes_heard_over_a_channel_and_say_the_s
     with_channel = [number for number in numbers if "condition" in labels[number]]
     assert 6 <= len(with_channel) <= 24
     assert converse(with_channel[0], seconds=2.0).header.participants["user"]["condition"]
+
+
+def typing(family: str, seed: int, agent: Participant | None = None) -> Trace:
+    """An episode in which everything that can be typed is typed."""
+    return play(parse_condition("typed:100").on(build(family, seed, pick=one_voice)), agent)
+
+
+@pytest.mark.parametrize("family", ["answer", "long_silence", "stop", "redirect", "impatient", "every_n", "disallowed", "along"])
+def test_the_oracle_is_right_and_in_time_when_the_user_types(family: str) -> None:
+    for seed in range(3):
+        trace = typing(family, seed)
+        assert [explain(o) for o in outcomes(trace) if not o.both] == [], f"seed {seed}"
+        assert sum(false_starts(trace).values()) == 0
+        assert any(turn.text(USER_TEXT) for turn in trace.turns) == (family != "along"), "a rhythm is not typed"
+
+
+def test_a_request_that_is_typed_comes_whole_and_makes_no_sound() -> None:
+    script = build("timer", 2, difficulty=0.0, pick=one_voice)
+    trace = play(replace(Condition(typed=1.0).on(script), acoustics=Acoustics()), SilentAgent())
+    (tick,) = [turn.tick for turn in trace.turns if turn.text(USER_TEXT)]
+    assert trace.turns[tick].text(USER_TEXT) == " ".join(script.beats[0].words)
+    assert not trace.audio(USER_AUDIO).any()
+    assert list(trace.events(TruthWord)) == []
+    ((at, expect),) = trace.events(TruthExpect)
+    assert at == tick == int(expect.anchor_s / 0.2)
+    assert [(word.speaker, word.text) for word in spoken_words(trace)] == [(TYPING, trace.turns[tick].text(USER_TEXT))]
+
+
+def test_an_agent_takes_in_typed_words_as_it_does_spoken_ones() -> None:
+    words = vocabulary()
+    trace = typing("answer", 1)
+    cells = cells_of(trace, words)
+    for turn, row in zip(trace.turns[:-1], cells.typed[1:], strict=True):
+        assert [words.heard[i] for i in row if i != NO_TOKEN] == turn.text(USER_TEXT).split()
+    assert (cells.typed != NO_TOKEN).any()
+    assert not cells.heard.any()
+    config = replace(tiny_config(), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard))
+    batch = collate([cells], replace(load_recipe("nano").batch, cells=len(cells)), DMel(), torch.Generator().manual_seed(0), config)
+    assert (batch.cells.plan.kind_BP == Kind.TYPED).sum() == (cells.typed != NO_TOKEN).sum()
+    agent = NeuralAgent(Checkpoint(fresh_model(config, 0).eval(), words, {}))
+    (asked,) = [turn.tick for turn in trace.turns if turn.text(USER_TEXT)][:1]
+    said = [[e.p_speak for _, e in heard.events(Decision)][: asked + 2] for heard in (typing("answer", 1, agent), muted(agent, 1))]
+    assert said[0][:-1] == said[1][:-1]
+    assert said[0][-1] != said[1][-1], "the cell after the text was sent has taken it in"
+
+
+def muted(agent: Participant, seed: int) -> Trace:
+    """The same episode with nothing typed and nothing said."""
+    script = build("answer", seed, pick=one_voice)
+    quiet = replace(parse_condition("typed:100").on(script), beats=())
+    return play(quiet, agent)

@@ -9,6 +9,7 @@ in the same voice under every condition.
     loss:PERCENT[:BURST]        packets lost, BURST (2) in a row on average
     jitter:MS[:BUFFER]          packets up to MS late, a playout buffer of BUFFER (MS) ms
     echo:DB[:DELAY[:S]]         the agent's own voice in the microphone, DB against the loudspeaker, DELAY (60) ms late, room S (0.25)
+    typed:PERCENT               that many of the requests that can be typed come as text instead of speech
     conceal:repeat|silence      what is heard in place of a packet that did not come (repeat)
 """
 
@@ -21,10 +22,11 @@ from typing import Any, cast
 from workbench.acoustics import Acoustics, NoiseKind
 from workbench.channel import CLEAR, Channel, Conceal, Echo, Jitter, Loss
 from workbench.errors import InputError
+from workbench.scenarios.keyboard import typed
 from workbench.scenarios.script import Script
 
 TELEPHONE_LOW_HZ = 300.0
-MOST_VALUES: Mapping[str, int] = {"snr": 2, "band": 1, "room": 1, "loss": 2, "jitter": 2, "echo": 3, "conceal": 1}
+MOST_VALUES: Mapping[str, int] = {"snr": 2, "band": 1, "room": 1, "loss": 2, "jitter": 2, "echo": 3, "typed": 1, "conceal": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +37,20 @@ class Condition:
     band_hz: tuple[float, float] | None = None
     rt60_s: float | None = None
     channel: Channel = CLEAR
+    typed: float = 0.0  # share
 
     def __post_init__(self) -> None:
         self._heard_by(Acoustics())  # which refuses what no microphone can be
+        if not 0 <= self.typed <= 1:
+            raise InputError(f"typed={self.typed:g} is no share; give 0 to 1 here, 0 to 100 in a condition's text")
 
     def on(self, script: Script) -> Script:
         """The script under this condition; it names the condition in its labels, so that a replay can build it again."""
         if self == AS_DRAWN:
             return script
         labels = {**script.labels, "condition": str(self)}
-        return replace(script, acoustics=self._heard_by(script.acoustics), channel=self.channel, labels=labels)
+        written = typed(script, self.typed)
+        return replace(written, acoustics=self._heard_by(script.acoustics), channel=self.channel, labels=labels)
 
     def __str__(self) -> str:
         """The text that `parse` takes; empty when nothing is replaced."""
@@ -56,6 +62,7 @@ class Condition:
         parts += [] if loss is None else [("loss", loss.percent, loss.burst)]
         parts += [] if jitter is None else [("jitter", jitter.spread_ms, jitter.buffer_ms)]
         parts += [] if echo is None else [("echo", echo.level_db, echo.delay_ms, echo.rt60_s)]
+        parts += [("typed", 100 * self.typed)] if self.typed else []
         parts += [("conceal", self.channel.conceal)] if self.channel.conceal != CLEAR.conceal else []
         return "+".join(":".join(f"{v:g}" if isinstance(v, int | float) else str(v) for v in part) for part in parts)
 
@@ -92,6 +99,8 @@ def _with(condition: Condition, name: str, values: Sequence[str], part: str) -> 
             return replace(condition, band_hz=(TELEPHONE_LOW_HZ, _number(values[0], part)))
         case "room":
             return replace(condition, rt60_s=_number(values[0], part))
+        case "typed":
+            return replace(condition, typed=_number(values[0], part) / 100)
         case "conceal":
             return replace(condition, channel=replace(channel, conceal=cast(Conceal, values[0])))
         case "loss":

@@ -14,8 +14,8 @@ import numpy as np
 
 from workbench.agents import OracleAgent
 from workbench.bank import Bank
-from workbench.channel import sample_channel
-from workbench.conditions import AS_DRAWN, Condition
+from workbench.channel import CLEAR, sample_channel
+from workbench.conditions import Condition
 from workbench.errors import InputError
 from workbench.festival import festival_available
 from workbench.frames import Lens
@@ -31,6 +31,8 @@ from workbench.voices import FORMANTS, Voice, pick_voice
 Source: TypeAlias = Literal["espeak", "recorded", "festival"]
 SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival")
 REAL_BYSTANDERS = 1 / 3  # of the conversations, where recordings are at hand
+TYPED_CONVERSATIONS = 1 / 5  # in which the user also types
+TYPED_SHARE = 0.6  # of the requests that can be typed, in those
 MANY_SPEAKERS = 1 / 4  # of the recorded conversations: digits of the single-word collection instead of one person's
 
 
@@ -69,7 +71,8 @@ def someone(
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
     is one man's diphones with other vocal tracts. `weights` gives the chance of each family, per piece. The channel, clear more
-    often than not, is drawn apart from all else. Pictures are without the faults of a lens: those are drawn anew for every batch.
+    often than not, is drawn apart from all else, and so is whether the user also types. Pictures are without the faults of a lens: those
+    are drawn anew for every batch.
     """
     rng = rng_for(number, SOURCES.index(source), "conversation")
     difficulty = float(rng.uniform(0.0, 1.0))
@@ -78,7 +81,8 @@ def someone(
     script = medley(number, seconds=seconds, difficulty=difficulty, weights=weights, pick=pick, recorded=bystanders)
     channel = sample_channel(rng_for(number, SOURCES.index(source), "channel"), difficulty)
     script = replace(script, lens=Lens())
-    script = (AS_DRAWN if channel.clear else Condition(channel=channel)).on(script)
+    keys = float(rng_for(number, SOURCES.index(source), "typed").random() < TYPED_CONVERSATIONS) * TYPED_SHARE
+    script = Condition(channel=CLEAR if channel.clear else channel, typed=keys).on(script)
     speaker_of: Callable[[Voice], Speaker] = speaker
     if source == "festival":
         bank = Bank.default()

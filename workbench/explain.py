@@ -9,7 +9,7 @@ from typing import Any
 from workbench.errors import InputError
 from workbench.events import Decision, ModelYielded, TruthExpect, TruthWithdrawn
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT
-from workbench.spoken import AGENT, Spoken, agent_words, heard_words, phrases, spoken_words
+from workbench.spoken import AGENT, Spoken, agent_words, heard_words, phrases, spoken_words, typed_texts
 from workbench.trace import Trace
 
 HEARD_S = 3.0  # how far back the words that led to a decision are shown
@@ -157,7 +157,10 @@ def _expected(trace: Trace, tick: int) -> list[str]:
 
 def _people(trace: Trace) -> list[Spoken]:
     """The words as the agent heard them; as they really sounded when it does not say what it heard."""
-    return heard_words(trace) or [word for word in spoken_words(trace) if word.speaker != AGENT]
+    typed = typed_texts(trace)
+    if heard := heard_words(trace):
+        return sorted(heard + typed, key=lambda word: word.start_s)
+    return [word for word in spoken_words(trace) if word.speaker != AGENT]
 
 
 def _why_said(trace: Trace, phrase: Spoken) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from workbench.events import ModelYielded, TranscriptDelta, TruthWord
+from workbench.packets import USER_TEXT
 from workbench.trace import Trace
 
 AGENT = "agent"
+TYPING = "user, typing"
 PHRASE_GAP_S = 0.8  # a longer silence between two words of one speaker begins a new phrase
 
 
@@ -27,16 +29,23 @@ def spoken_words(trace: Trace) -> list[Spoken]:
     """Every word, in order of its start.
 
     People's words are those that really sounded where the trace knows them, else those that the agent heard. The agent's words end where
-    a yield cut them.
+    a yield cut them. What was typed is there too, whole.
     """
     people = [Spoken(e.speaker, e.word, e.start_s, e.end_s, tick) for tick, e in trace.events(TruthWord)]
-    words = (people or heard_words(trace)) + agent_words(trace)
+    words = (people or heard_words(trace)) + typed_texts(trace) + agent_words(trace)
     return sorted(words, key=lambda word: (word.start_s, word.speaker))
 
 
 def heard_words(trace: Trace) -> list[Spoken]:
     """The user's words as the agent heard them."""
     return [Spoken("user", e.word, e.start_s, e.end_s, tick) for tick, e in trace.events(TranscriptDelta) if e.side == "user"]
+
+
+def typed_texts(trace: Trace) -> list[Spoken]:
+    """What the user typed, each text in the tick in which it was sent."""
+    clock = trace.header.clock
+    sent = [(turn.tick, turn.text(USER_TEXT)) for turn in trace.turns]
+    return [Spoken(TYPING, text, clock.seconds(tick), clock.seconds(tick + 1), tick) for tick, text in sent if text]
 
 
 def agent_words(trace: Trace) -> list[Spoken]:

@@ -14,7 +14,7 @@ from workbench.channel import Line, LineState
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Event, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
 from workbench.frames import film
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_CAMERA, Audio, MicroTurn, Packet, rng_for
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn, Packet, rng_for
 from workbench.scenarios.script import (
     AfterAgentDone,
     AfterAgentStarts,
@@ -91,17 +91,26 @@ class UserState:
         return self
 
 
-class ScriptedUser:
-    """Performs a script: speaks on `user.audio`, shows its views on `user.camera`, tells the truth on `truth`, and reacts to the agent.
+@dataclass(slots=True)
+class _Now:
+    """What begins in one tick beside sound."""
 
-    A beat is synthesised when it is first needed, or with all others by `prepare`. `truth.piece`, `truth.word`, `truth.expect` and
-    `truth.withdrawn` events enter the trace in the tick in which the word, or the beat that they belong to, begins. The session is done
-    once the script's ending has come. What `user.audio` carries has gone through the script's channel, in which the agent's sound may
-    come back as echo.
+    events: list[Event] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
+
+
+class ScriptedUser:
+    """Performs a script: speaks on `user.audio`, types on `user.text`, shows its views on `user.camera`, and reacts to the agent.
+
+    On `truth` it tells what a perfect agent is to do. A beat is synthesised when it is first needed, or with all others by `prepare`.
+    `truth.piece`, `truth.word`, `truth.expect` and `truth.withdrawn` events enter the trace in the tick in which the word, or the beat
+    that they belong to, begins. The session is done once the script's ending has come. What `user.audio` carries has gone through the
+    script's channel, in which the agent's sound may come back as echo.
     """
 
     name = "user"
-    speaks = (USER_AUDIO, USER_CAMERA, TRUTH)
+    speaks = (USER_AUDIO, USER_TEXT, USER_CAMERA, TRUTH)
     hears = (AGENT_AUDIO, AGENT_TEXT)
 
     def __init__(self, script: Script, *, speaker_of: SpeakerOf = speaker) -> None:
@@ -118,16 +127,17 @@ class ScriptedUser:
 
     def step(self, state: UserState, tick: Tick, heard: MicroTurn) -> tuple[Said, UserState]:
         state = _listen(state, tick, heard)
-        events: list[Event] = []
-        commands: list[Command] = []
+        now = _Now()
         while (begins_s := self._due_s(state, tick)) is not None:
-            state = self._begin(state, begins_s, events, commands)
-        samples, state = self._sound(state, tick, events)
+            state = self._begin(state, begins_s, now)
+        samples, state = self._sound(state, tick, now.events)
         samples, state = self._send(state, tick, samples, heard)
         packets = [Packet(USER_AUDIO, tick, samples), *self._look(state, tick)]
-        if commands:
-            packets.append(Packet(TRUTH, tick, tuple(commands)))
-        return Said(tuple(packets), tuple(events), self._over(state, tick)), state
+        if now.typed:
+            packets.append(Packet(USER_TEXT, tick, " ".join(now.typed)))
+        if now.commands:
+            packets.append(Packet(TRUTH, tick, tuple(now.commands)))
+        return Said(tuple(packets), tuple(now.events), self._over(state, tick)), state
 
     def prepare(self) -> ScriptedUser:
         """Synthesise every beat now; the user itself."""
@@ -153,19 +163,21 @@ class ScriptedUser:
             return False
         return _fires(self.script.ending, state, tick) is not None
 
-    def _begin(self, state: UserState, begins_s: float, events: list[Event], commands: list[Command]) -> UserState:
+    def _begin(self, state: UserState, begins_s: float, now: _Now) -> UserState:
         number = state.next_beat
         beat, rendered = self.script.beats[number], self._sounds(number)
         first = state.clock.samples(begins_s)
         begins_s = first / state.clock.sample_rate
-        commands.extend(order.command(rendered.words, begins_s) for order in beat.orders)
+        if beat.typed:
+            now.typed.append(" ".join(beat.words))
+        now.commands.extend(order.command(rendered.words, begins_s) for order in beat.orders)
         if beat.family and (number == 0 or beat.family != self.script.beats[number - 1].family):
-            events.append(TruthPiece(family=beat.family, at_s=_tidy(begins_s)))
+            now.events.append(TruthPiece(family=beat.family, at_s=_tidy(begins_s)))
         if beat.withdraws is not None:
             at_s = _tidy(beat.withdraws.at(rendered.words, begins_s))
-            events.extend(TruthWithdrawn(id=name, at_s=at_s) for name in state.open_ids)
+            now.events.extend(TruthWithdrawn(id=name, at_s=at_s) for name in state.open_ids)
         expects = _expects(number, beat, rendered.words, begins_s)
-        events.extend(expects)
+        now.events.extend(expects)
         ends_s = begins_s + rendered.words[-1].end_s + beat.holds_s  # the echo of the room goes on a little longer
         view = beat.view
         zero_s = 0.0 if view is None else view.anchor.at(rendered.words, begins_s)
@@ -206,8 +218,8 @@ class ScriptedUser:
             begin, end = max(first, low), min(first + len(rendered.samples), low + size)
             if begin < end:
                 mix[begin - low : end - low] += rendered.samples[begin - first : end - first]
-            who = self.script.beats[number].speaker
-            for word in rendered.words:
+            who, typed = self.script.beats[number].speaker, self.script.beats[number].typed
+            for word in () if typed else rendered.words:
                 at = first + word.start_s * rate
                 if low <= at < low + size:
                     start_s, end_s = _tidy(first / rate + word.start_s), _tidy(first / rate + word.end_s)
@@ -227,6 +239,8 @@ class ScriptedUser:
 def render(script: Script, number: int, speaker_of: SpeakerOf) -> Rendered:
     """One beat of the script as sound at the microphone. Raises SpeechError when its voice is not available."""
     beat = script.beats[number]
+    if beat.typed:
+        return Rendered(np.zeros(0, np.float32), tuple(Word(word, 0.0, 0.0) for word in beat.words))
     match beat.sound:
         case None:
             utterance = speaker_of(script.voices[beat.speaker]).say(beat.parts)

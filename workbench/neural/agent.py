@@ -25,6 +25,7 @@ from workbench.neural.own_voice import OwnVoice
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
 from workbench.scenarios import FIRST_FAMILIES
 from workbench.session import Said
+from workbench.utterance import clean_words
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / "model" / "checkpoints" / "nano.safetensors"
 BACKCHANNEL_WORDS = ("mhm",)
@@ -152,8 +153,8 @@ class NeuralAgent:
         return [(replace(said, events=(*said.events, cost)), state) for said, state in results]
 
     def typed_tokens(self, turn: MicroTurn) -> list[int]:
-        """The typed words of a turn that the model knows, as tokens."""
-        return [self.words.token_id(word) for word in turn.text(USER_TEXT).split() if word in self.words.agent_words]
+        """The typed words of a turn, numbered as heard ones are."""
+        return [self.words.heard_id(word) for word in clean_words(turn.text(USER_TEXT))]
 
     def seen(self, heard: Sequence[MicroTurn]) -> list[torch.Tensor | None]:
         """What each turn shows at the size the model takes, uint8 (F, Y, X, C); None where the camera was off or there are no eyes."""

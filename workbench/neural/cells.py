@@ -15,10 +15,11 @@ from model.layout import HALVES, NO_TOKEN, NOTHING_HEARD, YIELD, Cells, Vocabula
 from workbench.clock import ClockSpec
 from workbench.events import ModelYielded, TruthPiece, TruthWord
 from workbench.frames import FRAMES_PER_TICK, SIDE, fitted, sample_lens
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, Audio
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
 from workbench.trace import Trace
 from workbench.users import NOISE
+from workbench.utterance import clean_words
 
 HEARD_DELAY_S = 0.1  # a word is named in the half cell that contains its end plus this
 AUDIBLE = 1e-4
@@ -64,6 +65,7 @@ def cells_of(
         family=_family(trace, families),
         pictures=np.stack([fitted(shown, FRAMES_PER_TICK, SIDE) for _, shown in pictures]) if pictures else _NO_PICTURES,
         picture_cell=np.array([cell for cell, _ in pictures], np.int32),
+        typed=_typed(trace, words),
     )
 
 
@@ -128,6 +130,11 @@ def _active(trace: Trace) -> np.ndarray[Any, np.dtype[np.bool_]]:
             continue
         active[clock.tick_at(event.start_s) + 1 : clock.tick_at(event.end_s - 1e-6) + 2] = True
     return active
+
+
+def _typed(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int16]]:
+    rows = [[words.heard_id(word) for word in clean_words(turn.text(USER_TEXT))] for turn in trace.turns]
+    return _padded([[], *rows[:-1]])
 
 
 def _family(trace: Trace, families: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint8]]:

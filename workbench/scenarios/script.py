@@ -213,8 +213,9 @@ class Beat:
     """One stretch of speech by one person: phrases and, as numbers, pauses in seconds; or, when `sound` is given, that instead.
 
     `withdraws` says that it takes back what was expected before: from the moment of that anchor on, the earlier act is not wanted any
-    more. `any_talk` says that its words do not matter, so that a recorded passage may stand in for it. `holds_s` is how long
-    after its last word the beat counts as going on: what follows a beat with a view follows the view.
+    more. `any_talk` says that its words do not matter, so that a recorded passage may stand in for it. `typed` says that it is not spoken
+    but comes as text, whole, at the moment at which it would have begun; all its words begin and end then. `holds_s` is how long after
+    its last word the beat counts as going on: what follows a beat with a view follows the view.
     """
 
     parts: tuple[str | float, ...]
@@ -226,6 +227,7 @@ class Beat:
     withdraws: Anchor | None = None
     sound: Passage | Burst | None = None
     any_talk: bool = False
+    typed: bool = False
     family: str = ""  # the situation it is part of
     view: View | None = None
     holds_s: float = 0.0
