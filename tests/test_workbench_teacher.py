@@ -26,6 +26,7 @@ def test_a_word_begins_with_its_first_phone_and_is_as_long_as_its_phones():
 @with_flite
 def test_words_are_spelled_where_they_would_be_misread_and_hurried_where_they_are_long():
     assert [phone for phone, _ in teach("mhm").phones] == ["m", "hh", "ah", "m"]
+    assert [phone for phone, _ in teach("días").phones] == ["d", "iy", "aa", "s"]
     assert [phone for phone, _ in teach("rojo", phones="r ow1 hh ow0").phones] == ["r", "ow", "hh", "ow"]
     assert teach("twenty-seven").spoken_s > 0.525
     assert taught_within("twenty-seven", 0.525).spoken_s <= 0.525

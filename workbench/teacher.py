@@ -21,8 +21,40 @@ TEACHER = "slt"
 RELEASE_S = 0.025  # what is kept of the sound after the last phone
 _PLACEHOLDER = "wado"
 
-SPELLED: dict[str, str] = {"mhm": "m hh ah1 m", "uhuh": "ah1 hh ah1"}
-"""Words that the teacher would not read as a person says them, in its own phones (1: stressed)."""
+_SPELLINGS = """
+mhm: m hh ah1 m
+uhuh: ah1 hh ah1
+uno: uw1 n ow0
+dos: d ow1 s
+tres: t r ey1 s
+cuatro: k w aa1 t r ow0
+cinco: s iy1 ng k ow0
+seis: s ey1 s
+siete: s y ey1 t ey0
+ocho: ow1 ch ow0
+nueve: n w ey1 v ey0
+diez: d y eh1 s
+rojo: r ow1 hh ow0
+roja: r ow1 hh aa0
+azul: aa0 s uw1 l
+verde: v eh1 r d ey0
+amarillo: aa0 m aa0 r iy1 y ow0
+blanco: b l aa1 ng k ow0
+blanca: b l aa1 ng k aa0
+negro: n ey1 g r ow0
+casa: k aa1 s aa0
+coche: k ow1 ch ey0
+gato: g aa1 t ow0
+perro: p eh1 r ow0
+perros: p eh1 r ow0 s
+gracias: g r aa1 s y aa0 s
+buenos: b w ey1 n ow0 s
+buenas: b w ey1 n aa0 s
+días: d iy1 aa0 s
+noches: n ow1 ch ey0 s
+"""
+SPELLED: dict[str, str] = {word: phones for word, phones in (line.split(": ") for line in _SPELLINGS.split("\n") if line)}
+"""Words that the teacher would not read as a person says them, in its own phones (1: stressed); Spanish with an English mouth."""
 
 
 @dataclass(frozen=True, eq=False)
