@@ -53,7 +53,7 @@ buenas: b w ey1 n aa0 s
 días: d iy1 aa0 s
 noches: n ow1 ch ey0 s
 """
-SPELLED: dict[str, str] = {word: phones for word, phones in (line.split(": ") for line in _SPELLINGS.split("\n") if line)}
+SPELLED: dict[str, str] = dict(line.split(": ") for line in _SPELLINGS.split("\n") if line)
 """Words that the teacher would not read as a person says them, in its own phones (1: stressed); Spanish with an English mouth."""
 
 
