@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import fresh_model
+from model.checkpoint import Checkpoint, fresh_model
 from model.layout import NO_TOKEN
 from model.recipe import Recipe, read_recipe
 from model.train import Progress
@@ -35,13 +35,14 @@ def test_a_rehearsal_holds_what_the_model_said_and_what_would_have_been_right(tm
     model = fresh_model(config, 0).eval()
     with torch.no_grad():
         model.text_head.bias[0] = silence
+    checkpoint = Checkpoint(model, words, {})
     rehearsals = Rehearsals(tmp_path, recipe(begin=0.5))
-    rehearsals.hold(model, Progress(step=0, share=0.4), range(1))
+    rehearsals.hold(checkpoint, Progress(step=0, share=0.4), range(1))
     assert not list(tmp_path.iterdir())  # too early: it would only babble
-    rehearsals.hold(model, Progress(step=20, share=0.5), range(1, 2))
+    rehearsals.hold(checkpoint, Progress(step=20, share=0.5), range(1, 2))
     rehearsals.look(20)
     assert len(rehearsals.rows) == 1
-    traces = talks(model, [50_000_041], rehearsals.recipe)
+    traces = talks(checkpoint, [50_000_041], rehearsals.recipe)
     for row, trace in zip(rehearsals.rows, traces, strict=True):
         cells = unpacked(row)
         assert [[words.tokens[t] for t in said if t >= 4] for said in cells.out] == [turn.text(AGENT_TEXT).split() for turn in trace.turns]

@@ -21,6 +21,7 @@ from model.parallel import Group, join, leave
 from model.recipe import Recipe, read_recipe
 from model.settings import to_toml
 from model.train import Hooks, Progress, Verdict, train
+from model.voice import missing_words
 from workbench.bank import cache_folder
 from workbench.clock import StopWatch, pause
 from workbench.conversations import SOURCES, Source, available, converse
@@ -82,20 +83,19 @@ def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Cal
 
 
 def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callable[[dict[str, Any]], None]) -> Path:
-    config = sized(recipe)
-    model = _beginning(config, recipe)
     families = tuple(recipe.pool.families)
+    begun = replace(_beginning(recipe), facts={"families": families})
     checkpoint = out / f"{recipe.preset}.safetensors"
-    facts = {"recipe": asdict(recipe), "families": families, "parameters": num_parameters(model), "made_with": VERSION}
+    facts = {"recipe": asdict(recipe), "families": families, "parameters": num_parameters(begun.model), "made_with": VERSION}
     out.mkdir(parents=True, exist_ok=True)
     if group.first:
         (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
 
     def export(model: InteractionModel, progress: Progress) -> None:
-        save_checkpoint(checkpoint, model, vocabulary(), {**facts, "progress": asdict(progress)})
+        save_checkpoint(checkpoint, model, begun.vocabulary, {**facts, "progress": asdict(progress)}, begun.voice)
 
     def judge(model: InteractionModel) -> Verdict:
-        agent = NeuralAgent(Checkpoint(model, vocabulary(), {"families": families}))
+        agent = NeuralAgent(replace(begun, model=model))
         asked = recipe.judge
         found = evaluate(agent, families, asked.voices, asked.count, asked.seed)
         (out / "samples").mkdir(exist_ok=True)
@@ -108,7 +108,7 @@ def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callab
     rehearsals = Rehearsals(out / "rehearsals", recipe)
 
     def rehearse(model: InteractionModel, progress: Progress) -> None:
-        rehearsals.hold(model, progress, group.share(recipe.rehearsal.conversations))
+        rehearsals.hold(replace(begun, model=model), progress, group.share(recipe.rehearsal.conversations))
 
     def look(step: int) -> None:
         rehearsals.look(step)
@@ -117,25 +117,31 @@ def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callab
                 pool.refresh()
 
     hooks = Hooks(evaluate=judge, rehearse=rehearse, export=export, report=report)
-    batches = Batches([*stocks, Stock(rehearsals, recipe.rehearsal.share, len(families))], recipe, config, look)
+    batches = Batches([*stocks, Stock(rehearsals, recipe.rehearsal.share, len(families))], recipe, begun.model.config, look)
     try:
         _wait_for(pools, recipe.pool.first, report)
-        train(model, batches, recipe.train, out, now=StopWatch().now, group=group, families=families, hooks=hooks, resume=resume)
+        train(begun.model, batches, recipe.train, out, now=StopWatch().now, group=group, families=families, hooks=hooks, resume=resume)
     finally:
         for pool in pools:
             pool.stop()
     return checkpoint
 
 
-def _beginning(config: ModelConfig, recipe: Recipe) -> InteractionModel:
-    """The model that training begins with. Raises CheckpointError or InputError when `begin_from` cannot serve."""
+def _beginning(recipe: Recipe) -> Checkpoint:
+    """What training begins with; an earlier model's voice goes along if it can say all words of this world.
+
+    Raises CheckpointError or InputError when `begin_from` cannot serve.
+    """
+    config, words = sized(recipe), vocabulary()
     if not recipe.begin_from:
-        return fresh_model(config, recipe.train.seed)
+        return Checkpoint(fresh_model(config, recipe.train.seed), words, {})
     earlier = load_agent(recipe.begin_from)
     try:
-        return grow(Checkpoint(earlier.model, earlier.words, earlier.facts), config, vocabulary(), recipe.train.seed)
+        model = grow(Checkpoint(earlier.model, earlier.words, earlier.facts), config, words, recipe.train.seed)
     except ValueError as error:
         raise InputError(f"{recipe.begin_from} cannot be grown into a {recipe.preset} of this world: {error}") from None
+    voice = earlier.voice if earlier.voice and not missing_words(earlier.voice, words.agent_words) else None
+    return Checkpoint(model, words, {}, voice)
 
 
 def sized(recipe: Recipe) -> ModelConfig:

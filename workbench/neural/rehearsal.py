@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.checkpoint import Checkpoint
-from model.interaction import InteractionModel
 from model.recipe import Recipe
 from model.train import Progress
 from workbench.conversations import someone
@@ -38,12 +37,12 @@ class Rehearsals:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def hold(self, model: InteractionModel, progress: Progress, part: Sequence[int]) -> None:
+    def hold(self, checkpoint: Checkpoint, progress: Progress, part: Sequence[int]) -> None:
         """Rehearse once: `part` names the conversations of this rehearsal to hold here, counted from 0."""
         if progress.share < self.recipe.rehearsal.begin:
             return
         first = FIRST_NUMBER + progress.step * self.recipe.rehearsal.conversations
-        traces = talks(model, [first + i for i in part], self.recipe)
+        traces = talks(checkpoint, [first + i for i in part], self.recipe)
         for i, trace in zip(part, traces, strict=True):
             cells = cells_of(trace, vocabulary(), families=tuple(self.recipe.pool.families), wanted=wanted_in(trace))
             write_shard(self.folder / f"{progress.step:08d}-{i:04d}.npz", [packed(cells)])
@@ -65,9 +64,9 @@ class Rehearsals:
         self.rows = [row for number in past[-keep:] for path in by_step[number] for row in read_shard(path)]
 
 
-def talks(model: InteractionModel, numbers: Sequence[int], recipe: Recipe) -> list[Trace]:
+def talks(checkpoint: Checkpoint, numbers: Sequence[int], recipe: Recipe) -> list[Trace]:
     """The sessions of the model with the users of these numbers, all in lockstep."""
-    agent = NeuralAgent(Checkpoint(model, vocabulary(), {}))
+    agent = NeuralAgent(checkpoint)
     sessions, traces = [], []
     for number in numbers:
         user = someone(number, "espeak", weights=recipe.pool.families)
