@@ -338,6 +338,9 @@ def _forget_from(held: deque[_Chunk], tick: int) -> None:
         held.append(chunk)
 
 
+INPUTS = frozenset(Kind) - {Kind.PAD, Kind.OUT}
+"""The kinds of position that a cell takes in, before it says anything."""
+
 Change: TypeAlias = Callable[[str, Place, Tensor], Tensor]
 """(name, place, what stands there) -> what goes on instead; called for one position at a time."""
 

@@ -89,6 +89,6 @@ def test_a_browser_draws_the_lane_without_an_error(browser: Any, tmp_path: Path)
     timeline(session_view(stopped_count(), FOUND)).write_html(target, include_plotlyjs=True)
     page.goto(target.as_uri())
     page.wait_for_selector(".main-svg")
-    assert any("for <yield> at 5.0 s" in text for text in page.locator("g.annotation").all_text_contents())
+    assert any('for "<yield>" at 5.0 s' in text for text in page.locator("g.annotation").all_text_contents())
     assert problems == []
     page.close()

@@ -50,10 +50,9 @@ def probe_curves(scores: Sequence[ProbeScore], theme: Theme = LIGHT) -> go.Figur
 
 
 def influence_note(found: Attribution) -> str:
-    """What the lane of influences is about, as in 'for <yield> at 5.6 s'."""
-    return (
-        f"for {escape(found.act)} at {found.at_s:.1f} s<br>largest {max((abs(i.effect) for i in found.influences), default=0.0):.2g} nats"
-    )
+    """What the lane of influences is about, as in 'for "<yield>" at 5.6 s'."""
+    largest = max((abs(i.effect) for i in found.influences), default=0.0)
+    return f'for "{escape(found.act, quote=False)}" at {found.at_s:.1f} s<br>largest {largest:.2g} nats'
 
 
 def influence_marks(found: Attribution, tick_s: float, theme: Theme) -> list[go.Bar | go.Scatter]:
