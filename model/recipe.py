@@ -74,7 +74,10 @@ class JudgeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole run: the model's size, what it begins from ("" for random weights), its data, its training and its judge."""
+    """A whole run: the model's size, what it begins from ("" for random weights), its data, its training and its judge.
+
+    `voice` is the file of the voice it speaks with, which is also what its own-voice position hears in training; "" is the synthesiser.
+    """
 
     preset: str
     begin_from: str
@@ -84,6 +87,7 @@ class Recipe:
     curriculum: CurriculumConfig
     rehearsal: RehearsalConfig
     judge: JudgeConfig
+    voice: str = ""
 
 
 def read_recipe(name: str | Path) -> Recipe:

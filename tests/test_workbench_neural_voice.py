@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import fresh_model, load_voice, save_checkpoint
+from model.checkpoint import fresh_model, load_voice, save_checkpoint, save_voice
 from model.config import DenseConfig
 from model.plan import RELEASE_FRAMES
 from model.vocoder import VocoderConfig
 from model.voice import VoiceState
 from tests.model_fakes import tiny_config
+from tests.voice_fakes import tiny_voice
 from workbench.cli import main
+from workbench.errors import InputError
 from workbench.neural import VoiceRecipe, load_agent, train_voice, vocabulary
+from workbench.neural.cells import unpacked
 from workbench.neural.own_voice import OwnVoice
+from workbench.neural.recipe import conversation, conversations_folder
 from workbench.neural.voice import HOP, LONGEST_FRAMES, lexicon_of, line_of, pronounced
 from workbench.scenarios.world import AGENT_WORDS
 from workbench.teacher import RELEASE_S, Taught
@@ -104,3 +108,15 @@ def test_the_command_trains_a_voice_and_puts_it_into_a_checkpoint(tmp_path, monk
     assert not isinstance(load_agent(tmp_path / "mute.safetensors").mouth.out, OwnVoice)
     assert microturn("train", "--part", "nose", "--out", out) == 2
     assert "no part 'nose' to train; there is model, voice" in capsys.readouterr().err
+
+
+def test_training_conversations_are_heard_in_the_voice_they_are_spoken_with(tmp_path):
+    save_voice(tmp_path / "voice.safetensors", tiny_voice(AGENT_WORDS), {})
+    own, synthesised = (unpacked(conversation(3, "espeak", (), {"answer": 1.0}, v)) for v in (str(tmp_path / "voice.safetensors"), ""))
+    assert own.own_present.any()
+    assert synthesised.own_present.any()
+    assert not np.array_equal(own.own_level, synthesised.own_level)
+    folders = {conversations_folder({"answer": 1.0}, voice) for voice in ("", str(tmp_path / "voice.safetensors"))}
+    assert len(folders) == 2
+    with pytest.raises(InputError, match=r"no voice to be had from none.safetensors .*microturn train --part voice"):
+        conversation(3, "espeak", (), {"answer": 1.0}, "none.safetensors")

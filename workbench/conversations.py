@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from workbench.agents import OracleAgent
+from workbench.agents import Mouth, OracleAgent
 from workbench.bank import Bank
 from workbench.channel import CLEAR, sample_channel
 from workbench.conditions import Condition
@@ -55,10 +55,14 @@ def converse(
     seconds: float = 30.0,
     *,
     weights: Mapping[str, float] = MEDLEY_WEIGHTS,
+    mouth: Mouth | None = None,
 ) -> Trace:
-    """Conversation `number` of a source, `seconds` long, with a perfect agent, in memory. The user is that of `someone`."""
+    """Conversation `number` of a source, `seconds` long, with a perfect agent, in memory. The user is that of `someone`.
+
+    The agent speaks with `mouth`, by default the synthesiser's.
+    """
     user = someone(number, source, speakers, seconds, weights=weights)
-    session = Session.start([user, OracleAgent()], seed=number)
+    session = Session.start([user, OracleAgent(mouth or Mouth())], seed=number)
     trace = record(session, labels=dict(user.script.labels))
     session.run(user.script.max_ticks)
     return trace

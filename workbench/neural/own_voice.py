@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from model.checkpoint import load_voice
 from model.voice import Voice, VoiceState, missing_words
 from workbench.errors import InputError
 from workbench.utterance import RATE, Word
 from workbench.voice_out import Pulled
+
+
+@cache
+def voice_of(path: str) -> Voice | None:
+    """The voice in a file, kept in memory; none for "". Raises InputError when the file is missing or holds no voice."""
+    try:
+        return load_voice(Path(path)) if path else None
+    except (OSError, ValueError) as error:
+        raise InputError(f"no voice to be had from {path} ({error}); make one with `microturn train --part voice`") from None
 
 
 @dataclass(frozen=True)

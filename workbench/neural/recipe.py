@@ -22,6 +22,7 @@ from model.recipe import Recipe, read_recipe
 from model.settings import to_toml
 from model.train import Hooks, Progress, Verdict, train
 from model.voice import missing_words
+from workbench.agents import Mouth
 from workbench.bank import cache_folder
 from workbench.clock import StopWatch, pause
 from workbench.conversations import SOURCES, Source, available, converse
@@ -30,6 +31,7 @@ from workbench.evaluate import evaluate
 from workbench.neural.agent import NeuralAgent, load_agent
 from workbench.neural.batches import Batches, Stock
 from workbench.neural.cells import cells_of, packed, vocabulary
+from workbench.neural.own_voice import OwnVoice, voice_of
 from workbench.neural.rehearsal import Rehearsals
 from workbench.pool import SHARD, Pool
 from workbench.scenarios import family
@@ -56,16 +58,20 @@ def load_recipe(name: str | Path) -> Recipe:
     return recipe
 
 
-def conversation(number: int, source: Source, speakers: tuple[str, ...], families: dict[str, float]) -> dict[str, np.ndarray[Any, Any]]:
-    """Training conversation `number` of a source as the arrays of `Cells`; made in worker processes."""
+def conversation(
+    number: int, source: Source, speakers: tuple[str, ...], families: dict[str, float], voice: str = ""
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Training conversation `number` of a source as the arrays of `Cells`, the agent speaking with a voice; made in worker processes."""
     torch.set_num_threads(1)
-    trace = converse(number, source, speakers, weights=families)
+    own = voice_of(voice)
+    trace = converse(number, source, speakers, weights=families, mouth=Mouth() if own is None else Mouth(OwnVoice(own)))
     return packed(cells_of(trace, vocabulary(), families=tuple(families)))
 
 
-def conversations_folder(families: dict[str, float]) -> Path:
-    """Where training conversations are kept: a folder of its own for every cell layout, vocabulary and choice of families."""
-    made_of = (vocabulary(), [f.name for f in fields(Cells)], list(families.items()))
+def conversations_folder(families: dict[str, float], voice: str = "") -> Path:
+    """Where training conversations are kept: a folder of its own for every cell layout, vocabulary, choice of families, and voice."""
+    spoken = (zlib.crc32(Path(voice).read_bytes()),) if voice else ()
+    made_of = (vocabulary(), [f.name for f in fields(Cells)], list(families.items()), *spoken)
     return cache_folder() / f"conversations-{LAYOUT_VERSION}-{zlib.crc32(repr(made_of).encode()):08x}"
 
 
@@ -128,20 +134,20 @@ def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callab
 
 
 def _beginning(recipe: Recipe) -> Checkpoint:
-    """What training begins with; an earlier model's voice goes along if it can say all words of this world.
+    """What training begins with, and the voice that the recipe names; without one an earlier model's goes along if it can say all words.
 
     Raises CheckpointError or InputError when `begin_from` cannot serve.
     """
     config, words = sized(recipe), vocabulary()
     if not recipe.begin_from:
-        return Checkpoint(fresh_model(config, recipe.train.seed), words, {})
+        return Checkpoint(fresh_model(config, recipe.train.seed), words, {}, voice_of(recipe.voice))
     earlier = load_agent(recipe.begin_from)
     try:
         model = grow(Checkpoint(earlier.model, earlier.words, earlier.facts), config, words, recipe.train.seed)
     except ValueError as error:
         raise InputError(f"{recipe.begin_from} cannot be grown into a {recipe.preset} of this world: {error}") from None
-    voice = earlier.voice if earlier.voice and not missing_words(earlier.voice, words.agent_words) else None
-    return Checkpoint(model, words, {}, voice)
+    inherited = earlier.voice if earlier.voice and not missing_words(earlier.voice, words.agent_words) else None
+    return Checkpoint(model, words, {}, voice_of(recipe.voice) or inherited)
 
 
 def sized(recipe: Recipe) -> ModelConfig:
@@ -164,9 +170,9 @@ def _stocks(recipe: Recipe, *, filled_here: bool) -> tuple[list[Stock], list[Poo
         share = asked.sources.get(source, 0.0)
         if share > 0 and available(source):
             name = "-".join((source, *asked.speakers)) if source == "recorded" else source
-            make = partial(conversation, source=source, speakers=asked.speakers, families=asked.families)
+            make = partial(conversation, source=source, speakers=asked.speakers, families=asked.families, voice=recipe.voice)
             most = max(SHARD, round(asked.conversations * share))
-            pool = Pool(conversations_folder(asked.families) / name, make, most, 1 if pools else asked.workers)
+            pool = Pool(conversations_folder(asked.families, recipe.voice) / name, make, most, 1 if pools else asked.workers)
             pools.append(pool.start() if filled_here else pool)
             stocks.append(Stock(pools[-1], share, len(asked.families)))
     return stocks, pools
