@@ -230,7 +230,11 @@ class InteractionModel(nn.Module):
             if tokens is not None:
                 sources[kind] = self.tokens(tokens.clamp(min=0))
         patches = None if cells.patches_NFYXC is None else self._patches(cells.patches_NFYXC)
-        return self._gather(sources, patches, cells.plan)
+        x_BPD = self._gather(sources, patches, cells.plan)
+        if self.patches is not None and patches is None and torch.is_grad_enabled():
+            # Processes that train together must all have a gradient for every weight, also those whose batch holds no picture.
+            x_BPD = x_BPD + 0.0 * sum(weight.sum() for weight in self.patches.parameters())
+        return x_BPD
 
     def _patches(self, pixels_NFYXC: Tensor) -> Tensor:
         vision, shape = self.config.vision, tuple(pixels_NFYXC.shape[1:])

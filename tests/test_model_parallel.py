@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from model.checkpoint import fresh_model
+from model.config import VisionConfig
 from model.parallel import Group
-from model.train import train
+from model.train import Progress, train
 from tests.conftest import ROOT
 from tests.test_model_train import Clock, assert_same_bits
 from tests.train_together import CONFIG, DRAWN, plan, run
@@ -68,6 +70,15 @@ def test_one_process_goes_on_from_what_two_have_saved(together: Path) -> None:
 
 def test_every_process_rehearses(together: Path) -> None:
     assert sorted(path.name for path in (together / "copies" / "rehearsed").iterdir()) == ["0-0", "0-1", "2-0", "2-1"]
+
+
+def test_every_weight_has_a_gradient_whatever_a_batch_holds() -> None:
+    model = fresh_model(replace(CONFIG, vision=VisionConfig(patch=8, frames=1, num_layers=2)), 0)
+    assert model.patches is not None
+    out, _ = model(DRAWN(Progress(), 0).cells)  # no pictures
+    (out.text_NV.sum() + out.heard_BTHV.sum() + out.active_BT.sum()).backward()
+    assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
+    assert not any(weight.grad.any() for weight in model.patches.parameters() if weight.grad is not None)
 
 
 def test_parts_that_cannot_be_shared_evenly_are_refused(tmp_path: Path) -> None:
