@@ -183,8 +183,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_evaluate_writes_a_scoreboard_and_says_under_which_condition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("evaluate", "--agent", "oracle", "--families", "answer", "--count", 1, "--condition", "loss:5", "--condition", "snr:10")
     assert microturn(*arguments, "--robustness", 1, "--out", tmp_path / "e") == 0
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
     assert "robustness: 1 episodes a family each" in printed
+    assert "snr:20:babble: both right 1.000" in told
     assert str(tmp_path / "e" / "scoreboard.html") in printed
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["config"]["condition"] == "snr:10:babble+loss:5:2"
     points = json.loads((tmp_path / "e" / "robustness.json").read_text())["points"]

@@ -120,14 +120,22 @@ def _robustness(judge: Callable[..., Report]) -> Sweep:
     from workbench.sweeps import robustness
 
     with progress("robustness") as show:
-        return robustness(lambda condition, told: judge(condition=condition, progress=told), show)
+        return robustness(lambda condition, told: _told(f"{condition}" or "as drawn", judge(condition=condition, progress=told)), show)
 
 
 def _thresholds(judge: Callable[..., Report], agent: Any) -> Sweep:
     from workbench.sweeps import thresholds
 
     with progress("thresholds") as show:
-        return thresholds(lambda threshold, told: judge(agent.with_threshold(threshold), progress=told), show)
+        return thresholds(
+            lambda threshold, told: _told(f"threshold {threshold:g}", judge(agent.with_threshold(threshold), progress=told)), show
+        )
+
+
+def _told(setting: str, report: Report) -> Report:
+    """The report, after a line on the error stream that says how it came out: sweeps are long."""
+    error_console.print(f"{setting}: both right {report.to_json()['mean_both']:.3f}", markup=False)
+    return report
 
 
 def _write_evaluation(report: Report, swept: dict[str, Sweep], out: Path) -> list[Path]:
