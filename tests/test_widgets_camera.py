@@ -76,12 +76,11 @@ def test_a_session_without_a_camera_has_no_lane_for_it() -> None:
     assert "lane camera" not in [note.name for note in figure.layout.annotations]
 
 
-def test_a_label_gives_way_to_the_window_that_begins_where_it_stands() -> None:
+def test_the_tally_of_repetitions_does_not_lie_on_the_moments() -> None:
     (bars,) = [trace for trace in timeline(play_family("repetitions", 1)).data if trace.name == "expected"]
-    labels = list(bars.text)
-    assert "moment one" in labels
-    assert not [label for label in labels if label.startswith("tally")]
-    assert any("tally" in text for text in bars.hovertext)
+    heights = {label.split()[0]: y for label, y in zip(bars.text, bars.y, strict=True)}
+    assert set(heights) == {"silent", "moment", "tally"}
+    assert heights["tally"] != heights["moment"]
 
 
 def test_a_picture_survives_as_a_png() -> None:
