@@ -48,7 +48,7 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         for worker in range(self.workers):
             numbers = list(range(worker, self.most // SHARD, self.workers))
-            process = context.Process(target=fill, args=(self.folder, self.make, numbers), daemon=True)
+            process = context.Process(target=_fill_quietly, args=(self.folder, self.make, numbers), daemon=True)
             process.start()
             self._processes.append(process)
         return self
@@ -72,9 +72,13 @@ class Pool:
         return len(self.rows)
 
 
-def fill(folder: Path, make: Callable[[int], Arrays], numbers: list[int]) -> None:
-    """Write the shards of these numbers that are not there yet, at low priority."""
+def _fill_quietly(folder: Path, make: Callable[[int], Arrays], numbers: list[int]) -> None:
     os.nice(5)
+    fill(folder, make, numbers)
+
+
+def fill(folder: Path, make: Callable[[int], Arrays], numbers: list[int]) -> None:
+    """Write the shards of these numbers that are not there yet."""
     for number in numbers:
         path = folder / f"{number:06d}.npz"
         if not path.exists():
