@@ -107,7 +107,9 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
     assert wrong_keep == "--keep 'user.audio=some' is not STREAM=none|features|full; e.g. --keep user.audio=features"
     assert "no export called 'mp3'; there are fdb, textgrid, vtt" in refused(capsys, "export", trace_file, "--to", "mp3", *out)
     assert "no suite called 'other'" in refused(capsys, "score", trace_file, "--suite", "other")
-    assert "--keep-traces needs a place" in refused(capsys, "evaluate", "--agent", "silent", "--keep-traces")
+    assert "--keep-traces, --robustness and --thresholds write files; give --out DIR" in refused(
+        capsys, "evaluate", "--agent", "silent", "--keep-traces"
+    )
     assert "--out" in refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--out", trace_file)
 
 
