@@ -76,7 +76,8 @@ class JudgeConfig:
 class Recipe:
     """A whole run: the model's size, what it begins from ("" for random weights), its data, its training and its judge.
 
-    `voice` is the file of the voice it speaks with, which is also what its own-voice position hears in training; "" is the synthesiser.
+    `voice` is the voice it speaks with, a file or the one that comes along ("voice"), which is also what its own-voice position hears in
+    training; "" is the synthesiser.
     """
 
     preset: str

@@ -11,14 +11,14 @@ from model.checkpoint import fresh_model, load_voice, save_checkpoint, save_voic
 from model.config import DenseConfig
 from model.plan import RELEASE_FRAMES
 from model.vocoder import VocoderConfig
-from model.voice import VoiceState
+from model.voice import VoiceState, missing_words
 from tests.model_fakes import tiny_config
 from tests.voice_fakes import tiny_voice
 from workbench.cli import main
 from workbench.errors import InputError
 from workbench.neural import VoiceRecipe, load_agent, train_voice, vocabulary
 from workbench.neural.cells import unpacked
-from workbench.neural.own_voice import OwnVoice
+from workbench.neural.own_voice import OwnVoice, voice_of
 from workbench.neural.recipe import conversation, conversations_folder
 from workbench.neural.voice import HOP, LONGEST_FRAMES, lexicon_of, line_of, pronounced
 from workbench.scenarios.world import AGENT_WORDS
@@ -42,6 +42,16 @@ def hummed(word: str, longest_s: float, stretch: float = 1.0) -> Taught:
     hz = 120 + 20 * len(word)
     sound = sum(np.sin(2 * np.pi * k * hz * at) / k for k in range(1, 9))
     return Taught(word, (0.05 * sound).astype(np.float32), tuple(zip(word[:4], ends, strict=True)))
+
+
+def test_the_shipped_voice_says_every_word_of_the_agent_at_the_level_of_speech():
+    voice = voice_of("voice")
+    assert not missing_words(voice, AGENT_WORDS)
+    state = voice.say(voice.say(VoiceState(), "twenty-seven"), "okay")
+    sound_S, began, _ = voice.speak(state, state.frames_left)
+    assert [b.word for b in began] == ["twenty-seven", "okay"]
+    assert 0.02 < float(sound_S.square().mean().sqrt()) < 0.2
+    assert float(sound_S.abs().max()) < 1.0
 
 
 def test_words_in_a_line_begin_on_their_frames_and_the_last_rings_out():

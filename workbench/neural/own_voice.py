@@ -17,12 +17,23 @@ from workbench.errors import InputError
 from workbench.utterance import RATE, Word
 from workbench.voice_out import Pulled
 
+SHIPPED = Path(__file__).resolve().parents[2] / "model" / "checkpoints"
+
+
+def voice_file(name: str) -> Path:
+    """The file of a voice: the one that comes along under that name ("voice"), or else the path itself."""
+    shipped = SHIPPED / f"{name}.safetensors"
+    return shipped if shipped.exists() else Path(name)
+
 
 @cache
-def voice_of(path: str) -> Voice | None:
-    """The voice in a file, kept in memory; none for "". Raises InputError when the file is missing or holds no voice."""
+def voice_of(name: str) -> Voice | None:
+    """The voice of that name or file, kept in memory; none for "". Raises InputError when the file is missing or holds no voice."""
+    if not name:
+        return None
+    path = voice_file(name)
     try:
-        return load_voice(Path(path)) if path else None
+        return load_voice(path)
     except (OSError, ValueError) as error:
         raise InputError(f"no voice to be had from {path} ({error}); make one with `microturn train --part voice`") from None
 

@@ -31,7 +31,7 @@ from workbench.evaluate import evaluate
 from workbench.neural.agent import NeuralAgent, load_agent
 from workbench.neural.batches import Batches, Stock
 from workbench.neural.cells import cells_of, packed, vocabulary
-from workbench.neural.own_voice import OwnVoice, voice_of
+from workbench.neural.own_voice import OwnVoice, voice_file, voice_of
 from workbench.neural.rehearsal import Rehearsals
 from workbench.pool import SHARD, Pool
 from workbench.scenarios import family
@@ -70,7 +70,7 @@ def conversation(
 
 def conversations_folder(families: dict[str, float], voice: str = "") -> Path:
     """Where training conversations are kept: a folder of its own for every cell layout, vocabulary, choice of families, and voice."""
-    spoken = (zlib.crc32(Path(voice).read_bytes()),) if voice else ()
+    spoken = (zlib.crc32(voice_file(voice).read_bytes()),) if voice else ()
     made_of = (vocabulary(), [f.name for f in fields(Cells)], list(families.items()), *spoken)
     return cache_folder() / f"conversations-{LAYOUT_VERSION}-{zlib.crc32(repr(made_of).encode()):08x}"
 
