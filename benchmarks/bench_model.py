@@ -21,6 +21,7 @@ from model import cost
 from model.config import ModelConfig, nano
 from model.dmel import DMel
 from model.interaction import InteractionModel, ModelState
+from model.train import multiplies_bfloat16
 from model.trunk import Trunk
 from workbench.clock import few_pauses
 
@@ -76,7 +77,8 @@ def bench_training(config: ModelConfig) -> None:
     floor = 3 * ROWS * cost.sequence_flops(trunk, POSITIONS)
     print(f"\ntraining step, {ROWS} x {POSITIONS} positions, {torch.get_num_threads()} thread(s); target: ratio <= 1.5")
     print(f"{'':10s}{'plain GPT':>16s}{'trunk':>16s}{'ratio (CPU)':>13s}{'ratio (wall)':>14s}{'floor GFLOP':>13s}{'GFLOP/s':>9s}")
-    for name, bfloat16 in (("bfloat16", True), ("float32", False)):
+    here = multiplies_bfloat16(torch.device("cpu"))
+    for name, bfloat16 in (("bfloat16", True), ("float32", False))[0 if here else 1 :]:
         steps = [training_step(model, bfloat16) for model in (plain, ours)]
         for step in steps:
             step()

@@ -206,12 +206,12 @@ def compiles(config: TrainConfig, device: torch.device) -> bool:
 
 
 def computes_in_bfloat16(config: TrainConfig, device: torch.device) -> bool:
-    """Whether matrices are multiplied in bfloat16: as the recipe says, or on a GPU, or where the processor has instructions for it.
+    """Whether matrices are multiplied in bfloat16: as the recipe says, or where that is faster than float32."""
+    return multiplies_bfloat16(device) if config.precision == "auto" else config.precision == "bfloat16"
 
-    On a processor without them it is many times slower than float32.
-    """
-    if config.precision != "auto":
-        return config.precision == "bfloat16"
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether this is a GPU or a processor with instructions for it; elsewhere products are emulated, many times slower than float32."""
     if device.type == "cuda":
         return True
     can = torch.cpu.get_capabilities()
