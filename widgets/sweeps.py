@@ -17,6 +17,8 @@ from workbench.sweeps import AS_DRAWN
 
 Row: TypeAlias = Mapping[str, Any]
 
+LABEL_PLACES = ("top left", "bottom left", "bottom right", "top right")  # neighbours on the curve do not write over each other
+
 
 def robustness_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
     """Meaning and timing both right (mean over families, with its 95 % interval) under each condition, one curve per kind of condition.
@@ -64,7 +66,7 @@ def restraint_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
             error_y=_bars(rates, theme.agent),
             mode="lines+markers+text",
             text=[", ".join(row["label"] for row in same) for same in found.values()],
-            textposition="top right",
+            textposition=[LABEL_PLACES[sorted(x).index(latency_s) % len(LABEL_PLACES)] for latency_s in x],
             hovertext=p95,
             hovertemplate="restraint %{y:.2f}, median reply %{x:.2f} s, at threshold<br>%{hovertext}<extra></extra>",
             line={"color": theme.agent, "width": 2},
