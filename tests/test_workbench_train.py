@@ -21,7 +21,7 @@ CHANGES = {
     "cells = 150": "cells = 30",
     "rows = 16": "rows = 4",
     "conversations = 24000": "conversations = 16",
-    "first = 640": "first = 16",
+    "first = 320": "first = 16",
     "recorded = 0.14": "recorded = 0.0",
     "festival = 0.06": "festival = 0.0",
     "conversations = 16\nbegin = 0.3": "conversations = 1\nbegin = 0.5",
