@@ -158,7 +158,7 @@ def test_a_session_does_not_change_with_what_else_is_in_its_batch(name: str) -> 
         torch.testing.assert_close(together[2:3], alone, rtol=0, atol=1e-5)
     first, _ = stream(TRUNKS[name], x, [20, 3, 37])
     second, _ = stream(TRUNKS[name], others, [20, 3, 37])
-    torch.testing.assert_close(first[2], second[2], rtol=0, atol=1e-6)
+    torch.testing.assert_close(first[2], second[2], rtol=0, atol=1e-5)  # other rows change how many share an expert, so how sums round
 
 
 @pytest.mark.parametrize("name", KINDS)
