@@ -21,6 +21,7 @@ from workbench.festival import festival_available
 from workbench.frames import Lens
 from workbench.packets import rng_for
 from workbench.recordings import recordings_available
+from workbench.rhvoice import rhvoice_available
 from workbench.scenarios import MEDLEY_WEIGHTS, medley
 from workbench.session import Session
 from workbench.speech import Speaker, prepare, speaker
@@ -28,8 +29,8 @@ from workbench.trace import Trace, record
 from workbench.users import ScriptedUser
 from workbench.voices import FORMANTS, Voice, pick_voice
 
-Source: TypeAlias = Literal["espeak", "recorded", "festival"]
-SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival")
+Source: TypeAlias = Literal["espeak", "recorded", "festival", "rhvoice"]
+SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival", "rhvoice")
 REAL_BYSTANDERS = 1 / 3  # of the conversations, where recordings are at hand
 TYPED_CONVERSATIONS = 1 / 5  # in which the user also types
 TYPED_SHARE = 0.6  # of the requests that can be typed, in those
@@ -37,7 +38,7 @@ MANY_SPEAKERS = 1 / 4  # of the recorded conversations: digits of the single-wor
 
 
 def available(source: Source) -> bool:
-    """Whether what a source needs is on this machine: nothing, recordings of people, or the program festival."""
+    """Whether what a source needs is on this machine: nothing, recordings of people, the program festival, or RHVoice."""
     match source:
         case "espeak":
             return True
@@ -45,6 +46,8 @@ def available(source: Source) -> bool:
             return recordings_available()
         case "festival":
             return festival_available()
+        case "rhvoice":
+            return rhvoice_available()
     raise InputError(f"no source {source!r} of conversations; there are {', '.join(SOURCES)}")
 
 
@@ -74,9 +77,9 @@ def someone(
     """The user of conversation `number` of a source.
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
-    is one man's diphones with other vocal tracts. `weights` gives the chance of each family, per piece. The channel, clear more
-    often than not, is drawn apart from all else, and so is whether the user also types. Pictures are without the faults of a lens: those
-    are drawn anew for every batch.
+    is one man's diphones with other vocal tracts, "rhvoice" two people's voices at many tempos, pitches and vocal
+    tracts. `weights` gives the chance of each family, per piece. The channel, clear more often than not, is drawn apart from all else,
+    and so is whether the user also types. Pictures are without the faults of a lens: those are drawn anew for every batch.
     """
     rng = rng_for(number, SOURCES.index(source), "conversation")
     difficulty = float(rng.uniform(0.0, 1.0))
@@ -101,6 +104,8 @@ def _picker(source: Source, number: int, speakers: tuple[str, ...], rng: np.rand
         return pick_voice
     if source == "recorded":
         return partial(_recorded_voice, speakers)
+    if source == "rhvoice":
+        return lambda set_name, seed: pick_voice("rhvoice", seed)
     formant = round(float(np.clip(rng.normal(1.0, 0.1), *FORMANTS)), 2)
     voice = replace(pick_voice("festival", number), formant=formant)
     return lambda set_name, seed: voice

@@ -10,7 +10,7 @@ from itertools import groupby
 
 import numpy as np
 
-from workbench import espeak, festival, flite, recordings
+from workbench import espeak, festival, flite, recordings, rhvoice
 from workbench.bank import Bank
 from workbench.errors import InputError
 from workbench.packets import rng_for
@@ -89,6 +89,8 @@ def _render(voice: Voice, text: str) -> Utterance:
             return _timed(voice, text, flite.speak(voice.name, text))
         case "festival":
             return _timed(voice, text, festival.speak(voice.name, [text], _festival_manner(voice))[0])
+        case "rhvoice":
+            return _timed(voice, text, rhvoice.speak(voice.name, text, _rhvoice_manner(voice)))
         case "recorded":
             raise AssertionError("recorded voices are put together, not synthesised")
 
@@ -134,6 +136,12 @@ def _festival_manner(voice: Voice) -> festival.Manner:
         pitch_hz=festival.Manner.pitch_hz * 2**octaves / voice.formant,
         range_hz=festival.Manner.range_hz * voice.pitch_range / 50,
     )
+
+
+def _rhvoice_manner(voice: Voice) -> rhvoice.Manner:
+    """RHVoice's settings for a voice; 175 words a minute and pitch 50 leave its own tempo and pitch."""
+    octaves = (voice.pitch - 50) / _PITCH_STEPS_PER_OCTAVE
+    return rhvoice.Manner(rate=voice.rate_wpm / 175 / voice.formant, pitch=2**octaves / voice.formant)
 
 
 def _recorded(voice: Voice, text: str, bank: Bank | None) -> Utterance:

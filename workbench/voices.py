@@ -9,12 +9,13 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from workbench import rhvoice
 from workbench.errors import InputError
 from workbench.espeak import ENGLISH, variants
 from workbench.packets import rng_for
 
-Engine: TypeAlias = Literal["espeak", "flite", "festival", "recorded"]
-VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "festival")
+Engine: TypeAlias = Literal["espeak", "flite", "festival", "rhvoice", "recorded"]
+VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "festival", "rhvoice")
 FORMANTS = (0.84, 1.2)
 FLITE_VOICES = ("awb", "rms", "kal16")  # never used in training
 UNSEEN_ACCENT = "en-gb-scotland"
@@ -30,8 +31,9 @@ _NOT_PEOPLE_PREFIX = "robosoft"
 class Voice:
     """One way to speak.
 
-    `name` is an espeak-ng voice ("en-us+f3"), a flite voice ("awb"), a festival voice, or a speaker of recorded digits. `formant` scales
-    all resonances (1.1: a shorter vocal tract) without changing tempo or pitch. `splice` speaks every word on its own and joins them.
+    `name` is an espeak-ng voice ("en-us+f3"), a flite voice ("awb"), a festival voice, one of RHVoice, or a speaker of recorded digits.
+    `formant` scales all resonances (1.1: a shorter vocal tract) without changing tempo or pitch. `splice` speaks every word on its own
+    and joins them.
     A recorded voice says digits with recordings (takes drawn by `seed`) and other words with an espeak-ng voice of the training set drawn
     by `seed`; `digits_from` names its collection: "digits" (one person) or "commands" (many people, training files only).
     """
@@ -87,9 +89,9 @@ def pick_voice(set_name: str, seed: int) -> Voice:
 
     "train" and "unseen" are espeak-ng voices without a variant in common, and the accent "en-gb-scotland" is only in "unseen".
     "flite" (awb, rms, kal16) and "recorded" (four people's digits, carried by a training voice) are for evaluation;
-    "commands" is recorded single words (carried likewise) and "festival" one man's diphones at several tempos and pitches, both for
-    training. "flite:awb" and "recorded:theo" are one voice of a set. Whether engine and recordings are installed shows only when
-    the voice speaks.
+    "commands" is recorded single words (carried likewise) and "festival" one man's diphones at several tempos and pitches, "rhvoice"
+    two more people's voices likewise, all for training. "flite:awb" and "recorded:theo" are one voice of a set. Whether engine and
+    recordings are installed shows only when the voice speaks.
     """
     rng = rng_for(seed, 0, f"voice:{set_name}")
     group, _, only = set_name.partition(":")
@@ -108,6 +110,8 @@ def pick_voice(set_name: str, seed: int) -> Voice:
             return Voice(engine="recorded", name="many", seed=seed, digits_from="commands")
         case "festival":
             return replace(_manner(rng, "ked_diphone", (0.9, 1.1)), engine="festival", word_gap=0, splice=False)
+        case "rhvoice":
+            return replace(_manner(rng, str(rng.choice(rhvoice.VOICES)), FORMANTS), engine="rhvoice", word_gap=0, splice=False)
         case _:
             raise InputError(f"there is no voice set {set_name!r}; choose one of {', '.join(VOICE_SETS)}")
 

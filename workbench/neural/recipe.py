@@ -34,6 +34,7 @@ from workbench.neural.cells import cells_of, packed, vocabulary
 from workbench.neural.own_voice import OwnVoice, voice_file, voice_of
 from workbench.neural.rehearsal import Rehearsals
 from workbench.pool import SHARD, Pool
+from workbench.recordings import speakers as speakers_there
 from workbench.scenarios import family
 from workbench.store import save_trace
 from workbench.version import VERSION
@@ -169,13 +170,23 @@ def _stocks(recipe: Recipe, *, filled_here: bool) -> tuple[list[Stock], list[Poo
     for source in SOURCES:
         share = asked.sources.get(source, 0.0)
         if share > 0 and available(source):
-            name = "-".join((source, *asked.speakers)) if source == "recorded" else source
-            make = partial(conversation, source=source, speakers=asked.speakers, families=asked.families, voice=recipe.voice)
+            speakers = _at_hand(asked.speakers) if source == "recorded" else ()
+            name = "-".join((source, *speakers))
+            make = partial(conversation, source=source, speakers=speakers, families=asked.families, voice=recipe.voice)
             most = max(SHARD, round(asked.conversations * share))
             pool = Pool(conversations_folder(asked.families, recipe.voice) / name, make, most, 1 if pools else asked.workers)
             pools.append(pool.start() if filled_here else pool)
             stocks.append(Stock(pools[-1], share, len(asked.families)))
     return stocks, pools
+
+
+def _at_hand(asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the people asked for whose digits are on this machine. Raises InputError when none are."""
+    there = speakers_there()
+    found = tuple(name for name in asked if name in there)
+    if asked and not found:
+        raise InputError(f"the recipe's speakers {', '.join(asked)} are not among the recordings; there are {', '.join(there) or 'none'}")
+    return found
 
 
 def _wait_for(pools: list[Pool], first: int, report: Callable[[dict[str, Any]], None]) -> None:
