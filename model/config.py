@@ -177,6 +177,10 @@ class ModelConfig:
 
     `audio_fold` is how many 50 ms dMel frames share one position: 1 as published, 4 folds a whole 200 ms cell into one vector that the
     cell mark carries, so that a silent cell is one position (a stated deviation, for small models).
+
+    The last four fields are for ablations: the length of a cell is `frames_per_cell` times `hop_ms`; `audio_input` "log_mel" gives the
+    model the magnitudes themselves instead of their 16 levels; `counter_pairs` 0 leaves out the cell counter, `hears_itself` False the own
+    voice.
     """
 
     trunk: TrunkConfig
@@ -188,12 +192,15 @@ class ModelConfig:
     """Width of one frame's embedding when frames are folded (and of the own voice, which always is)."""
     fold_hidden: int = 512
     counter_pairs: int = 14
-    """Sinusoids of the cell counter: periods of 2 to 2 ** counter_pairs cells."""
+    """Sinusoids of the cell counter: periods of 2 to 2 ** counter_pairs cells; 0 for no counter."""
     vocab_size: int = 512
     hear_vocab_size: int = 512
     logits_divisor: float = 1.0
     """The final hidden states are divided by this before the text head (Inkling: 24 at width 6144)."""
     vision: VisionConfig | None = field(default_factory=VisionConfig)
+    hop_ms: int = 50
+    audio_input: Literal["dmel", "log_mel"] = "dmel"
+    hears_itself: bool = True
 
     def __post_init__(self) -> None:
         _require(
@@ -207,6 +214,11 @@ class ModelConfig:
     def audio_positions(self) -> int:
         """Positions that one cell of user audio takes beside the mark: none when it is folded."""
         return self.frames_per_cell if self.audio_fold == 1 else 0
+
+    @property
+    def tick_ms(self) -> int:
+        """Length of a cell."""
+        return self.frames_per_cell * self.hop_ms
 
     @classmethod
     def nano(cls) -> ModelConfig:
@@ -230,6 +242,25 @@ def nano() -> ModelConfig:
         num_sinks=4,
     )
     return ModelConfig(trunk=trunk, audio_fold=4, vision=SMALL_VISION)
+
+
+def tiny() -> ModelConfig:
+    """For ablations and lessons: about a seventh of nano, learns to take turns in some minutes on one core."""
+    trunk = TrunkConfig(
+        width=128,
+        num_layers=4,
+        num_heads=2,
+        num_kv_heads=1,
+        head_dim=64,
+        d_rel=8,
+        ffn=DenseConfig(hidden=352),
+        layer_kinds=("sliding", "global"),
+        sliding_window=128,
+        rel_extent=512,
+        global_window=512,
+        num_sinks=4,
+    )
+    return ModelConfig(trunk=trunk, audio_fold=4, audio_width=64, fold_hidden=256, vision=SMALL_VISION)
 
 
 def micro() -> ModelConfig:

@@ -69,7 +69,8 @@ def trunk_parameters(config: TrunkConfig) -> Count:
 def model_parameters(config: ModelConfig) -> dict[str, int]:
     """Parameters by part: `trunk`, `audio`, `fold`, `text`, `heard` and `other`; image patches are counted apart."""
     width = config.trunk.width
-    audio = config.num_mel * config.num_audio_levels * config.audio_width + config.audio_width
+    inputs = config.num_mel * config.num_audio_levels if config.audio_input == "dmel" else config.num_mel + 1
+    audio = (inputs + 1) * config.audio_width
     fold = 2 * config.frames_per_cell * config.audio_width * config.fold_hidden + config.fold_hidden * (width + 1) + width
     unfolded = config.audio_width * width if config.audio_fold == 1 else 0
     heard_in = HEARD_HALVES * config.hear_vocab_size * width

@@ -71,9 +71,10 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
     before = torch.from_numpy(np.stack([b for _, b in crops])).float()
     frames = torch.cat([before[:, None], mel], 1).flatten(1, 2)
     frames = augment(frames, config.augment, generator)
-    levels = dmel.levels(frames).unflatten(1, (width + 1, -1))
+    heard_as = dmel.levels if sizes.audio_input == "dmel" else dmel.scaled
+    levels = heard_as(frames).unflatten(1, (width + 1, -1))
     own = torch.from_numpy(_stack([c.own_level for c, _ in crops], width, 0))
-    present = _stack([c.own_present for c, _ in crops], width, False)
+    present = _stack([c.own_present for c, _ in crops], width, False) & sizes.hears_itself
     out = _stack([c.out for c, _ in crops], width, NO_TOKEN).astype(np.int64)
     heard = torch.from_numpy(_stack([c.heard for c, _ in crops], width, NOTHING_HEARD)).long()
     wanted = _stack([c.wanted for c, _ in crops], width, NO_TOKEN).astype(np.int64)

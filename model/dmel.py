@@ -107,6 +107,10 @@ class DMel:
         """Level 0..15 of each log10 magnitude, uint8 of the same shape: the nearest of 16 evenly spaced centres."""
         return torch.bucketize(log_mel_FM, _constants(self, log_mel_FM.device).thresholds, right=True, out_int32=True).to(torch.uint8)
 
+    def scaled(self, log_mel_FM: Tensor) -> Tensor:
+        """The magnitudes on a scale on which level k stands for k / 15, not rounded; 0 to 1."""
+        return ((log_mel_FM - self.low_log10) / (self.high_log10 - self.low_log10)).clamp(0.0, 1.0)
+
     def centres(self) -> Tensor:
         """log10 magnitude that each level stands for, float32 [num_levels]."""
         return torch.linspace(self.low_log10, self.high_log10, self.num_levels, dtype=torch.float64).to(torch.float32)

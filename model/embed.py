@@ -64,6 +64,22 @@ class AudioEmbedding(nn.Module):
         return F.embedding_bag(rows, self.table.weight, mode="sum").view(*levels_FM.shape[:-1], -1)
 
 
+class MelEmbedding(nn.Module):
+    """One vector per frame from its log mel magnitudes themselves, scaled to 0..1: a linear layer, normed. For comparison with dMel."""
+
+    def __init__(self, num_mel: int, num_levels: int, width: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        self.linear = nn.Linear(num_mel, width)
+        self.norm = RMSNorm(width, eps)
+
+    def forward(self, scaled_FM: Tensor) -> Tensor:
+        """[..., F, D] of magnitudes [..., F, M]; levels (uint8) are taken as the magnitudes that they stand for."""
+        if scaled_FM.dtype == torch.uint8:
+            scaled_FM = scaled_FM.to(self.linear.weight.dtype) / (self.num_levels - 1)
+        return self.norm(self.linear(4 * scaled_FM - 2))
+
+
 def _prime_factors(number: int) -> list[int]:
     """Largest first."""
     factors, divisor = [], 2

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from model.blocks import RMSNorm
 from model.config import ModelConfig
 from model.dmel import DMel, DMelState
-from model.embed import AudioEmbedding, PatchEmbedding, normed_pixels
+from model.embed import AudioEmbedding, MelEmbedding, PatchEmbedding, normed_pixels
 from model.hooks import Tap, Watching
 from model.layout import HALVES, NO_TARGET, NO_TOKEN, NOTHING_HEARD, Counts, Kind, Plan, plan
 from model.trunk import Trunk, TrunkState
@@ -172,15 +172,17 @@ class InteractionModel(nn.Module):
         self.config = config
         self.watching: Watching = {}
         width = config.trunk.width
-        self.dmel = DMel()
+        hop = DMel.sample_rate * config.hop_ms // 1000
+        self.dmel = DMel(hop_samples=hop, n_fft=2 * hop)
         frames = config.frames_per_cell
-        self.audio = AudioEmbedding(config.num_mel, config.num_audio_levels, config.audio_width)
+        embedding = AudioEmbedding if config.audio_input == "dmel" else MelEmbedding
+        self.audio = embedding(config.num_mel, config.num_audio_levels, config.audio_width)
         self.fold = Fold(frames, config.audio_width, config.fold_hidden, width)
         self.unfolded = nn.Linear(config.audio_width, width, bias=False) if config.audio_fold == 1 else None
         self.patches = PatchEmbedding(config.vision, width) if config.vision else None
         self.tokens = nn.Embedding(config.vocab_size, width)
         self.heard = nn.ModuleList(nn.Embedding(config.hear_vocab_size, width) for _ in range(HALVES))
-        self.counter = CounterEmbedding(config.counter_pairs, width)
+        self.counter = CounterEmbedding(config.counter_pairs, width) if config.counter_pairs else None
         self.kinds = nn.Embedding(len(Kind), width)
         self.input_norm = RMSNorm(width)
         self.trunk = Trunk(config.trunk)
@@ -214,7 +216,8 @@ class InteractionModel(nn.Module):
 
     def embed(self, cells: CellBatch) -> Tensor:
         """(B, P, D): what each position carries, gathered from one table of all sources in the order of the plan."""
-        mark = self.counter(cells.counter_BT)
+        shape = (*cells.counter_BT.shape, self.config.trunk.width)
+        mark = self.kinds.weight.new_zeros(shape) if self.counter is None else self.counter(cells.counter_BT)
         for half, table in enumerate(self.heard):
             mark = mark + table(cells.heard_before_BTH[..., half]) * (cells.heard_before_BTH[..., half, None] > 0)
         frames = self.audio(cells.user_BTAM)
@@ -282,7 +285,7 @@ class InteractionModel(nn.Module):
 
     def start(self, rows: int = 1) -> ModelState:
         """The state of `rows` sessions before their first cell."""
-        quiet = torch.zeros((rows, self.config.frames_per_cell, self.config.num_mel), dtype=torch.uint8)
+        quiet = self.frames_of(torch.full((rows, self.config.frames_per_cell, self.config.num_mel), self.dmel.low_log10))
         return ModelState(
             trunk=self.trunk.start(rows),
             user_tail_BS=self.dmel.start(rows).tail_S,
@@ -300,7 +303,11 @@ class InteractionModel(nn.Module):
         user, user_tail = self.dmel.step(DMelState(state.user_tail_BS), user_BS)
         own, own_tail = self.dmel.step(DMelState(state.own_tail_BS), own_BS)
         after = replace(state, user_tail_BS=user_tail.tail_S, own_tail_BS=own_tail.tail_S)
-        return self.dmel.levels(user), self.dmel.levels(own), after
+        return self.frames_of(user), self.frames_of(own), after
+
+    def frames_of(self, log_mel_FM: Tensor) -> Tensor:
+        """What the audio embedding takes of log10 mel magnitudes: their dMel levels, or themselves on a scale of 0 to 1."""
+        return self.dmel.levels(log_mel_FM) if self.config.audio_input == "dmel" else self.dmel.scaled(log_mel_FM)
 
     def listen(
         self,

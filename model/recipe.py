@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+from model.config import DenseConfig, ModelConfig, MoEConfig
 from model.curriculum import CurriculumConfig
 from model.data import DataConfig
 from model.settings import read_settings
@@ -73,11 +75,59 @@ class JudgeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What an ablation changes in the model that its preset names.
+
+    Attributes
+        tick_ms: length of a cell, a multiple of hop_ms
+        hop_ms: from one dMel frame to the next; its window is twice as long
+        counter: whether a cell mark carries the number of its cell
+        hears_itself: whether the model gets the sound of its own voice
+        audio: dMel levels, or the log mel magnitudes themselves
+        experts: of the feed-forward layers; 0 leaves them as the preset has them, else one shared and the best two of so many each do
+            a third of the work
+    """
+
+    tick_ms: int = 200
+    hop_ms: int = 50
+    counter: bool = True
+    hears_itself: bool = True
+    audio: Literal["dmel", "log_mel"] = "dmel"
+    experts: int = 0
+
+    def __post_init__(self) -> None:
+        if self.hop_ms < 1 or self.tick_ms < self.hop_ms or self.tick_ms % self.hop_ms:
+            raise ValueError(f"tick_ms = {self.tick_ms} must be a multiple of hop_ms = {self.hop_ms}; a cell holds whole frames")
+
+    def on(self, config: ModelConfig) -> ModelConfig:
+        """The sizes with the changes made."""
+        trunk = config.trunk
+        if self.experts:
+            if not isinstance(trunk.ffn, DenseConfig):
+                raise ValueError(
+                    f"experts = {self.experts} takes the place of dense layers, and this preset has experts; choose another preset"
+                )
+            each = MoEConfig(hidden=max(1, trunk.ffn.hidden // 3), num_experts=self.experts, top_k=2, num_shared=1)
+            trunk = replace(trunk, ffn=each)
+        frames = self.tick_ms // self.hop_ms
+        return replace(
+            config,
+            trunk=trunk,
+            hop_ms=self.hop_ms,
+            frames_per_cell=frames,
+            audio_fold=1 if config.audio_fold == 1 else frames,
+            audio_input=self.audio,
+            counter_pairs=config.counter_pairs if self.counter else 0,
+            hears_itself=self.hears_itself,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A whole run: the model's size, what it begins from ("" for random weights), its data, its training and its judge.
 
     `voice` is the voice it speaks with, a file or the one that comes along ("voice"), which is also what its own-voice position hears in
-    training; "" is the synthesiser.
+    training; "" is the synthesiser. `changes` make an ablation of it.
     """
 
     preset: str
@@ -89,6 +139,7 @@ class Recipe:
     rehearsal: RehearsalConfig
     judge: JudgeConfig
     voice: str = ""
+    changes: Changes = Changes()
 
 
 def read_recipe(name: str | Path) -> Recipe:

@@ -11,14 +11,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from model import cost
 from model.attention import Slots
 from model.causal import StackConfig
-from model.config import ModelConfig, TrunkConfig, inkling_small, micro, nano
+from model.config import ModelConfig, TrunkConfig, inkling_small, micro, nano, tiny
 from model.flow import FlowConfig, HeadConfig, RegressionConfig
 from model.interaction import InteractionModel
 from model.speech import SpeechConfig, SpeechHead
 from model.trunk import Trunk
 from model.vocoder import Vocoder, VocoderConfig
 
-PRESETS = {"nano": nano, "micro": micro, "inkling_small": inkling_small}
+PRESETS = {"tiny": tiny, "nano": nano, "micro": micro, "inkling_small": inkling_small}
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -15,6 +15,7 @@ import numpy as np
 from workbench.agents import Mouth, OracleAgent
 from workbench.bank import Bank
 from workbench.channel import CLEAR, sample_channel
+from workbench.clock import ClockSpec
 from workbench.conditions import Condition
 from workbench.errors import InputError
 from workbench.festival import festival_available
@@ -59,15 +60,16 @@ def converse(
     *,
     weights: Mapping[str, float] = MEDLEY_WEIGHTS,
     mouth: Mouth | None = None,
+    clock: ClockSpec | None = None,
 ) -> Trace:
     """Conversation `number` of a source, `seconds` long, with a perfect agent, in memory. The user is that of `someone`.
 
-    The agent speaks with `mouth`, by default the synthesiser's.
+    The agent speaks with `mouth`, by default the synthesiser's. `clock` is that of the published model if not given.
     """
     user = someone(number, source, speakers, seconds, weights=weights)
-    session = Session.start([user, OracleAgent(mouth or Mouth())], seed=number)
+    session = Session.start([user, OracleAgent(mouth or Mouth())], clock=clock, seed=number)
     trace = record(session, labels=dict(user.script.labels))
-    session.run(user.script.max_ticks)
+    session.run(user.script.longest(session.clock))
     return trace
 
 

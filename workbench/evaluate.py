@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from workbench.clock import ClockSpec
 from workbench.conditions import AS_DRAWN, Condition
 from workbench.errors import InputError
 from workbench.scenarios import FAMILIES, VoicePicker, build, family
@@ -43,6 +44,14 @@ class Trained(Protocol):
     def families(self) -> tuple[str, ...]: ...
     @property
     def user_words(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """An agent that lives on one clock only."""
+
+    @property
+    def clock(self) -> ClockSpec: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +234,8 @@ def _traces(agent: Participant, users: Iterator[ScriptedUser], batch: int) -> It
 
 
 def _begin(agent: Participant, user: ScriptedUser) -> tuple[Session, Trace]:
-    session = Session.start([user, agent], seed=user.script.seed)
+    clock = agent.clock if isinstance(agent, Clocked) else ClockSpec()
+    session = Session.start([user, agent], clock=clock, seed=user.script.seed)
     return session, record(session, labels={"family": user.script.family, **user.script.labels})
 
 

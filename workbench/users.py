@@ -157,7 +157,7 @@ class ScriptedUser:
         return _fires(self.script.beats[state.next_beat].trigger, state, tick)
 
     def _over(self, state: UserState, tick: Tick) -> bool:
-        if tick + 1 >= self.script.max_ticks:
+        if tick + 1 >= self.script.longest(state.clock):
             return True
         if state.next_beat < len(self.script.beats) or state.sounding:
             return False

@@ -90,6 +90,7 @@ class NeuralAgent:
         self.facts = checkpoint.facts
         self.families = tuple(checkpoint.facts.get("families", FIRST_FAMILIES))
         self.user_words = checkpoint.vocabulary.user_words
+        self.clock = ClockSpec(tick_ms=self.model.config.tick_ms)
         self.hears = (USER_AUDIO, USER_TEXT, *((USER_CAMERA,) if self.model.config.vision else ()))
         self.sampling = SamplingConfig(threshold=threshold)
         self.voice = checkpoint.voice
@@ -116,10 +117,10 @@ class NeuralAgent:
         return NeuralAgent(checkpoint, path=self.path, threshold=threshold, name=self.name, watchers=watchers)
 
     def start(self, clock: ClockSpec, seed: int) -> AgentState:
-        if clock.samples_per_tick != self.model.config.frames_per_cell * self.model.dmel.hop_samples:
+        if clock != self.clock:
             raise InputError(
-                f"this model takes {self.model.config.frames_per_cell * self.model.dmel.hop_samples} samples a tick, the clock gives "
-                f"{clock.samples_per_tick}; use tick_ms=200 and sample_rate=16000"
+                f"this model lives on ticks of {self.clock.samples_per_tick} samples, the session's have {clock.samples_per_tick}; "
+                f"use tick_ms={self.clock.tick_ms} and sample_rate={self.clock.sample_rate}"
             )
         silence = np.zeros(clock.samples_per_tick, np.float32)
         return AgentState(clock, _Rows(self.model.start(1)), 0, 0, self.mouth.start(seed), silence)
@@ -135,7 +136,7 @@ class NeuralAgent:
         model_state = _gather(states)
         user = torch.from_numpy(np.stack([turn.audio(USER_AUDIO, samples) for turn in heard]))
         own = torch.from_numpy(np.stack([state.own_audio for state in states]))
-        present = own.abs().amax(1) > AUDIBLE
+        present = (own.abs().amax(1) > AUDIBLE) & self.model.config.hears_itself
         user_levels, own_levels, model_state = self.model.levels_of(model_state, user, own)
         stages = {"front end": watch.lap_ms()}
         typed = padded([self.typed_tokens(turn) for turn in heard])

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from model.checkpoint import Checkpoint, fresh_model, save_checkpoint
-from model.config import ModelConfig, micro, nano
+from model.config import ModelConfig, micro, nano, tiny
+from model.dmel import DMel
 from model.grow import grow
 from model.interaction import InteractionModel, num_parameters
 from model.layout import LAYOUT_VERSION, Cells
@@ -24,7 +25,7 @@ from model.train import Hooks, Progress, Verdict, train
 from model.voice import missing_words
 from workbench.agents import Mouth
 from workbench.bank import cache_folder
-from workbench.clock import StopWatch, pause
+from workbench.clock import ClockSpec, StopWatch, pause
 from workbench.conversations import SOURCES, Source, available, converse
 from workbench.errors import InputError
 from workbench.evaluate import evaluate
@@ -39,8 +40,10 @@ from workbench.scenarios import family
 from workbench.store import save_trace
 from workbench.version import VERSION
 
+Frames: TypeAlias = tuple[int, int]
+FRAMES: Frames = (4, 50)  # in a cell, and milliseconds from one to the next
 LOOK_STEPS = 50  # steps between two looks for new conversations
-PRESETS = {"nano": nano, "micro": micro}
+PRESETS = {"tiny": tiny, "nano": nano, "micro": micro}
 
 
 def load_recipe(name: str | Path) -> Recipe:
@@ -60,19 +63,25 @@ def load_recipe(name: str | Path) -> Recipe:
 
 
 def conversation(
-    number: int, source: Source, speakers: tuple[str, ...], families: dict[str, float], voice: str = ""
+    number: int, source: Source, speakers: tuple[str, ...], families: dict[str, float], voice: str = "", frames: Frames = FRAMES
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Training conversation `number` of a source as the arrays of `Cells`, the agent speaking with a voice; made in worker processes."""
+    """Training conversation `number` of a source as the arrays of `Cells`, the agent speaking with a voice; made in worker processes.
+
+    `frames` is how many there are in a cell, and the milliseconds from one to the next.
+    """
     torch.set_num_threads(1)
     own = voice_of(voice)
-    trace = converse(number, source, speakers, weights=families, mouth=Mouth() if own is None else Mouth(OwnVoice(own)))
-    return packed(cells_of(trace, vocabulary(), families=tuple(families)))
+    mouth = Mouth() if own is None else Mouth(OwnVoice(own))
+    many, hop_ms = frames
+    hop = DMel.sample_rate * hop_ms // 1000
+    trace = converse(number, source, speakers, weights=families, mouth=mouth, clock=ClockSpec(tick_ms=many * hop_ms))
+    return packed(cells_of(trace, vocabulary(), DMel(hop_samples=hop, n_fft=2 * hop), families=tuple(families)))
 
 
-def conversations_folder(families: dict[str, float], voice: str = "") -> Path:
-    """Where training conversations are kept: a folder of its own for every cell layout, vocabulary, choice of families, and voice."""
+def conversations_folder(families: dict[str, float], voice: str = "", frames: Frames = FRAMES) -> Path:
+    """Where training conversations are kept: a folder of its own for every layout, vocabulary, choice of families, voice, and cell."""
     spoken = (zlib.crc32(voice_file(voice).read_bytes()),) if voice else ()
-    made_of = (vocabulary(), [f.name for f in fields(Cells)], list(families.items()), *spoken)
+    made_of = (vocabulary(), [f.name for f in fields(Cells)], list(families.items()), *spoken, *(frames if frames != FRAMES else ()))
     return cache_folder() / f"conversations-{LAYOUT_VERSION}-{zlib.crc32(repr(made_of).encode()):08x}"
 
 
@@ -154,7 +163,8 @@ def _beginning(recipe: Recipe) -> Checkpoint:
 def sized(recipe: Recipe) -> ModelConfig:
     """The sizes of the recipe's model for the words of this world; it has eyes if one of its families needs them."""
     words = vocabulary()
-    config = replace(PRESETS[recipe.preset](), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard))
+    config = recipe.changes.on(PRESETS[recipe.preset]())
+    config = replace(config, vocab_size=len(words.tokens), hear_vocab_size=len(words.heard))
     sees = any(family(name).group == "seeing" and weight > 0 for name, weight in recipe.pool.families.items())
     return config if sees else replace(config, vision=None)
 
@@ -166,15 +176,16 @@ def _stocks(recipe: Recipe, *, filled_here: bool) -> tuple[list[Stock], list[Poo
     """
     stocks: list[Stock] = []
     pools: list[Pool] = []
+    frames = (recipe.changes.tick_ms // recipe.changes.hop_ms, recipe.changes.hop_ms)
     asked = recipe.pool
     for source in SOURCES:
         share = asked.sources.get(source, 0.0)
         if share > 0 and available(source):
             speakers = _at_hand(asked.speakers) if source == "recorded" else ()
             name = "-".join((source, *speakers))
-            make = partial(conversation, source=source, speakers=speakers, families=asked.families, voice=recipe.voice)
+            make = partial(conversation, source=source, speakers=speakers, families=asked.families, voice=recipe.voice, frames=frames)
             most = max(SHARD, round(asked.conversations * share))
-            pool = Pool(conversations_folder(asked.families, recipe.voice) / name, make, most, 1 if pools else asked.workers)
+            pool = Pool(conversations_folder(asked.families, recipe.voice, frames) / name, make, most, 1 if pools else asked.workers)
             pools.append(pool.start() if filled_here else pool)
             stocks.append(Stock(pools[-1], share, len(asked.families)))
     return stocks, pools

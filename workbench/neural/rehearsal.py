@@ -44,7 +44,7 @@ class Rehearsals:
         first = FIRST_NUMBER + progress.step * self.recipe.rehearsal.conversations
         traces = talks(checkpoint, [first + i for i in part], self.recipe)
         for i, trace in zip(part, traces, strict=True):
-            cells = cells_of(trace, vocabulary(), families=tuple(self.recipe.pool.families), wanted=wanted_in(trace))
+            cells = cells_of(trace, vocabulary(), checkpoint.model.dmel, families=tuple(self.recipe.pool.families), wanted=wanted_in(trace))
             write_shard(self.folder / f"{progress.step:08d}-{i:04d}.npz", [packed(cells)])
 
     def look(self, step: int) -> None:
@@ -70,7 +70,7 @@ def talks(checkpoint: Checkpoint, numbers: Sequence[int], recipe: Recipe) -> lis
     sessions, traces = [], []
     for number in numbers:
         user = someone(number, "espeak", weights=recipe.pool.families)
-        sessions.append(Session.start([user, agent], seed=number))
+        sessions.append(Session.start([user, agent], clock=agent.clock, seed=number))
         traces.append(record(sessions[-1], labels=dict(user.script.labels)))
     while running := [session for session in sessions if not session.done]:
         advance(running)

@@ -274,6 +274,10 @@ class Script:
     channel: Channel = CLEAR
     lens: Lens = field(default_factory=Lens)
 
+    def longest(self, clock: ClockSpec) -> int:
+        """The ticks of a clock after which it is over in any case: as long as `max_ticks` of 200 ms."""
+        return clock.ticks_in(self.max_ticks * ClockSpec().tick_s)
+
     def __post_init__(self) -> None:
         for beat in self.beats:
             if beat.speaker not in self.voices:
