@@ -1,10 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
 
 from workbench import festival, flite, recordings, rhvoice
+from workbench.agents import SilentAgent
 from workbench.bank import Bank
 from workbench.errors import InputError, SpeechError
+from workbench.evaluate import evaluate
+from workbench.replay import replay
+from workbench.scenarios import build
+from workbench.scenarios.script import Passage
 from workbench.speech import Speaker, Voice, pick_voice, prepare
 from workbench.utterance import RATE
 from workbench.voices import DIGIT_SPEAKERS, FLITE_VOICES
@@ -97,6 +104,24 @@ def test_the_real_collection_speaks_every_digit_of_every_person():
             assert 0.08 < said.words[0].end_s - said.words[0].start_s < 0.9
             assert 0.03 < np.sqrt(np.mean(said.samples**2)) < 0.08
     assert Speaker(pick_voice("commands", 2)).say(["what is two plus three", 0.2, "stop"]).text == "what is two plus three stop"
+    held, trained = (Speaker(replace(pick_voice(name, 2), seed=3)).say(["stop"]) for name in ("held-back", "commands"))
+    assert held.text == trained.text == "stop"
+    assert len(held.samples) != len(trained.samples)
+    assert "stop" in recordings.words_of("held_back")
+    assert set(recordings.words_of("held_back")) < set(recordings.words_of("train"))
+
+
+@needs_recordings
+@pytest.mark.recordings
+def test_bystanders_may_be_people_held_back_from_training():
+    report = evaluate(SilentAgent(), ["other_directed"], count=4, seed=2, bystanders="held_back")
+    assert report.to_json()["config"]["bystanders"] == "held_back"
+    trace = report.examples["other_directed"]
+    assert trace.header.labels["bystanders"] == "held_back"
+    assert any(
+        isinstance(beat.sound, Passage) for seed in range(2, 6) for beat in build("other_directed", seed, recorded="held_back").beats
+    )
+    assert replay(trace, user="rebuilt").difference is None
 
 
 def test_phones_are_matched_to_words_although_some_changed():

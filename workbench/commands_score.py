@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.live import Live
@@ -69,13 +69,16 @@ def score(
 def evaluate(
     agent: Annotated[str, typer.Option(help="nano, silent, oracle or echo.")] = "nano",
     suite: Suite = "interaction",
-    voices: Annotated[str, typer.Option("--voices", "--voice", help="train, unseen, flite or recorded.")] = "unseen",
+    voices: Annotated[str, typer.Option("--voices", "--voice", help="train, unseen, flite, recorded or held-back.")] = "unseen",
     families: Annotated[
         str | None, typer.Option(help="Families, separated by commas (default: those the agent was trained on; all for the others).")
     ] = None,
     count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.")] = 1_000_000,
     condition: Under = None,
+    recorded_bystanders: Annotated[
+        bool, typer.Option("--recorded-bystanders", help="Half of the bystanders are people's recordings, held back from training.")
+    ] = False,
     checkpoint: Checkpoint = None,
     threshold: Threshold = None,
     batch: Annotated[int, typer.Option(help="Sessions run in lockstep.")] = 32,
@@ -97,7 +100,8 @@ def evaluate(
     participant = make_agent(agent, checkpoint, threshold)
     if thresholds and not hasattr(participant, "with_threshold"):
         raise InputError(f"agent {agent!r} has no threshold to move; leave --thresholds out, or use --agent nano")
-    judge = partial(run_evaluation, families=chosen, voices=voices, seed=seed, batch=batch, workers=workers)
+    people: Literal["held_back"] | None = "held_back" if recorded_bystanders else None
+    judge = partial(run_evaluation, families=chosen, voices=voices, seed=seed, batch=batch, workers=workers, bystanders=people)
     under = parse_condition("+".join(condition or []))
     keep = out / "traces" if keep_traces and out is not None else None
     with progress(f"evaluating {agent} on {voices} voices") as show:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from workbench.clock import ClockSpec
 from workbench.conditions import AS_DRAWN, Condition
 from workbench.errors import InputError
-from workbench.scenarios import FAMILIES, VoicePicker, build, family
+from workbench.scenarios import FAMILIES, Recorded, VoicePicker, build, family
 from workbench.scenarios.world import USER_WORDS
 from workbench.scoring.false_starts import KINDS, false_starts
 from workbench.scoring.heard import WordErrors, heard_words
@@ -56,7 +56,10 @@ class Clocked(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set, under one condition."""
+    """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set, under one condition.
+
+    `bystanders` names the part of people's recorded sentences and meetings that half of the bystanders are taken from.
+    """
 
     families: tuple[str, ...]
     voices: str
@@ -64,6 +67,7 @@ class Plan:
     seed: int
     difficulty: float = 0.5
     condition: Condition = AS_DRAWN
+    bystanders: Recorded | None = None
 
     def __post_init__(self) -> None:
         for name in self.families:
@@ -127,6 +131,7 @@ class Report:
                 "count": self.plan.count,
                 "difficulty": self.plan.difficulty,
                 "condition": str(self.plan.condition),
+                "bystanders": self.plan.bystanders or "voices of the set",
                 **self.config,
             },
         }
@@ -161,6 +166,7 @@ def evaluate(
     *,
     difficulty: float = 0.5,
     condition: Condition = AS_DRAWN,
+    bystanders: Recorded | None = None,
     batch: int = 32,
     workers: int = 1,
     progress: Progress | None = None,
@@ -177,7 +183,7 @@ def evaluate(
     """
     known = agent.families if isinstance(agent, Trained) else tuple(FAMILIES)
     names = tuple(families or known)
-    plan = Plan(families=names, voices=voices, count=count, seed=seed, difficulty=difficulty, condition=condition)
+    plan = Plan(families=names, voices=voices, count=count, seed=seed, difficulty=difficulty, condition=condition, bystanders=bystanders)
     if batch < 1 or workers < 1:
         raise InputError(f"batch {batch} and workers {workers} must be at least 1")
     if keep is not None:
@@ -260,5 +266,5 @@ def _users(plan: Plan, workers: int, pick: VoicePicker, speaker_of: SpeakerOf) -
 
 
 def _user(name: str, seed: int, plan: Plan, pick: VoicePicker, speaker_of: SpeakerOf) -> ScriptedUser:
-    script = build(name, seed, plan.voices, plan.difficulty, pick=pick)
+    script = build(name, seed, plan.voices, plan.difficulty, pick=pick, recorded=plan.bystanders)
     return ScriptedUser(plan.condition.on(script), speaker_of=speaker_of).prepare()

@@ -52,6 +52,11 @@ def vocabulary() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in _folder("words").iterdir() if path.is_dir()))
 
 
+def words_of(split: Split) -> tuple[str, ...]:
+    """The words of which there is a recording in a split, sorted."""
+    return tuple(text for text in vocabulary() if any(_files(f"words/{text}", "*.flac", split)))
+
+
 def digit(speaker: str, word: str, rng: np.random.Generator) -> Utterance:
     """One take of a digit word (zero to nine) by one person, drawn by `rng`."""
     if word not in DIGITS:
@@ -88,14 +93,18 @@ def _folder(name: str) -> Path:
 def _draw(folder: str, pattern: str, split: Split, rng: np.random.Generator) -> Path:
     if split not in ("train", "held_back", "all"):
         raise InputError(f"split={split!r}: choose 'train', 'held_back' or 'all'")
-    found = sorted(_folder(folder).glob(pattern))
-    files = [path for path in found if split == "all" or held_back(path.name) == (split == "held_back")]
+    found, files = _files(folder, pattern, "all"), _files(folder, pattern, split)
     if not files:
         raise SpeechError(
             f"none of the {len(found)} recordings {folder}/{pattern} in {speech_folder()} is in the split {split!r}; "
             f"use split='all', or set {SPEECH_VARIABLE} to a folder with more of them"
         )
     return files[int(rng.integers(len(files)))]
+
+
+def _files(folder: str, pattern: str, split: Split) -> list[Path]:
+    found = sorted(_folder(folder).glob(pattern))
+    return [path for path in found if split == "all" or held_back(path.name) == (split == "held_back")]
 
 
 def _label(path: Path) -> str:

@@ -144,7 +144,11 @@ def _scripted_user(spec: Spec, trace: Trace) -> Participant:
 
     family, seed, voices, difficulty = spec["family"], int(spec["seed"]), str(spec["voices"]), float(spec["difficulty"])
     whole = family == "medley"
-    script = medley(seed, voices, float(spec["seconds"]), difficulty) if whole else build(family, seed, voices, difficulty)
+    people = spec.get("bystanders")
+    if whole:
+        script = medley(seed, voices, float(spec["seconds"]), difficulty, recorded=people)
+    else:
+        script = build(family, seed, voices, difficulty, recorded=people)
     return ScriptedUser(parse_condition(str(spec.get("condition", ""))).on(script))
 
 

@@ -147,7 +147,7 @@ def _rhvoice_manner(voice: Voice) -> rhvoice.Manner:
 def _recorded(voice: Voice, text: str, bank: Bank | None) -> Utterance:
     """Recorded words where the voice has them, the words between them by a synthetic carrier voice, joined with short gaps."""
     carrier = replace(pick_voice("train", voice.seed), splice=False)
-    known = frozenset(recordings.DIGITS if voice.digits_from == "digits" else recordings.vocabulary())
+    known = _recorded_words(voice)
     pieces: list[Utterance | float] = []
     place = 0
     for is_recorded, group in groupby(text.split(), key=lambda piece: clean_words(piece)[0] in known):
@@ -166,4 +166,10 @@ def _recorded(voice: Voice, text: str, bank: Bank | None) -> Utterance:
 def _take(voice: Voice, word: str, rng: np.random.Generator) -> Utterance:
     if voice.digits_from == "digits":
         return recordings.digit(voice.name, word, rng)
-    return recordings.word(word, rng, split="train")
+    return recordings.word(word, rng, split="held_back" if voice.digits_from == "held-back" else "train")
+
+
+def _recorded_words(voice: Voice) -> frozenset[str]:
+    if voice.digits_from == "digits":
+        return frozenset(recordings.DIGITS)
+    return frozenset(recordings.words_of("held_back" if voice.digits_from == "held-back" else "train"))

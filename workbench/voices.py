@@ -15,7 +15,7 @@ from workbench.espeak import ENGLISH, variants
 from workbench.packets import rng_for
 
 Engine: TypeAlias = Literal["espeak", "flite", "festival", "rhvoice", "recorded"]
-VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "festival", "rhvoice")
+VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "held-back", "festival", "rhvoice")
 FORMANTS = (0.84, 1.2)
 FLITE_VOICES = ("awb", "rms", "kal16")  # never used in training
 UNSEEN_ACCENT = "en-gb-scotland"
@@ -35,7 +35,8 @@ class Voice:
     `formant` scales all resonances (1.1: a shorter vocal tract) without changing tempo or pitch. `splice` speaks every word on its own
     and joins them.
     A recorded voice says digits with recordings (takes drawn by `seed`) and other words with an espeak-ng voice of the training set drawn
-    by `seed`; `digits_from` names its collection: "digits" (one person) or "commands" (many people, training files only).
+    by `seed`; `digits_from` names its collection: "digits" (one person), or single words of many people, "commands" from the training
+    files and "held-back" from those held back.
     """
 
     engine: Engine
@@ -47,7 +48,7 @@ class Voice:
     word_gap: int = 0
     splice: bool = False
     seed: int = 0
-    digits_from: Literal["digits", "commands"] = "digits"
+    digits_from: Literal["digits", "commands", "held-back"] = "digits"
 
     def __post_init__(self) -> None:
         low, high = FORMANTS
@@ -88,7 +89,8 @@ def pick_voice(set_name: str, seed: int) -> Voice:
     """The voice with this number in a set; the same for the same arguments.
 
     "train" and "unseen" are espeak-ng voices without a variant in common, and the accent "en-gb-scotland" is only in "unseen".
-    "flite" (awb, rms, kal16) and "recorded" (four people's digits, carried by a training voice) are for evaluation;
+    "flite" (awb, rms, kal16), "recorded" (four people's digits, carried by a training voice) and "held-back" (single words of people
+    whom no training hears, carried likewise) are for evaluation;
     "commands" is recorded single words (carried likewise) and "festival" one man's diphones at several tempos and pitches, "rhvoice"
     two more people's voices likewise, all for training. "flite:awb" and "recorded:theo" are one voice of a set. Whether engine and
     recordings are installed shows only when the voice speaks.
@@ -106,8 +108,8 @@ def pick_voice(set_name: str, seed: int) -> Voice:
             return Voice(engine="flite", name=str(rng.choice(FLITE_VOICES)))
         case "recorded":
             return Voice(engine="recorded", name=str(rng.choice(DIGIT_SPEAKERS)), seed=seed)
-        case "commands":
-            return Voice(engine="recorded", name="many", seed=seed, digits_from="commands")
+        case "commands" | "held-back":
+            return Voice(engine="recorded", name="many", seed=seed, digits_from=set_name)
         case "festival":
             return replace(_manner(rng, "ked_diphone", (0.9, 1.1)), engine="festival", word_gap=0, splice=False)
         case "rhvoice":

@@ -150,7 +150,8 @@ def build(
     _check(difficulty)
     rng = rng_for(seed, 0, f"scenario.{name}")
     pieces = [_of(name, piece) for piece in chosen.episode(At(float(rng.uniform(0.3, 1.2))), rng, difficulty)]
-    return _script(name, seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng)
+    script = _script(name, seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng)
+    return script if recorded is None else replace(script, labels={**script.labels, "bystanders": recorded})
 
 
 def medley(
@@ -180,7 +181,8 @@ def medley(
         drawn = chosen[int(rng.choice(len(chosen), p=chances))]
         pieces.append(_of(drawn.name, drawn.piece(lead, rng, difficulty)))
         lead = pieces[-1].after(float(rng.uniform(*MEDLEY_GAP_S)))
-    return _script("medley", seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng, seconds)
+    script = _script("medley", seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng, seconds)
+    return script if recorded is None else replace(script, labels={**script.labels, "bystanders": recorded})
 
 
 def _of(name: str, piece: Piece) -> Piece:
