@@ -3,6 +3,7 @@
 `show(trace)` in a notebook, `write_timeline(trace, path)` for a page that stands alone, `timeline` and `training_curves` for the figures.
 """
 
+from widgets.ablations import of_question, read_study, silence_figure, study_figure, study_table
 from widgets.charts import timeline
 from widgets.curves import training_curves
 from widgets.inside import probe_curves
@@ -10,4 +11,19 @@ from widgets.page import write_timeline
 from widgets.show import Shown, show
 from widgets.theme import DARK, LIGHT, Theme
 
-__all__ = ["DARK", "LIGHT", "Shown", "Theme", "probe_curves", "show", "timeline", "training_curves", "write_timeline"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Shown",
+    "Theme",
+    "of_question",
+    "probe_curves",
+    "read_study",
+    "show",
+    "silence_figure",
+    "study_figure",
+    "study_table",
+    "timeline",
+    "training_curves",
+    "write_timeline",
+]
