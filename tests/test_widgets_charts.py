@@ -10,14 +10,17 @@ import plotly.graph_objects as go
 import pytest
 
 from tests.sample_session import COUNTED, TICKS, YIELD_TICK, stopped_count
+from tests.scenario_fakes import one_voice, play
 from widgets import DARK, LIGHT, show, timeline, training_curves
 from widgets.charts import LABEL_STEP_PX, NOMINAL_PX_PER_S, label_shifts_px
 from widgets.player import stereo
 from widgets.views import session_view
 from workbench.clock import ClockSpec, Tick
+from workbench.conditions import Condition
 from workbench.errors import InputError
 from workbench.events import TranscriptDelta
 from workbench.packets import USER_AUDIO, MicroTurn, Packet
+from workbench.scenarios import build
 from workbench.trace import Header, Trace
 
 LANES = ["user_wave", "user_words", "heard_words", "floor", "p_speak", "p_yield", "agent_words", "agent_wave", "expected", "cost"]
@@ -187,3 +190,16 @@ def test_a_session_that_cannot_be_drawn_shows_as_text_with_a_warning(capsys: pyt
     assert shown.figure is None
     shown._ipython_display_()
     assert capsys.readouterr().out.startswith("<session of 8.0 s, 40 micro-turns")
+
+
+def test_what_was_typed_stands_where_it_was_sent() -> None:
+    script = Condition(typed=1.0).on(build("answer", 3, "train", pick=one_voice))
+    view = session_view(play(script))
+    assert view.typed
+    figure = timeline(view)
+    titles = [str(mark.text) for mark in figure.layout.annotations]
+    assert any("typed" in text for text in titles)
+    shown = [mark for mark in figure.layout.annotations if mark.text == view.typed[0].word]
+    assert [mark.x for mark in shown] == [view.typed[0].end_s]
+    bars = next(bar for bar in figure.data if bar.name == "typed")
+    assert list(bars.base) == [message.start_s for message in view.typed]

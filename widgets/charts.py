@@ -1,8 +1,8 @@
 """Tables -> one figure: the timeline of a finished session, with one lane under the other on a shared clock.
 
-Lanes, top to bottom: the user's wave, words and what the agent heard of them · which cells made it decide, where that was looked into ·
-what the camera saw · floor state · p(speak) and p(yield), one bar per micro-turn, with threshold and gates · the agent's words and wave ·
-the windows a perfect agent acts in · cost against the deadline.
+Lanes, top to bottom: the user's wave, words, typed text and what the agent heard of them · which cells made it decide, where that was
+looked into · what the camera saw · floor state · p(speak) and p(yield), one bar per micro-turn, with threshold and gates · the agent's
+words and wave · the windows a perfect agent acts in · cost against the deadline.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ NOMINAL_PX_PER_S, LABEL_STEP_PX = 95.0, 16.0
 THUMBNAIL_PX = 96  # twice the height of its lane, for screens of high density
 STRIP = 0.2  # height of the boxes under slanted words, as a share of their lane
 ACT_COLOUR = "#009E73"
-EXPECT_COLOURS = {**dict.fromkeys(("reply", "count", "time", "moment", "tally"), ACT_COLOUR), "yield": "#CC79A7", "silent": "#9AA3AD"}
+EXPECT_COLOURS = {
+    **dict.fromkeys(("reply", "count", "time", "moment", "tally", "amend"), ACT_COLOUR),
+    "yield": "#CC79A7",
+    "silent": "#9AA3AD",
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def timeline(session: Trace | SessionView, theme: Theme = LIGHT, window_s: float
     canvas = Canvas(go.Figure(), axes, view, theme)
     _wave(canvas, "user_wave", view.user_wave, theme.user)
     _words(canvas, "user_words", view.user_words, theme.user)
+    _typed(canvas)
     _words(canvas, "heard_words", view.heard_words, theme.heard)
     for mark in influence_marks(view.attribution, view.tick_s, theme) if view.attribution else ():
         canvas.add("influence", mark)
@@ -93,6 +98,8 @@ def _lanes(view: SessionView, theme: Theme) -> list[Lane]:
         others = any(word.speaker != "user" for word in view.user_words)
         note = f"words said, {_ink('other people', theme.other, bold=False)}" if others else "words said"
         lanes.append(Lane("user_words", 62, "", note, joined=True))
+    if view.typed:
+        lanes.append(Lane("typed", 22, "", "typed", joined=True))
     if view.heard_words:
         lanes.append(Lane("heard_words", 62, "", f"{_ink('words heard', theme.heard, bold=False)} by the agent", joined=True))
     if view.attribution:
@@ -176,6 +183,32 @@ def _words(canvas: Canvas, lane: str, words: Sequence[WordSpan], colour: str) ->
     if slanted:
         shifts = label_shifts_px([word.start_s for word in words])
         canvas.labels.extend(_slanted(w, ink, canvas.axes[lane], shift) for w, ink, shift in zip(words, inks, shifts, strict=True))
+
+
+def _typed(canvas: Canvas) -> None:
+    """What was typed, written from the moment it was sent."""
+    view, colour = canvas.view, canvas.theme.user
+    if not view.typed:
+        return
+    canvas.add(
+        "typed",
+        go.Bar(
+            orientation="h",
+            base=[message.start_s for message in view.typed],
+            x=[view.tick_s] * len(view.typed),
+            y=[0.5] * len(view.typed),
+            width=0.8,
+            marker={"color": faded(colour, 0.9), "line": {"width": 0}, "cornerradius": 3},
+            hovertext=[f"<b>typed</b> at {message.start_s:.1f} s<br>{escape(message.word)}" for message in view.typed],
+            hovertemplate="%{hovertext}<extra></extra>",
+            name="typed",
+        ),
+    )
+    for message in view.typed:
+        place = {"x": message.end_s, "y": 0.5, "xref": "x", "yref": canvas.axes["typed"], "xanchor": "left", "yanchor": "middle"}
+        canvas.labels.append(
+            {**place, "text": escape(message.word), "showarrow": False, "font": {"size": 12, "color": colour}, "name": "word"}
+        )
 
 
 def label_shifts_px(starts_s: Sequence[float]) -> list[float]:

@@ -23,6 +23,7 @@ from workbench.events import (
 from workbench.explain import reason_of
 from workbench.inside import Attribution
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, Audio, Frames
+from workbench.spoken import typed_texts
 from workbench.trace import Trace
 
 ENVELOPE_MS = 20
@@ -164,6 +165,7 @@ class SessionView:
     edits_s: tuple[float, ...]
     attribution: Attribution | None = None
     pictures: tuple[Picture, ...] = ()
+    typed: tuple[WordSpan, ...] = ()
 
 
 def session_view(trace: Trace, attribution: Attribution | None = None) -> SessionView:
@@ -188,6 +190,7 @@ def session_view(trace: Trace, attribution: Attribution | None = None) -> Sessio
         edits_s=tuple(trace.header.clock.seconds(tick) for tick, _ in trace.events(Edited)),
         attribution=attribution,
         pictures=pictures(trace),
+        typed=typed(trace),
     )
 
 
@@ -212,6 +215,11 @@ def envelope(samples: Audio, sample_rate: int, bin_ms: int = ENVELOPE_MS) -> Env
 def user_words(trace: Trace) -> tuple[WordSpan, ...]:
     """The words that really sounded at the microphone, of everybody present; empty for a recording without ground truth."""
     return tuple(WordSpan(e.speaker, e.word, e.start_s, e.end_s) for _, e in trace.events(TruthWord))
+
+
+def typed(trace: Trace) -> tuple[WordSpan, ...]:
+    """What the user typed, a message at the tick in which it was sent."""
+    return tuple(WordSpan("user", sent.text, sent.start_s, sent.end_s) for sent in typed_texts(trace))
 
 
 def heard_words(trace: Trace) -> tuple[WordSpan, ...]:
