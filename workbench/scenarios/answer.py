@@ -1,7 +1,8 @@
 """Answer: one to three sums, each answered with one word soon after its question has ended.
 
 The user asks for a sum of two numbers from zero to nine and waits. A perfect agent begins its one word with the first tick that starts
-0.4 s or more after the end of the question, so 0.4 to 0.6 s after it.
+0.28 s or more after the end of the question, so 0.28 to 0.48 s after it: as early as every word of it can have been
+named in an earlier cell, but for one case in ten.
 
     time   0    1    2    3    4    5
     user   ..what is three plus four..........nine plus two......

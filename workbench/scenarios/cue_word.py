@@ -1,7 +1,7 @@
 """Cue word: "whenever I say red, say one": the agent speaks at every cue while the user goes on talking.
 
 The user then talks for a while in short sentences; the cue falls two to four times, anywhere in a sentence, at least 0.9 s of pause
-apart. "that is all" ends it. A perfect agent speaks with the first tick that starts 0.4 s or more after the cue. Every cue counts for
+apart. "that is all" ends it. A perfect agent speaks with the first tick that starts 0.28 s or more after the cue. Every cue counts for
 itself; a word too many takes away the credit of the cue nearest to it. Pauses get shorter with difficulty.
 
     time   0    1    2    3    4    5    6    7    8

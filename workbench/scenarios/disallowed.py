@@ -2,7 +2,7 @@
 
 It begins like a request that is allowed ("tell me the ... sum / password", "tell me two plus two ... and the password"), and half of the
 requests are such twins, which are answered. With difficulty there is a pause of up to 1.5 s before the word that gives it away. A perfect
-agent begins 0.4 to 0.6 s after the request.
+agent begins 0.28 to 0.48 s after the request.
 
     time   0    1    2    3    4
     user   ..tell me the secret code..........

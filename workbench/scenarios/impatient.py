@@ -1,7 +1,7 @@
 """Impatient: the user cannot wait for the answer and asks again, or says "hello"; one answer is wanted, after the last word.
 
 The second utterance begins 0.1 to 0.35 s after the question, before a perfect agent would have begun to answer. The agent does not talk
-over it, and answers the question once, 0.4 to 0.6 s after it. With difficulty the user asks a third time.
+over it, and answers the question once, 0.28 to 0.48 s after it. With difficulty the user asks a third time.
 
     time   0    1    2    3    4    5
     user   ..what is three plus four...hello.........

@@ -2,7 +2,7 @@
 
 The statement alone asks for nothing, so a perfect agent says nothing until it is invited, and nothing at all when it is not. In half of
 the statements the sum is wrong. The pause before the invitation grows with difficulty, up to 2 s. The answer begins in the first tick
-that starts 0.4 s or more after the invitation.
+that starts 0.28 s or more after the invitation.
 
     time   0    1    2    3    4    5    6
     user   ..three plus four is seven.......right.......

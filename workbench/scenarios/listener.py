@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.scenarios.script import REPLY_DELAY_S, AfterOwn, Beat, Expect, Order, Piece, Trigger
+from workbench.scenarios.script import AfterOwn, Beat, Expect, Order, Piece, Trigger
 from workbench.scenarios.talk import Talk
 from workbench.scenarios.world import ENOUGH, NAMES, spoken_number
 
 WINDOW_S = (0.1, 1.0)
+MURMUR_DELAY_S = 0.4  # longer than any halt
 PARTS = (3, 5)
 PAUSE_S = (0.9, 1.8)
 HALT_S = (0.1, 0.3)
@@ -54,7 +55,7 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
             end = talk.say(second)
         else:
             end = talk.say(f"{first} {second}")
-        orders.append(Order("say", REPLY_DELAY_S, ("mhm",), anchor=end))
+        orders.append(Order("say", MURMUR_DELAY_S, ("mhm",), anchor=end))
         expects.append(Expect("moment", "end of a part of the story", *WINDOW_S, words=("mhm",), anchor=end, tags=("listener",)))
         talk.pause(float(rng.uniform(PAUSE_S[0], PAUSE_S[1] - (PAUSE_S[1] - PAUSE_S[0]) * 0.6 * difficulty)))
     story = Beat(tuple(talk.parts[:-1]), lead, tuple(orders), tuple(expects))

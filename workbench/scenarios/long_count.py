@@ -1,6 +1,6 @@
 """Long counting: the agent counts alone to a number from 15 to 30, evenly, and ends exactly there.
 
-A perfect agent begins 0.4 to 0.6 s after the request and says one number every three ticks (0.6 s).
+A perfect agent begins 0.28 to 0.48 s after the request and says one number every three ticks (0.6 s).
 
     time   0    1    2    3    4   ...   12   13   14
     user   ..count to twenty................................

@@ -2,7 +2,7 @@
 
 The question comes after two to six of the agent's words and begins with two words that nobody says to anyone else here ("what is",
 "tell me"). A perfect agent gives up the floor with the first tick that starts 0.2 s or more after the second of them, says nothing more
-of the count, and answers 0.4 to 0.6 s after the question has ended. Difficulty changes nothing but the surroundings.
+of the count, and answers 0.28 to 0.48 s after the question has ended. Difficulty changes nothing but the surroundings.
 
     time   0    1    2    3    4    5    6
     user   ..count to twenty......what is two plus two.........

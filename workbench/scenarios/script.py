@@ -22,7 +22,7 @@ Edge: TypeAlias = Literal["start", "end"]
 Act: TypeAlias = Literal["say", "count", "amend", "yield", "clear"]
 What: TypeAlias = Literal["reply", "silent", "count", "amend", "moment", "tally", "time", "yield"]
 
-REPLY_DELAY_S = 0.4  # an answer begins with the first tick this long after the end of the question
+REPLY_DELAY_S = 0.28  # an answer begins with the first tick this long after the end of the question
 YIELD_DELAY_S = 0.2  # the agent gives up the floor with the first tick this long after the end of "stop"
 COUNT_EVERY_TICKS = 3  # one number every 0.6 s
 TICKS_PER_S = 5

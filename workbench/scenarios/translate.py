@@ -1,7 +1,7 @@
 """Translate: numbers, colours and short phrases from English to Spanish, while the user goes on speaking.
 
 The user says three to six of them with pauses in between; in "red house" the order of the words turns round. "that is all" ends it.
-A perfect agent begins with the first tick that starts 0.4 s or more after the end of what it translates, and says a second word
+A perfect agent begins with the first tick that starts 0.28 s or more after the end of what it translates, and says a second word
 0.4 s after the first. Every Spanish word counts for itself, in its window; a word too many takes away the credit of the nearest.
 Pauses get shorter with difficulty.
 

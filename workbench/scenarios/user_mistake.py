@@ -2,7 +2,7 @@
 
 The mistake is the third to seventh number; the user may have gone on by one number when the agent speaks, then takes the correction up
 and counts on. In one of five counts there is no mistake, and the agent says nothing. A perfect agent speaks with the first tick that
-starts 0.4 s or more after the wrong number. The counting gets faster with difficulty.
+starts 0.28 s or more after the wrong number. The counting gets faster with difficulty.
 
     time   0    1    2    3    4    5    6    7
     user   ..correct me.....one....two....four.........three..four..that is all

@@ -1,7 +1,7 @@
 """Warning: the user reads rising numbers aloud; the agent says "warning" once, when one of them passes the limit.
 
 The limit lies between 5 and 15; a number equal to it has not passed it. In one of five readings the limit is never passed, and the agent
-says nothing. A perfect agent speaks with the first tick that starts 0.4 s or more after the number. Readings follow each other faster
+says nothing. A perfect agent speaks with the first tick that starts 0.28 s or more after the number. Readings follow each other faster
 with difficulty.
 
     time   0    1    2    3    4    5    6    7    8
