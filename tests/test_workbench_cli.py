@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from workbench.cli import main
-from workbench.events import PayloadErased
+from workbench.events import ModelYielded, PayloadErased
 from workbench.packets import AGENT_AUDIO, USER_AUDIO
 from workbench.store import read_trace, verify
 
@@ -124,9 +124,10 @@ def test_inspect_explains_in_words_and_as_json(stop_run: Path, capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert "please count to twelve" in printed
     assert "hash chain" in printed
-    assert microturn("inspect", stop_run / "trace.sqlite", "--why", "4.6s") == 0
-    assert capsys.readouterr().out.startswith("At 4.6 s the agent gave up the floor")
-    assert microturn("inspect", stop_run, "--why", "4.6", "--json") == 0
+    _, gave_way = next(read_trace(stop_run / "trace.sqlite").events(ModelYielded))
+    assert microturn("inspect", stop_run / "trace.sqlite", "--why", f"{gave_way.at_s:.1f}s") == 0
+    assert capsys.readouterr().out.startswith(f"At {gave_way.at_s:.1f} s the agent gave up the floor")
+    assert microturn("inspect", stop_run, "--why", f"{gave_way.at_s:.1f}", "--json") == 0
     assert json.loads(capsys.readouterr().out)["outcome"] == "yielded"
     assert microturn("inspect", stop_run, "--json") == 0
     whole = json.loads(capsys.readouterr().out)

@@ -245,7 +245,7 @@ def test_a_state_that_was_stepped_on_from_is_refused(agent):
 
 
 def test_a_clock_the_model_was_not_made_for_is_refused(agent):
-    with pytest.raises(InputError, match=r"3200 samples a tick, the clock gives 1600; use tick_ms=200"):
+    with pytest.raises(InputError, match=r"ticks of 3200 samples, the session's have 1600; use tick_ms=200"):
         Session.start([SilentUser(), agent], clock=ClockSpec(tick_ms=100))
 
 
