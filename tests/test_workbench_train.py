@@ -16,17 +16,18 @@ from workbench.store import read_trace
 
 CHANGES = {
     "steps = 0": "steps = 2",
-    "rehearse_every = 0": "rehearse_every = 1",
+    "rehearse_every = 50": "rehearse_every = 1",
     "log_every = 20": "log_every = 1",
     "cells = 150": "cells = 30",
     "rows = 16": "rows = 4",
     "conversations = 24000": "conversations = 16",
     "first = 320": "first = 16",
-    "recorded = 0.14": "recorded = 0.0",
-    "festival = 0.06": "festival = 0.0",
-    "conversations = 16\nbegin = 0.3": "conversations = 1\nbegin = 0.5",
-    "keep = 16\nshare = 0.0": "keep = 1\nshare = 0.5",
-    "count = 6": "count = 1",
+    "recorded = 0.17": "recorded = 0.0",
+    "festival = 0.05": "festival = 0.0",
+    "rhvoice = 0.16": "rhvoice = 0.0",
+    "conversations = 16\nbegin = 0.25": "conversations = 1\nbegin = 0.5",
+    "keep = 16\nshare = 0.12": "keep = 1\nshare = 0.5",
+    "count = 4": "count = 1",
 }
 
 
