@@ -23,7 +23,9 @@ from model.dmel import DMel
 from model.interaction import InteractionModel, ModelState
 from model.train import multiplies_bfloat16
 from model.trunk import Trunk
-from workbench.clock import few_pauses
+from workbench.agents import Mouth
+from workbench.clock import ClockSpec, few_pauses
+from workbench.neural.own_voice import OwnVoice, voice_of
 
 ROWS, POSITIONS = 24, 350
 TICKS_PER_HOUR = 18_000
@@ -121,6 +123,32 @@ class Tick:
         self.state = state
 
 
+class SpokenTick:
+    """The same with two outputs, and 200 ms of the own voice sounded; a long word begins every third tick, as in a count."""
+
+    def __init__(self, tick: Tick) -> None:
+        voice = voice_of("voice")
+        assert voice is not None
+        self.tick, self.mouth, self.clock, self.number = tick, Mouth(OwnVoice(voice)), ClockSpec(), 0
+        self.state = self.mouth.start(1)
+
+    def __call__(self) -> None:
+        self.tick()
+        words = ("twenty-seven",) if self.number % 3 == 0 else ()
+        _, _, self.state = self.mouth.act(self.state, self.clock, self.number, words)
+        self.number += 1
+
+
+def bench_speaking(model: InteractionModel) -> None:
+    tick = SpokenTick(Tick(model, after_an_hour(model, 2 + model.config.audio_positions), 2))
+    seconds(tick, 20)
+    wall, cpu = seconds(tick, 300)
+    print(
+        f"\nwhole tick that says two words in its own voice, after an hour: {wall[150] * 1e3:.1f} ms, p99 {wall[297] * 1e3:.1f} ms, "
+        f"CPU {cpu[150] * 1e3:.1f} ms (target: 40 ms at p99)"
+    )
+
+
 def bench_streaming(model: InteractionModel) -> None:
     config = model.config
     here = 2 + config.audio_positions
@@ -194,6 +222,7 @@ def main() -> None:
     model = InteractionModel(config).eval()
     with torch.inference_mode(), few_pauses():  # as a paced session runs it
         bench_streaming(model)
+        bench_speaking(model)
         bench_batch(model)
 
 
