@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.scenario_fakes import play_family
+from workbench.agents import OracleAgent
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import first_difference
 from workbench.errors import InputError, TraceError
 from workbench.events import Decision, Edited, Event, Gate, ModelYielded, TranscriptDelta, TruthExpect, TruthWord
 from workbench.explain import reason_of, summary, why
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, MicroTurn, Packet
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
 from workbench.replay import Edit, TraceUser, fork, rebuild, replay
 from workbench.session import Said, Session
 from workbench.store import Keep, read_trace, save_trace
@@ -224,3 +226,12 @@ def test_the_summary_has_a_row_for_every_phrase_and_yield_in_order() -> None:
 def test_why_outside_the_session_is_refused() -> None:
     with pytest.raises(InputError, match="99 s is outside this session; it runs from 0 to 6 s"):
         why(recorded(), 99.0)
+
+
+def test_a_muted_user_goes_on_being_seen() -> None:
+    trace = play_family("tell_when", 3)
+    what_if = fork(trace, 1.0, Edit(mute_user_s=2.0), agent=OracleAgent()).trace
+    seen = [turn.frames(USER_CAMERA) is not None for turn in trace.turns[5:15]]
+    assert any(seen)
+    assert [turn.frames(USER_CAMERA) is not None for turn in what_if.turns[5:15]] == seen
+    assert not any(np.abs(turn.audio(USER_AUDIO, 3200)).max() for turn in what_if.turns[5:15])

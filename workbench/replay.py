@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ from workbench.clock import ClockSpec, Tick
 from workbench.compare import Difference, first_difference
 from workbench.errors import InputError, TraceError
 from workbench.events import Edited, Event, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, MicroTurn, Packet
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
 from workbench.session import Participant, Said, Session, advance
 from workbench.trace import Trace, record
 
@@ -52,8 +53,8 @@ class TraceUser:
 class Edit:
     """What is changed in a what-if.
 
-    `threshold`: the agent's bar for speaking from the moment on. `mute_user_s`: the user says nothing for that many seconds from the moment
-    on, e.g. long enough to take out "stop".
+    `threshold`: the agent's bar for speaking from the moment on. `mute_user_s`: the user says and types nothing for that many seconds from
+    the moment on, e.g. long enough to take out "stop"; a camera goes on.
     """
 
     threshold: float | None = None
@@ -218,7 +219,13 @@ def _change(session: Session, edit: Edit) -> None:
         if session.done:
             break
         silence = Packet(USER_AUDIO, session.tick, np.zeros(session.clock.samples_per_tick, np.float32))
-        advance([session], [{"user": Said((silence,))} if edit.mute_user_s > 0 else {}], () if place else notes)
+        muted = partial(_silenced, silence)
+        advance([session], [{"user": muted} if edit.mute_user_s > 0 else {}], () if place else notes)
+
+
+def _silenced(silence: Packet, said: Said) -> Said:
+    """What the camera shows stays; what is said or typed, and the truth about it, does not."""
+    return Said((silence, *(packet for packet in said.packets if packet.stream == USER_CAMERA)))
 
 
 def _with_threshold(agent: Participant, threshold: float, session: Session) -> Participant:

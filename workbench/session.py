@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -24,6 +24,10 @@ class Said:
     packets: tuple[Packet, ...] = ()
     events: tuple[Event, ...] = ()
     done: bool = False
+
+
+Instead: TypeAlias = Said | Callable[[Said], Said]
+"""What is said in place of what would have been: itself, or a function of the other."""
 
 
 @runtime_checkable
@@ -86,8 +90,8 @@ class Session:
         states = [p.start(clock, seed) for p in participants]
         return cls(tuple(participants), clock, seed, states, sinks=tuple(sinks))
 
-    def step(self, instead: Mapping[str, Said] | None = None) -> MicroTurn:
-        """One tick. `instead` replaces what the named participants say in it: the edit of a what-if."""
+    def step(self, instead: Mapping[str, Instead] | None = None) -> MicroTurn:
+        """One tick. `instead` replaces what the named participants say in it, or makes something else of it: the edit of a what-if."""
         return advance([self], [instead or {}])[0]
 
     def run(self, ticks: int, pace: RealTime | None = None) -> Session:
@@ -113,7 +117,7 @@ class Session:
 
 def advance(
     sessions: Sequence[Session],
-    instead: Sequence[Mapping[str, Said]] | None = None,
+    instead: Sequence[Mapping[str, Instead]] | None = None,
     also: tuple[Event, ...] = (),
 ) -> list[MicroTurn]:
     """One tick of every session; sessions that share a batched participant are stepped through it together."""
@@ -150,14 +154,17 @@ def _step_group(sessions: Sequence[Session], rows: list[int], slot: int, said: l
         said[row].append(spoken)
 
 
-def _apply(session: Session, spoken: list[Said], edit: Mapping[str, Said]) -> tuple[list[Said], tuple[Event, ...]]:
+def _apply(session: Session, spoken: list[Said], edit: Mapping[str, Instead]) -> tuple[list[Said], tuple[Event, ...]]:
     if not edit:
         return spoken, ()
     names = [p.name for p in session.participants]
     for name in edit:
         if name not in names:
             raise InputError(f"no participant {name!r} to edit; this session has {', '.join(names)}")
-    changed = [edit.get(name, own) for name, own in zip(names, spoken, strict=True)]
+    changed = []
+    for name, own in zip(names, spoken, strict=True):
+        other = edit.get(name, own)
+        changed.append(other(own) if callable(other) else other)
     return changed, tuple(Edited(participant=name) for name in edit)
 
 
