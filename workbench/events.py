@@ -131,19 +131,133 @@ class TickCost(_Base):
 
 @dataclass(frozen=True, kw_only=True)
 class DeadlineMissed(_Base):
-    """A tick began `late_ms` after it was due on the wall clock."""
+    """A tick began `late_ms` after it was due on the wall clock, or (`stage` "end") was done `late_ms` after its micro-turn was over."""
 
     kind: ClassVar[str] = "deadline.missed"
     volatile: ClassVar[bool] = True
     late_ms: float
+    stage: str = "begin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioLost(_Base):
+    """Microphone samples that had not come when their tick was due; silence of that length stands for them."""
+
+    kind: ClassVar[str] = "audio.lost"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioLate(_Base):
+    """Microphone samples that came after silence had taken their place, and were thrown away."""
+
+    kind: ClassVar[str] = "audio.late"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioDoubled(_Base):
+    """Microphone samples that came more than once; the first counted."""
+
+    kind: ClassVar[str] = "audio.doubled"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSkipped(_Base):
+    """Microphone samples passed over because so many were waiting that the delay went over its bound."""
+
+    kind: ClassVar[str] = "audio.skipped"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioBuffered(_Base):
+    """How far the jitter buffer lies behind the newest microphone sample, told once a second."""
+
+    kind: ClassVar[str] = "audio.buffered"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    delay_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockCorrected(_Base):
+    """A tick was made of `samples` more captured samples than it has (fewer, if negative), so that the delay stays what it is.
+
+    `ppm` is how much faster the microphone's clock runs than the host's, as fitted so far; 0 before there is a fit.
+    """
+
+    kind: ClassVar[str] = "clock.corrected"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    samples: int
+    ppm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioDropped(_Base):
+    """The agent yielded: `samples` of its stream, from sample `position` on, were made and never played."""
+
+    kind: ClassVar[str] = "audio.dropped"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    position: int
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkLost(_Base):
+    """The listener is gone; the session goes on in silence for a while."""
+
+    kind: ClassVar[str] = "link.lost"
+    volatile: ClassVar[bool] = True
+    at_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkResumed(_Base):
+    """The listener is back after `away_s`."""
+
+    kind: ClassVar[str] = "link.resumed"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    away_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingChanged(_Base):
+    """From this tick on the agent has another setting; a replay changes it in the same tick."""
+
+    kind: ClassVar[str] = "setting.changed"
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentHeld(_Base):
+    """The agent was passed over in this tick: it heard nothing and said nothing; a replay passes it over too."""
+
+    kind: ClassVar[str] = "agent.held"
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaybackPosition(_Base):
-    """How much of the agent's audio the listener has really heard."""
+    """The listener's loudspeaker has come to second `heard_s` of the agent's stream; `queued_s` of it wait to be played."""
 
     kind: ClassVar[str] = "playback.position"
+    volatile: ClassVar[bool] = True
     heard_s: float
+    queued_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +354,17 @@ Event: TypeAlias = (
     | Decision
     | TickCost
     | DeadlineMissed
+    | AudioLost
+    | AudioLate
+    | AudioDoubled
+    | AudioSkipped
+    | AudioBuffered
+    | ClockCorrected
+    | AudioDropped
+    | LinkLost
+    | LinkResumed
+    | SettingChanged
+    | AgentHeld
     | PlaybackPosition
     | TruthWord
     | TruthExpect
@@ -263,6 +388,17 @@ KINDS: dict[str, type[_Base]] = {
         Decision,
         TickCost,
         DeadlineMissed,
+        AudioLost,
+        AudioLate,
+        AudioDoubled,
+        AudioSkipped,
+        AudioBuffered,
+        ClockCorrected,
+        AudioDropped,
+        LinkLost,
+        LinkResumed,
+        SettingChanged,
+        AgentHeld,
         PlaybackPosition,
         TruthWord,
         TruthExpect,
