@@ -2,7 +2,7 @@
 
 What arrives is delayed, by little or by much but never by less than the way takes. So of every second only the quickest arrival counts,
 and a line goes through these: the median of the slopes of all pairs (Theil 1950, Sen 1968), which a third of bad seconds cannot bend.
-Drift over a tick is a fraction of a sample; it adds up, and once it makes STEP samples the next tick is to be made of so many more or fewer.
+Drift over a tick is a fraction of a sample; it adds up, and once it makes STEP samples the next tick is made of so many more or fewer.
 """
 
 from __future__ import annotations
