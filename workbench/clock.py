@@ -120,12 +120,19 @@ class RealTime:
     missed: int = 0
     _origin: float | None = None
 
+    def due_s(self, tick: int) -> float:
+        """When `tick` is due on the clock of `now`; before the first `wait`, as if that tick were due at once."""
+        return (self.now() - self.clock.seconds(tick) if self._origin is None else self._origin) + self.clock.seconds(tick)
+
+    def forgive(self, tick: int) -> None:
+        """Give up the time by which `tick` is late but for one micro-turn, which the next tick catches up with."""
+        self._origin = self.now() - self.clock.seconds(tick + 1)
+
     def wait(self, tick: int) -> float:
         """Sleep until `tick` is due; the lateness in milliseconds (0 when on time)."""
         if self._origin is None:
             self._origin = self.now() - self.clock.seconds(tick)
-        due = self._origin + self.clock.seconds(tick)
-        ahead = due - self.now()
+        ahead = self.due_s(tick) - self.now()
         if ahead > 0:
             self.sleep(ahead)
             return 0.0

@@ -12,7 +12,8 @@ import numpy as np
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import Difference, first_difference
 from workbench.errors import InputError, TraceError
-from workbench.events import Edited, Event, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
+from workbench.events import Edited, Event, SettingChanged, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
+from workbench.outside import changed, orders_of, step_under
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
 from workbench.session import Participant, Said, Session, advance
 from workbench.trace import Trace, record
@@ -82,7 +83,7 @@ def replay(trace: Trace, *, agent: Participant | None = None, user: UserKind = "
     """
     session = rebuild(trace, agent=agent, user=user)
     again = record(session, labels={**trace.header.labels, "replay": True})
-    session.run(len(trace))
+    _play(session, trace, len(trace))
     return Replayed(again, first_difference(trace, again))
 
 
@@ -108,7 +109,7 @@ def fork(
     chosen: UserKind = "rebuilt" if user == "auto" and kind == "ScriptedUser" else user
     session = rebuild(trace, agent=agent, user=chosen)
     what_if = record(session, labels={**trace.header.labels, "fork_at_s": at_s})
-    session.run(tick)
+    _play(session, trace, tick)
     past = first_difference(Trace(trace.header, trace.turns[:tick]), what_if)
     if past:
         raise TraceError(f"the past of this fork differs from the trace ({past}); fork with the checkpoint and version that made the trace")
@@ -133,6 +134,14 @@ def rebuild(trace: Trace, *, agent: Participant | None = None, user: UserKind = 
         else:
             participants.append(TraceUser(trace, name))
     return Session.start(participants, clock=trace.header.clock, seed=trace.header.seed)
+
+
+def _play(session: Session, trace: Trace, ticks: int) -> None:
+    """The first ticks of a trace again, with what was done to its agent from outside done in the same tick."""
+    for turn in trace.turns[:ticks]:
+        if session.done:
+            break
+        step_under(session, orders_of(turn))
 
 
 # --- builders -------------------------------------------------------------------------------------------------------------------
@@ -180,6 +189,7 @@ BUILDERS: Mapping[str, Builder] = {
     "RecordedUser": _trace_user,
     "SilentUser": _trace_user,
     "TraceUser": _trace_user,
+    "LiveUser": _trace_user,
     "SilentAgent": _simple_agent,
     "EchoAgent": _simple_agent,
     "ScriptedAgent": _simple_agent,
@@ -213,7 +223,8 @@ def _change(session: Session, edit: Edit) -> None:
     """Apply an edit and run the ticks that it covers, at least one; the edited ticks carry an `Edited` event."""
     notes: tuple[Event, ...] = ()
     if edit.threshold is not None:
-        session.participants = tuple(_with_threshold(p, edit.threshold, session) if p.name == "agent" else p for p in session.participants)
+        change = SettingChanged(name="threshold", value=edit.threshold)
+        session.participants = tuple(changed(p, change, session) if p.name == "agent" else p for p in session.participants)
         notes = (Edited(participant="agent", note=f"threshold {edit.threshold:g}"),)
     for place in range(max(1, session.clock.ticks_in(edit.mute_user_s))):
         if session.done:
@@ -226,15 +237,6 @@ def _change(session: Session, edit: Edit) -> None:
 def _silenced(silence: Packet, said: Said) -> Said:
     """What the camera shows stays; what is said or typed, and the truth about it, does not."""
     return Said((silence, *(packet for packet in said.packets if packet.stream == USER_CAMERA)))
-
-
-def _with_threshold(agent: Participant, threshold: float, session: Session) -> Participant:
-    change = getattr(agent, "with_threshold", None)
-    if not callable(change):
-        raise InputError(f"{agent.name!r} ({_spec_kind(agent.spec())}) has no threshold to change; fork a trace of a neural agent")
-    changed: Participant = change(threshold)
-    changed.start(session.clock, session.seed)  # it goes on from the state of `agent`, but is started as any participant is
-    return changed
 
 
 def _ticks_left(session: Session, recorded: int) -> int:

@@ -1,0 +1,85 @@
+"""What is done to an agent from outside while its session runs, by a person or by the clock, and again in a replay.
+
+Each is an event of the tick in which it holds, so a trace knows it and `step_under` makes it happen again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from workbench.clock import ClockSpec, Tick
+from workbench.errors import InputError
+from workbench.events import AgentHeld, SettingChanged
+from workbench.packets import MicroTurn
+from workbench.session import Participant, Said, Session, State, advance
+
+Order: TypeAlias = SettingChanged | AgentHeld
+
+
+@dataclass(frozen=True)
+class Passed:
+    """An agent that is passed over: it hears nothing and says nothing, and goes on from the same state afterwards."""
+
+    agent: Participant
+
+    @property
+    def name(self) -> str:
+        return self.agent.name
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        return self.agent.speaks
+
+    @property
+    def hears(self) -> tuple[str, ...]:
+        return self.agent.hears
+
+    def spec(self) -> Mapping[str, Any]:
+        return self.agent.spec()
+
+    def start(self, clock: ClockSpec, seed: int) -> State:
+        return self.agent.start(clock, seed)
+
+    def step(self, state: State, tick: Tick, heard: MicroTurn) -> tuple[Said, State]:
+        return Said(), state
+
+
+def step_under(session: Session, orders: Sequence[Order] = ()) -> MicroTurn:
+    """One tick of a session in which these orders hold; they are among its events.
+
+    Raises InputError when the agent lacks a setting that is changed.
+    """
+    for order in orders:
+        if isinstance(order, SettingChanged):
+            session.participants = tuple(changed(p, order, session) if p.name == "agent" else p for p in session.participants)
+    awake = session.participants
+    if any(isinstance(order, AgentHeld) for order in orders):
+        session.participants = tuple(Passed(p) if p.name == "agent" else p for p in awake)
+    try:
+        return advance([session], None, tuple(orders))[0]
+    finally:
+        session.participants = awake
+
+
+def orders_of(turn: MicroTurn) -> tuple[Order, ...]:
+    """What was done to the agent in this tick."""
+    return tuple(event for event in turn.events if isinstance(event, SettingChanged | AgentHeld))
+
+
+def changed(agent: Participant, change: SettingChanged, session: Session) -> Participant:
+    """The agent with another setting. Raises InputError for a setting that it does not have, or a value that it cannot take."""
+    check_change(agent, change)
+    other: Participant = agent.with_threshold(change.value)  # type: ignore[attr-defined]
+    other.start(session.clock, session.seed)  # it goes on from the state of `agent`, but is started as any participant is
+    return other
+
+
+def check_change(agent: Participant, change: SettingChanged) -> None:
+    """Raises InputError for a setting that the agent does not have, or a value that it cannot take."""
+    if change.name != "threshold" or not callable(getattr(agent, "with_threshold", None)):
+        kind = agent.spec().get("class") or agent.spec().get("kind")
+        raise InputError(f"{agent.name!r} ({kind}) has no {change.name} to change; a neural agent has a threshold")
+    if not 0 <= change.value <= 1:
+        raise InputError(f"threshold {change.value:g} is no probability; give a number from 0 to 1")
