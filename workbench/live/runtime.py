@@ -1,0 +1,342 @@
+"""A session with a person in it, paced by the wall clock in a thread of its own.
+
+The loop waits for the clock and for nothing else: not for a browser, the disk or a background worker. Each tick it takes what has arrived,
+steps the session, hands the micro-turn to the trace's writer thread and to the outboxes of those who listen.
+
+What holds when time runs short. A tick that begins more than one micro-turn late, or is done more than one micro-turn after it was due, is
+a recorded `deadline.missed`. In a tick that begins so late the agent is passed over (`agent.held`): nothing new is said on stale hearing.
+The session never stalls, and it never catches up by more than one tick: time lost beyond that is given up, and the microphone samples of
+that time are skipped. Both events stand in the trace, so the session replays to the same decisions.
+
+The process as a whole should run under `workbench.clock.few_pauses`; a session does not see to that, as there may be several.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from workbench.clock import RealTime, utc_now
+from workbench.errors import InputError, TraceError
+from workbench.events import AgentHeld, AudioDropped, DeadlineMissed, Event, LinkLost, LinkResumed, ModelYielded, SettingChanged
+from workbench.live.ear import Ear, LiveUser
+from workbench.live.outbox import Outbox
+from workbench.live.protocol import (
+    RATE,
+    Audio,
+    Consent,
+    Drop,
+    End,
+    Frame,
+    FromClient,
+    FromRuntime,
+    Hello,
+    Played,
+    Problem,
+    Set,
+    Stop,
+    Text,
+    Welcome,
+)
+from workbench.live.telling import tick_message
+from workbench.outside import Order, check_change, step_under
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, MicroTurn
+from workbench.session import Participant, Session
+from workbench.store import Keep, TraceWriter
+from workbench.trace import Header
+
+KEPT = (USER_AUDIO, USER_TEXT, USER_CAMERA, AGENT_AUDIO, AGENT_TEXT)
+LANES = ("user", "camera", "floor", "decision", "agent", "deadline")
+CONSENT_POLL_S = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveSpec:
+    """How long and how much: `minutes` and received `bytes` of a session, seconds it waits for consent and for a lost page to come back.
+
+    `keep` says how each stream is kept in the trace (in full where it does not), `places` how many ticks wait for a slow listener.
+    """
+
+    minutes: float = 10.0
+    bytes: int = 100_000_000
+    consent_s: float = 120.0
+    resume_s: float = 30.0
+    places: int = 25
+    seed: int = 0
+    keep: Mapping[str, Keep] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if min(self.minutes, self.bytes, self.consent_s, self.resume_s, self.places) <= 0:
+            raise InputError(f"{self}: minutes, bytes, consent_s, resume_s and places must be above 0")
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Stream to retention, as a visitor is told before giving consent."""
+        return {stream: self.keep.get(stream, Keep()).retention for stream in KEPT}
+
+
+class LiveSession:
+    """One person talking with one agent. `start` runs it in a thread, `run` in the caller's.
+
+    Of the methods any thread may call `connect`, `receive`, `disconnect`, `watch` and `stop`; none of them waits for a tick. Before consent
+    no tick passes and no sample is taken. The trace is written to `path`; `name` is what its listeners are told of it.
+    """
+
+    def __init__(self, agent: Participant, path: Path, pace: RealTime, *, name: str, token: str, spec: LiveSpec = LiveSpec()) -> None:
+        self.name, self.token, self.path, self.pace, self.spec = name, token, path, pace, spec
+        self.ear = Ear(pace.clock, pace.now)
+        self.session = Session.start([LiveUser(self.ear), agent], clock=pace.clock, seed=spec.seed)
+        self.end: End | None = None
+        self.bytes = 0
+        self._agent = agent
+        self._labels: dict[str, Any] = {"live": True}
+        self._speaker: Outbox | None = None
+        self._watchers: list[Outbox] = []
+        self._lock = threading.Lock()
+        self._consented = threading.Event()
+        self._stopping = ""
+        self._away_since_s: float | None = pace.now()
+        self._changes: list[SettingChanged] = []
+        self._news: list[Event] = []
+        self._written = False
+        self._thread: threading.Thread | None = None
+
+    # --- the listeners' side: any thread ---
+
+    def connect(self, hello: Hello, notify: Callable[[], None] | None = None) -> Outbox:
+        """Let a page speak, for the first time or after it was gone; its outbox begins with a welcome. A page before it is let go of.
+
+        Raises InputError when it captures at another rate or does not know the token of a session that has begun.
+        """
+        if hello.rate != RATE:
+            raise InputError(f"the microphone runs at {hello.rate} Hz; this session hears {RATE} Hz: open the audio context at that rate")
+        if (hello.resume is not None or self._speaker is not None) and hello.resume != self.token:
+            raise InputError("this session cannot be resumed with that token; begin a new one")
+        outbox = Outbox(self.spec.places, notify)
+        outbox.put(self._welcome())
+        with self._lock:
+            before, self._speaker = self._speaker, outbox
+            if before is None:
+                self._labels |= {"client": hello.client, "settings": dict(hello.settings)}
+            elif self._away_since_s is not None and self.session.tick:
+                self._news.append(LinkResumed(at_s=self._at_s(), away_s=round(self.pace.now() - self._away_since_s, 3)))
+            self._away_since_s = None
+            over = self.end
+        self.ear.anew()
+        if before is not None:
+            before.close()
+        if over is not None:
+            outbox.put(over)
+            outbox.close()
+        return outbox
+
+    def watch(self, notify: Callable[[], None] | None = None) -> Outbox:
+        """The outbox of someone who only looks on."""
+        outbox = Outbox(self.spec.places, notify)
+        outbox.put(replace(self._welcome(), token=""))
+        with self._lock:
+            self._watchers.append(outbox)
+        return outbox
+
+    def disconnect(self, outbox: Outbox) -> None:
+        """This page is gone. The session goes on in silence until it is resumed or `resume_s` are over."""
+        outbox.close()
+        with self._lock:
+            self._watchers = [w for w in self._watchers if w is not outbox]
+            if outbox is not self._speaker or self._away_since_s is not None:
+                return
+            self._away_since_s = self.pace.now()
+            if self.session.tick:
+                self._news.append(LinkLost(at_s=self._at_s()))
+        self.ear.anew()
+
+    def receive(self, outbox: Outbox, message: FromClient) -> None:
+        """Take a message of the page whose outbox this is; what is wrong with it is put there as a problem."""
+        problem = self._problem_with(outbox, message)
+        if problem is not None:
+            outbox.put(problem)
+            return
+        match message:
+            case Audio() | Frame() | Text() | Played():
+                with self._lock:
+                    self.bytes += _size(message)
+                self.ear.hear(message)
+            case Consent():
+                if message.given:
+                    self._consented.set()
+                else:
+                    self.stop("no consent was given; nothing was recorded")
+            case Set():
+                with self._lock:
+                    self._changes.append(SettingChanged(name=message.name, value=message.value))
+            case Stop():
+                self.stop("stopped by the person who talked")
+            case Hello():
+                pass
+
+    def stop(self, text: str = "stopped") -> None:
+        """End the session before its next tick."""
+        self._stopping = text
+
+    def _problem_with(self, outbox: Outbox, message: FromClient) -> Problem | None:
+        if self.end is not None:
+            return Problem(code="gone", text="this session is over; begin a new one")
+        if outbox is not self._speaker:
+            return Problem(
+                code="gone", text="another page speaks in this session now, or this one only looks on; begin a new session to speak"
+            )
+        if isinstance(message, Hello):
+            return Problem(code="busy", text="this page has said hello already; say it again over a new connection only")
+        if isinstance(message, Audio | Frame | Text) and not self._consented.is_set():
+            return Problem(code="no-consent", text=f"{message.t} came before consent and was thrown away; send consent first")
+        if isinstance(message, Consent) and not message.given and self._consented.is_set():
+            return Problem(code="busy", text="consent was given before; send stop to end the session")
+        if isinstance(message, Set):
+            try:
+                check_change(self._agent, SettingChanged(name=message.name, value=message.value))
+            except InputError as error:
+                return Problem(code="setting", text=str(error))
+        return None
+
+    def _welcome(self) -> Welcome:
+        clock, spec = self.session.clock, self._agent.spec()
+        agent = str(spec.get("kind") or spec.get("class") or self._agent.name)
+        return Welcome(
+            session=self.name,
+            token=self.token,
+            tick_ms=clock.tick_ms,
+            rate=clock.sample_rate,
+            kept=self.spec.kept,
+            lanes=LANES,
+            agent=agent,
+        )
+
+    def _at_s(self) -> float:
+        return self.session.clock.seconds(self.session.tick)
+
+    # --- the loop's side: one thread ---
+
+    def start(self) -> LiveSession:
+        """Run in a thread of its own; the session itself."""
+        self._thread = threading.Thread(target=self.run, name=f"live {self.name}", daemon=True)
+        self._thread.start()
+        return self
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until the session that `start` began is over; whether it is."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        return self.end is not None
+
+    def run(self) -> End:
+        """The whole session, from waiting for consent to the closed trace; how it ended."""
+        over = ("error", "the session broke off; what was said until then is in its trace")
+        try:
+            over = self._wait_for_consent() or self._run_ticks()
+        finally:
+            self._finish(*over)
+        assert self.end is not None
+        return self.end
+
+    def _wait_for_consent(self) -> tuple[str, str] | None:
+        began_s = self.pace.now()
+        while not self._consented.is_set():
+            over = self._over()
+            if over is not None:
+                return over
+            if self.pace.now() - began_s > self.spec.consent_s:
+                return "left", f"no consent came within {self.spec.consent_s:g} s; nothing was recorded"
+            self.pace.sleep(CONSENT_POLL_S)
+        return None
+
+    def _run_ticks(self) -> tuple[str, str]:
+        consent = {"given": True, "when": utc_now(), "retention": self.spec.kept}
+        header = Header.of(self.session, consent=consent, labels=self._labels)
+        try:
+            with TraceWriter(self.path, header, keep=self.spec.keep, when_full="raise") as writer:
+                self._written = True
+                while True:
+                    late_ms = self.pace.wait(self.session.tick)
+                    over = self._over()
+                    if over is not None:
+                        return over
+                    self._tick(writer, late_ms)
+        except TraceError as error:
+            return "error", str(error)
+
+    def _over(self) -> tuple[str, str] | None:
+        """Why and how the session is over, if it is."""
+        spec, now_s, away_since_s = self.spec, self.pace.now(), self._away_since_s
+        if self._stopping or self.session.done:
+            return "stopped", self._stopping or "the agent ended the session"
+        if self._at_s() >= spec.minutes * 60:
+            return "limit", f"a session lasts {spec.minutes:g} minutes at most; begin a new one to go on"
+        if self.bytes > spec.bytes:
+            return "limit", f"a session takes {spec.bytes / 1e6:g} MB at most; begin a new one to go on"
+        if away_since_s is not None and now_s - away_since_s > spec.resume_s:
+            return "left", f"the page was gone for {spec.resume_s:g} s"
+        return None
+
+    def _tick(self, writer: TraceWriter, late_ms: float) -> None:
+        tick, pace = self.session.tick, self.pace
+        began_s = pace.now()
+        with self._lock:
+            orders: list[Order] = [*self._changes]
+            events, self._news, self._changes = self._news, [], []
+        late = late_ms > pace.late_ms
+        if late:
+            events.append(DeadlineMissed(late_ms=round(late_ms, 2)))
+            orders.append(AgentHeld(reason="deadline"))
+            pace.forgive(tick)
+        turn = step_under(self.session, orders)
+        done_s = pace.now()
+        after_ms = (done_s - pace.due_s(tick + 1)) * 1000
+        if after_ms > 0 and not late:
+            events.append(DeadlineMissed(late_ms=round(after_ms, 2), stage="end"))
+        drop = self._drop(turn)
+        if drop is not None:
+            events.append(drop)
+            self._tell(Drop(from_position=drop.position))
+        turn = replace(turn, events=(*turn.events, *events))
+        writer.append(turn)
+        cost_ms = (done_s - began_s) * 1000
+        self._tell(tick_message(turn, self.session.clock, cost_ms=cost_ms, late_ms=late_ms, lost=self.ear.pulled.lost))
+
+    def _drop(self, turn: MicroTurn) -> AudioDropped | None:
+        """What of the agent's stream before this tick is never played, because the agent yields in it."""
+        if not any(isinstance(event, ModelYielded) for event in turn.events):
+            return None
+        clock = self.session.clock
+        sent = turn.tick * clock.samples_per_tick
+        position = self.ear.played(sent)
+        return AudioDropped(at_s=clock.seconds(turn.tick), position=position, samples=sent - position) if position < sent else None
+
+    def _tell(self, message: FromRuntime) -> None:
+        with self._lock:
+            listeners = [*([] if self._speaker is None else [self._speaker]), *self._watchers]
+        for outbox in listeners:
+            outbox.put(message)
+
+    def _finish(self, reason: str, text: str) -> None:
+        with self._lock:
+            self.end = End(reason=reason, text=text, trace=self.path.name if self._written else None)
+            listeners = [*([] if self._speaker is None else [self._speaker]), *self._watchers]
+        for outbox in listeners:
+            outbox.put(self.end)
+            outbox.close()
+
+
+def _size(message: Audio | Frame | Text | Played) -> int:
+    """Bytes that a message carried, without its wrapping."""
+    match message:
+        case Audio():
+            return message.samples.nbytes
+        case Frame():
+            return message.frames.nbytes
+        case Text():
+            return len(message.text.encode())
+        case Played():
+            return 0
