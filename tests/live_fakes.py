@@ -17,6 +17,7 @@ from workbench.packets import MicroTurn
 from workbench.session import Participant, Said
 
 PIECE = 640  # 40 ms
+USUAL = LiveSpec()
 HELLO = Hello(rate=RATE, client="test 1", settings={"echoCancellation": True}, resume=None)
 
 
@@ -92,13 +93,13 @@ class Page:
 
 
 def opened(
-    agent: Participant, path: Path, wall: Wall, *, spec: LiveSpec | None = None, consents: bool = True, clock: ClockSpec | None = None
+    agent: Participant, path: Path, wall: Wall, *, spec: LiveSpec = USUAL, consents: bool = True, places: int = 10_000
 ) -> tuple[LiveSession, Page]:
     """A session that a page has connected to, and given consent in unless told otherwise."""
-    pace = RealTime(clock or ClockSpec(), now=wall.now, sleep=wall.sleep)
-    spec = spec or LiveSpec(places=10_000)
+    pace = RealTime(ClockSpec(), now=wall.now, sleep=wall.sleep)
     session = LiveSession(agent, path, pace, name="one", token="token-of-one", spec=spec)
-    page = Page(session, wall, session.connect(HELLO))
+    page = Page(session, wall, Outbox(places))
+    session.connect(HELLO, page.outbox)
     if consents:
         page.send(Consent(given=True))
     return session, page
@@ -106,7 +107,9 @@ def opened(
 
 def again(page: Page, token: str = "token-of-one") -> Page:
     """The page, reloaded."""
-    return Page(page.session, page.wall, page.session.connect(replace(HELLO, resume=token)))
+    reloaded = Page(page.session, page.wall, Outbox(10_000))
+    page.session.connect(replace(HELLO, resume=token), reloaded.outbox)
+    return reloaded
 
 
 def ramp(seconds: float) -> Pcm:

@@ -70,6 +70,7 @@ def test_the_page_was_told_what_the_trace_holds(talked: tuple[Trace, list[TickDo
 def test_a_yield_dropped_what_was_not_played(talked: tuple[Trace, list[TickDone]]) -> None:
     trace, _ = talked
     yields = [tick for tick, _ in trace.events(ModelYielded)]
+    assert yields
     assert [tick for tick, _ in trace.events(AudioDropped)] == yields
 
 

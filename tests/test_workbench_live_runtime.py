@@ -167,8 +167,9 @@ def test_a_barge_in_drops_what_was_not_played_and_the_trace_says_how_much(tmp_pa
 
 
 def test_the_loop_never_waits_for_a_listener_who_takes_nothing_and_it_is_told_what_it_lost(tmp_path: Path) -> None:
-    session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall(), spec=LiveSpec(places=5))
-    watcher = session.watch()
+    session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall(), places=5)
+    watcher = Outbox(5)
+    session.watch(watcher)
     at(page, 4.0, Stop())
     session.run()
     lost = len(read_trace(session.path)) - 5
@@ -228,7 +229,8 @@ def test_the_old_page_of_a_resumed_session_gets_nothing_more_and_may_say_nothing
     assert page.outbox.closed
     session.receive(page.outbox, Stop())
     assert [p.code for p in new.of(Problem)] == []
-    stranger = session.watch()
+    stranger = Outbox()
+    session.watch(stranger)
     session.receive(stranger, Stop())
     assert [m.code for m in stranger.take() if isinstance(m, Problem)] == ["gone"]
     at(new, 0.5, Stop())
@@ -240,9 +242,9 @@ def test_a_wrong_token_or_rate_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be resumed with that token"):
         again(page, token="guessed")
     with pytest.raises(InputError, match="cannot be resumed with that token"):
-        session.connect(HELLO)
+        session.connect(HELLO, Outbox())
     with pytest.raises(InputError, match="runs at 44100 Hz; this session hears 16000 Hz"):
-        session.connect(type(HELLO)(rate=44_100, client="x", settings={}, resume=None))
+        session.connect(type(HELLO)(rate=44_100, client="x", settings={}, resume=None), Outbox())
 
 
 def test_a_session_ends_at_its_minutes_and_at_its_bytes(tmp_path: Path) -> None:
@@ -295,7 +297,8 @@ def test_in_a_thread_of_its_own_a_session_takes_messages_from_another(tmp_path: 
     pace.now = lambda: 0.0
     woken = threading.Event()
     session = LiveSession(EchoAgent(), tmp_path / "a.sqlite", pace, name="one", token="t", spec=LiveSpec(minutes=0.5))
-    outbox = session.connect(HELLO, woken.set)
+    outbox = Outbox(notify=woken.set)
+    session.connect(HELLO, outbox)
     session.start()
     session.receive(outbox, Consent(given=True))
     session.receive(outbox, Audio(n=0, at=0.0, samples=ramp(0.2)))

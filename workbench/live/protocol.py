@@ -288,6 +288,14 @@ def decode(body: Json, buffers: Buffers = ()) -> Message:
     return cls(**values)
 
 
+def decode_from_client(body: Json, buffers: Buffers = ()) -> FromClient:
+    """The same, for a message that a client may send. Raises InputError for any other."""
+    message = decode(body, buffers)
+    if isinstance(message, FromRuntime):
+        raise InputError(f"{message.t!r} is sent to a page and by none; send hello, consent, audio, frame, text, played, set or stop")
+    return message
+
+
 def pack(body: Json, buffers: Buffers = ()) -> bytes:
     """One binary message of a JSON object and its buffers."""
     whole = {**body, "buffers": [len(buffer) for buffer in buffers]} if buffers else dict(body)

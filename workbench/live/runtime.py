@@ -57,20 +57,19 @@ CONSENT_POLL_S = 0.05
 class LiveSpec:
     """How long and how much: `minutes` and received `bytes` of a session, seconds it waits for consent and for a lost page to come back.
 
-    `keep` says how each stream is kept in the trace (in full where it does not), `places` how many ticks wait for a slow listener.
+    `keep` says how each stream is kept in the trace (in full where it does not).
     """
 
     minutes: float = 10.0
     bytes: int = 100_000_000
     consent_s: float = 120.0
     resume_s: float = 30.0
-    places: int = 25
     seed: int = 0
     keep: Mapping[str, Keep] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if min(self.minutes, self.bytes, self.consent_s, self.resume_s, self.places) <= 0:
-            raise InputError(f"{self}: minutes, bytes, consent_s, resume_s and places must be above 0")
+        if min(self.minutes, self.bytes, self.consent_s, self.resume_s) <= 0:
+            raise InputError(f"{self}: minutes, bytes, consent_s and resume_s must be above 0")
 
     @property
     def kept(self) -> dict[str, str]:
@@ -106,8 +105,8 @@ class LiveSession:
 
     # --- the listeners' side: any thread ---
 
-    def connect(self, hello: Hello, notify: Callable[[], None] | None = None) -> Outbox:
-        """Let a page speak, for the first time or after it was gone; its outbox begins with a welcome. A page before it is let go of.
+    def connect(self, hello: Hello, outbox: Outbox) -> None:
+        """Let the page with this outbox speak, for the first time or after it was gone, and welcome it. A page before it is let go of.
 
         Raises InputError when it captures at another rate or does not know the token of a session that has begun.
         """
@@ -115,7 +114,6 @@ class LiveSession:
             raise InputError(f"the microphone runs at {hello.rate} Hz; this session hears {RATE} Hz: open the audio context at that rate")
         if (hello.resume is not None or self._speaker is not None) and hello.resume != self.token:
             raise InputError("this session cannot be resumed with that token; begin a new one")
-        outbox = Outbox(self.spec.places, notify)
         outbox.put(self._welcome())
         with self._lock:
             before, self._speaker = self._speaker, outbox
@@ -131,15 +129,12 @@ class LiveSession:
         if over is not None:
             outbox.put(over)
             outbox.close()
-        return outbox
 
-    def watch(self, notify: Callable[[], None] | None = None) -> Outbox:
-        """The outbox of someone who only looks on."""
-        outbox = Outbox(self.spec.places, notify)
+    def watch(self, outbox: Outbox) -> None:
+        """Let the owner of this outbox look on."""
         outbox.put(replace(self._welcome(), token=""))
         with self._lock:
             self._watchers.append(outbox)
-        return outbox
 
     def disconnect(self, outbox: Outbox) -> None:
         """This page is gone. The session goes on in silence until it is resumed or `resume_s` are over."""
@@ -219,9 +214,16 @@ class LiveSession:
 
     # --- the loop's side: one thread ---
 
-    def start(self) -> LiveSession:
-        """Run in a thread of its own; the session itself."""
-        self._thread = threading.Thread(target=self.run, name=f"live {self.name}", daemon=True)
+    def start(self, then: Callable[[], None] = lambda: None) -> LiveSession:
+        """Run in a thread of its own, and `then` do this; the session itself."""
+
+        def run() -> None:
+            try:
+                self.run()
+            finally:
+                then()
+
+        self._thread = threading.Thread(target=run, name=f"live {self.name}", daemon=True)
         self._thread.start()
         return self
 

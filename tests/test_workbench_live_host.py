@@ -1,0 +1,167 @@
+"""Pages that come and go at one host: each has its own session, is told why it has none, and finds its old one again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.live_fakes import HELLO, ramp
+from workbench.agents import EchoAgent
+from workbench.clock import ClockSpec, RealTime
+from workbench.errors import CheckpointError
+from workbench.live.admission import Admission, Limits
+from workbench.live.host import Connection, Host
+from workbench.live.protocol import RATE, Audio, Consent, End, FromClient, Hello, Problem, Stop, TickDone, Welcome, encode, pack
+from workbench.packets import USER_AUDIO
+from workbench.session import Participant
+from workbench.store import read_trace, verify
+
+
+class Gate:
+    """A wall clock that several sessions sleep on, and that moves one tick when the test says so."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+        self.moved = threading.Condition()
+
+    def now(self) -> float:
+        return self.at_s
+
+    def sleep(self, seconds: float) -> None:
+        with self.moved:
+            until_s = self.at_s + seconds
+            self.moved.wait_for(lambda: self.at_s >= until_s - 1e-9, 30)
+
+    def pass_s(self, seconds: float) -> None:
+        with self.moved:
+            self.at_s += seconds
+            self.moved.notify_all()
+
+
+@pytest.fixture
+def wall() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def host(tmp_path: Path, wall: Gate) -> Iterator[Host]:
+    made = Host(EchoAgent, tmp_path, Admission(Limits(sessions=2), wall.now), make_pace=lambda: RealTime(ClockSpec(), wall.now, wall.sleep))
+    yield made
+    for session in made.sessions:
+        session.stop()
+    while made.sessions:
+        wall.pass_s(0.2)
+
+
+def say(connection: Connection, message: FromClient) -> None:
+    connection.receive_binary(pack(*encode(message)))
+
+
+def begin(host: Host, visitor: str) -> tuple[Connection, Welcome]:
+    connection = host.open(visitor)
+    say(connection, HELLO)
+    (welcome,) = connection.take()
+    assert isinstance(welcome, Welcome), welcome
+    return connection, welcome
+
+
+def problem(connection: Connection) -> Problem:
+    found = connection.take()[-1]
+    assert isinstance(found, Problem), found
+    return found
+
+
+def until(connection: Connection, wall: Gate, kind: type, most: int = 200) -> list[object]:
+    """All that a connection gives until something of this kind comes, time going on."""
+    told: list[object] = []
+    for _ in range(most):
+        told += connection.take()
+        if any(isinstance(message, kind) for message in told):
+            return told
+        wall.pass_s(0.2)
+        connection.outbox.wait(0.2)
+    raise AssertionError(f"no {kind.__name__} in {told}")
+
+
+def test_two_visitors_do_not_hear_each_other_and_a_third_is_told_to_wait(host: Host, wall: Gate) -> None:
+    (one, hers), (two, his) = begin(host, "ann"), begin(host, "bob")
+    assert hers.token != his.token
+    say(one, Consent(given=True))
+    say(two, Consent(given=True))
+    until(one, wall, TickDone)
+    until(two, wall, TickDone)
+    for begin_n in range(0, 8000, 320):
+        say(one, Audio(n=begin_n, at=0.0, samples=ramp(0.5)[begin_n : begin_n + 320]))
+    for _ in range(6):
+        wall.pass_s(0.2)
+        one.outbox.wait(2)
+        two.outbox.wait(2)
+    third = host.open("eve")
+    say(third, HELLO)
+    assert problem(third).text.startswith("full: 2 conversations of 2 going on; try again in 10 minutes")
+    say(one, Stop())
+    say(two, Stop())
+    ends = [next(m for m in until(c, wall, End) if isinstance(m, End)) for c in (one, two)]
+    heard = [read_trace(host.folder / str(end.trace)).audio(USER_AUDIO) for end in ends]
+    assert np.abs(heard[0]).max() > 0
+    assert np.abs(heard[1]).max() == 0
+    say(third, HELLO)
+    assert isinstance(third.take()[0], Welcome)
+
+
+def test_a_page_that_was_cut_off_goes_on_with_its_token_and_none_with_another(host: Host, wall: Gate) -> None:
+    one, welcome = begin(host, "ann")
+    say(one, Consent(given=True))
+    until(one, wall, TickDone)
+    one.close()
+    back = host.open("ann")
+    say(back, Hello(rate=RATE, client="test 1", settings={}, resume=welcome.token))
+    first = back.take()[0]
+    assert isinstance(first, Welcome)
+    assert (first.session, first.token) == (welcome.session, welcome.token)
+    until(back, wall, TickDone)
+    stranger = host.open("eve")
+    say(stranger, Hello(rate=RATE, client="test 1", settings={}, resume="guessed"))
+    assert problem(stranger).code == "gone"
+    assert len(host.sessions) == 1
+
+
+def test_what_a_page_sends_wrongly_is_told_to_it_and_harms_nobody(host: Host) -> None:
+    page = host.open("ann")
+    page.receive_binary(b"rubbish")
+    assert problem(page).code == "message"
+    say(page, Stop())
+    assert problem(page).text == "'stop' came before hello; say hello first"
+    page.receive({"t": "drop", "from": 0})
+    assert "is sent to a page and by none" in problem(page).text
+    say(page, Hello(rate=48_000, client="test 1", settings={}))
+    assert (problem(page).code, host.sessions) == ("rate", [])
+    begin(host, "bob")
+    begin(host, "cat")
+
+
+def test_an_agent_that_cannot_be_loaded_is_a_problem_and_its_place_is_free_again(host: Host) -> None:
+    def missing() -> Participant:
+        raise CheckpointError("no checkpoint at x; train one")
+
+    host.make_agent = missing
+    for _ in range(3):
+        page = host.open("ann")
+        say(page, HELLO)
+        assert problem(page) == Problem(code="checkpoint", text="no checkpoint at x; train one")
+
+
+def test_closing_the_host_ends_every_session_with_a_trace_that_opens(host: Host, wall: Gate) -> None:
+    one, _ = begin(host, "ann")
+    say(one, Consent(given=True))
+    until(one, wall, TickDone)
+    closing = threading.Thread(target=host.close)
+    closing.start()
+    ended = next(m for m in until(one, wall, End) if isinstance(m, End))
+    closing.join(10)
+    assert (ended.reason, ended.text) == ("stopped", "the server was stopped")
+    assert verify(host.folder / str(ended.trace)).ok
