@@ -15,7 +15,7 @@ from workbench.clock import ClockSpec, RealTime
 from workbench.errors import CheckpointError
 from workbench.live.admission import Admission, Limits
 from workbench.live.host import Connection, Host
-from workbench.live.protocol import RATE, Audio, Consent, End, FromClient, Hello, Problem, Stop, TickDone, Welcome, encode, pack
+from workbench.live.protocol import RATE, Audio, Consent, End, FromClient, Hello, Problem, Stop, TickDone, Welcome, encode, pack, unpack
 from workbench.packets import USER_AUDIO
 from workbench.session import Participant
 from workbench.store import read_trace, verify
@@ -58,19 +58,19 @@ def host(tmp_path: Path, wall: Gate) -> Iterator[Host]:
 
 
 def say(connection: Connection, message: FromClient) -> None:
-    connection.receive_binary(pack(*encode(message)))
+    connection.feed(*unpack(pack(*encode(message))))
 
 
 def begin(host: Host, visitor: str) -> tuple[Connection, Welcome]:
     connection = host.open(visitor)
     say(connection, HELLO)
-    (welcome,) = connection.take()
+    (welcome,) = connection.outbox.take()
     assert isinstance(welcome, Welcome), welcome
     return connection, welcome
 
 
 def problem(connection: Connection) -> Problem:
-    found = connection.take()[-1]
+    found = connection.outbox.take()[-1]
     assert isinstance(found, Problem), found
     return found
 
@@ -79,7 +79,7 @@ def until(connection: Connection, wall: Gate, kind: type, most: int = 200) -> li
     """All that a connection gives until something of this kind comes, time going on."""
     told: list[object] = []
     for _ in range(most):
-        told += connection.take()
+        told += connection.outbox.take()
         if any(isinstance(message, kind) for message in told):
             return told
         wall.pass_s(0.2)
@@ -110,17 +110,17 @@ def test_two_visitors_do_not_hear_each_other_and_a_third_is_told_to_wait(host: H
     assert np.abs(heard[0]).max() > 0
     assert np.abs(heard[1]).max() == 0
     say(third, HELLO)
-    assert isinstance(third.take()[0], Welcome)
+    assert isinstance(third.outbox.take()[0], Welcome)
 
 
 def test_a_page_that_was_cut_off_goes_on_with_its_token_and_none_with_another(host: Host, wall: Gate) -> None:
     one, welcome = begin(host, "ann")
     say(one, Consent(given=True))
     until(one, wall, TickDone)
-    one.close()
+    one.away()
     back = host.open("ann")
     say(back, Hello(rate=RATE, client="test 1", settings={}, resume=welcome.token))
-    first = back.take()[0]
+    first = back.outbox.take()[0]
     assert isinstance(first, Welcome)
     assert (first.session, first.token) == (welcome.session, welcome.token)
     until(back, wall, TickDone)
@@ -132,11 +132,11 @@ def test_a_page_that_was_cut_off_goes_on_with_its_token_and_none_with_another(ho
 
 def test_what_a_page_sends_wrongly_is_told_to_it_and_harms_nobody(host: Host) -> None:
     page = host.open("ann")
-    page.receive_binary(b"rubbish")
+    page.feed({"t": "rubbish"})
     assert problem(page).code == "message"
     say(page, Stop())
     assert problem(page).text == "'stop' came before hello; say hello first"
-    page.receive({"t": "drop", "from": 0})
+    page.feed({"t": "drop", "from": 0})
     assert "is sent to a page and by none" in problem(page).text
     say(page, Hello(rate=48_000, client="test 1", settings={}))
     assert (problem(page).code, host.sessions) == ("rate", [])
@@ -165,3 +165,53 @@ def test_closing_the_host_ends_every_session_with_a_trace_that_opens(host: Host,
     closing.join(10)
     assert (ended.reason, ended.text) == ("stopped", "the server was stopped")
     assert verify(host.folder / str(ended.trace)).ok
+
+
+def test_whoever_subscribes_is_called_with_json_and_buffers_over_resumption_until_it_leaves(host: Host, wall: Gate) -> None:
+    page = host.open("ann")
+    told: list[dict[str, object]] = []
+    came = threading.Condition()
+
+    def callback(message: object, buffers: object) -> None:
+        with came:
+            told.append(dict(message))  # type: ignore[call-overload]
+            came.notify_all()
+
+    def told_of(t: str, count: int = 1) -> bool:
+        with came:
+            for _ in range(200):
+                if sum(m["t"] == t for m in told) >= count:
+                    return True
+                wall.pass_s(0.2)
+                came.wait(0.1)
+        return False
+
+    leave = page.subscribe(callback)
+    say(page, HELLO)
+    assert told_of("welcome")
+    say(page, Consent(given=True))
+    assert told_of("tick", 3)
+    say(page, Hello(rate=RATE, client="test 1", settings={}, resume=str(told[0]["token"])))
+    assert told_of("welcome", 2)
+    assert [m["session"] for m in told if m["t"] == "welcome"] == [told[0]["session"]] * 2
+    say(page, Stop())
+    assert told_of("end")
+    say(page, HELLO)
+    assert told_of("welcome", 3)
+    leave()
+
+
+def test_a_page_loaded_again_without_its_token_begins_anew_and_its_old_session_ends(host: Host, wall: Gate) -> None:
+    page, first = begin(host, "ann")
+    old = page.session
+    assert old is not None
+    again = threading.Thread(target=say, args=(page, HELLO))
+    again.start()
+    while again.is_alive():
+        wall.pass_s(0.2)
+        again.join(0.05)
+    (second,) = page.outbox.take()
+    assert isinstance(second, Welcome)
+    assert second.session != first.session
+    assert old.end is not None
+    assert [session.name for session in host.sessions] == [second.session]

@@ -105,7 +105,7 @@ def test_without_consent_there_is_no_trace(tmp_path: Path, refuses: bool) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_typed_text_and_camera_frames_arrive_in_the_tick_after_they_were_sent(tmp_path: Path) -> None:
+def test_typed_lines_one_a_tick_and_camera_frames_arrive_in_the_tick_after_they_were_sent(tmp_path: Path) -> None:
     session, page = opened(SilentAgent(), tmp_path / "a.sqlite", Wall())
     shown = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     at(page, 0.7, Text(text="two plus"))
@@ -113,7 +113,7 @@ def test_typed_text_and_camera_frames_arrive_in_the_tick_after_they_were_sent(tm
     at(page, 0.9, Frame(at=0.0, frames=shown))
     at(page, 2.5, Stop())
     _, trace = over(session, page)
-    assert [(t.tick, t.text(USER_TEXT)) for t in trace.turns if t.text(USER_TEXT)] == [(4, "two plus three")]
+    assert [(t.tick, t.text(USER_TEXT)) for t in trace.turns if t.text(USER_TEXT)] == [(4, "two plus"), (5, "three")]
     seen = [t for t in trace.turns if t.get(USER_CAMERA) is not None]
     assert [t.tick for t in seen] == [5, 6, 7]
     assert np.array_equal(seen[0].get(USER_CAMERA), shown)
@@ -209,6 +209,29 @@ def test_a_page_that_comes_back_in_time_goes_on_in_the_same_session(tmp_path: Pa
     assert sum(e.samples for tick, e in trace.events(AudioLost) if 7 <= tick < 31) == 0
     page.send(Text(text="still here"))
     assert replay(trace).difference is None
+
+
+def test_a_page_that_falls_silent_counts_as_gone_and_as_back_when_it_speaks_again(tmp_path: Path) -> None:
+    session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall())
+    page.say(ramp(1.0))
+    page.say(ramp(1.0), from_s=8.0)
+    at(page, 10.0, Stop())
+    end, trace = over(session, page)
+    assert end.reason == "stopped"
+    assert [tick for tick, _ in trace.events(LinkLost)] == [21]
+    assert [(tick, e.away_s) for tick, e in trace.events(LinkResumed)] == [(41, pytest.approx(7.04))]
+    heard = np.rint(trace.audio(USER_AUDIO) * 32768).astype(np.int16)
+    assert np.array_equal(heard[heard > 0], np.tile(ramp(1.0), 2))
+
+
+def test_more_typed_lines_than_can_wait_are_a_problem(tmp_path: Path) -> None:
+    session, page = opened(SilentAgent(), tmp_path / "a.sqlite", Wall())
+    for number in range(22):
+        page.send(Text(text=str(number)))
+    at(page, 6.0, Stop())
+    _, trace = over(session, page)
+    assert [t.text(USER_TEXT) for t in trace.turns][:21] == [*map(str, range(20)), ""]
+    assert [p.code for p in page.of(Problem)] == ["full", "full"]
 
 
 def test_a_page_that_does_not_come_back_ends_the_session_after_thirty_seconds_and_the_trace_opens(tmp_path: Path) -> None:

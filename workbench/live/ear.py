@@ -29,6 +29,7 @@ from workbench.packets import USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, Frames,
 from workbench.session import Said
 from workbench.store_format import PCM_SCALE
 
+MOST_LINES = 20  # typed lines that may wait; each tick takes one
 STALE_TICKS = 3  # a camera that sent nothing for so long is off
 BUFFERED_EVERY_S = 1.0
 
@@ -65,7 +66,7 @@ class Ear:
         return self._drift.fit
 
     def hear(self, message: AudioMessage | Frame | Text | Played) -> None:
-        """Take what has arrived."""
+        """Take what has arrived. Raises InputError for a typed line when too many wait already."""
         with self._lock:
             match message:
                 case AudioMessage():
@@ -74,6 +75,8 @@ class Ear:
                 case Frame():
                     self._frames, self._frames_age = message.frames, 0
                 case Text():
+                    if len(self._lines) >= MOST_LINES:
+                        raise InputError(f"{MOST_LINES} typed lines wait already, one is taken every tick; wait a moment and type it again")
                     self._lines.append(message.text)
                 case Played():
                     self._played, self._told_played = (message.position, message.queued, self.now()), False
@@ -99,8 +102,7 @@ class Ear:
             self.pulled, self._buffer = self._buffer.pull(size, correct)
             packets = [Packet(USER_AUDIO, tick, to_float(self.pulled.samples))]
             if self._lines:
-                packets.append(Packet(USER_TEXT, tick, " ".join(self._lines)))
-                self._lines = []
+                packets.append(Packet(USER_TEXT, tick, self._lines.pop(0)))
             if self._frames is not None and self._frames_age < STALE_TICKS:
                 packets.append(Packet(USER_CAMERA, tick, self._frames))
                 self._frames_age += 1

@@ -1,6 +1,6 @@
 """The live sessions of one process: who says hello gets a session or is told why not, and who was gone finds the old one again.
 
-A carrier opens one `Connection` for each page, hands it every message that comes, and sends what `take` gives whenever it is notified.
+A carrier opens one `Connection` for each page, feeds it every message that comes, and sends what it is called back with.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from workbench.clock import ClockSpec, RealTime, utc_now
 from workbench.errors import InputError, WorkbenchError
 from workbench.live.admission import MINUTE_S, Admission, Ticket
 from workbench.live.outbox import Outbox
-from workbench.live.protocol import Buffers, FromRuntime, Hello, Json, Problem, decode_from_client, unpack
+from workbench.live.protocol import Buffers, Hello, Json, Problem, decode_from_client, encode
 from workbench.live.runtime import LiveSession, LiveSpec
 from workbench.session import Participant
 
 REMEMBERED = 32  # sessions that are over and whose pages may still come back to hear of it
+CLOSE_S = 5.0  # seconds that a session has to close its trace
+POLL_S = 0.2
 
 
 @dataclass
@@ -43,9 +45,9 @@ class Host:
         with self._lock:
             return [session for session in self._sessions.values() if session.end is None]
 
-    def open(self, visitor: str, notify: Callable[[], None] | None = None) -> Connection:
-        """A connection for one page; `visitor` is who is counted for it, e.g. a login or an address. See `Outbox` for `notify`."""
-        return Connection(self, visitor, Outbox(notify=notify))
+    def open(self, visitor: str) -> Connection:
+        """A connection for one page; `visitor` is who is counted for it, e.g. a login or an address."""
+        return Connection(self, visitor)
 
     def seat(self, visitor: str, hello: Hello, outbox: Outbox) -> LiveSession | Problem:
         """The session that this page speaks in from now on, welcomed in its outbox; or the problem to show."""
@@ -93,49 +95,72 @@ class Host:
         return session
 
 
-@dataclass
 class Connection:
-    """One page as a carrier sees it. Nothing that a page sends raises an error here: the page is told of it as a problem."""
+    """One visitor as a carrier sees it. Messages come and go as JSON and buffers; every method may be called from any thread.
 
-    host: Host
-    visitor: str
-    outbox: Outbox
-    session: LiveSession | None = None
+    Nothing that a page sends raises an error here: the page is told of it as a problem. A hello begins a session, or goes on with the one
+    whose token it has; one without a token ends what this visitor had here before.
+    """
 
-    def receive(self, body: Json, buffers: Buffers = ()) -> None:
-        """A message as JSON and buffers."""
+    def __init__(self, host: Host, visitor: str) -> None:
+        self.host, self.visitor = host, visitor
+        self.session: LiveSession | None = None
+        self.outbox = Outbox()
+        self._lock = threading.Lock()
+
+    def feed(self, message: Json, buffers: Buffers = ()) -> None:
+        """Take a message of the page. Returns at once but for a hello, which waits until a session that it replaces has ended."""
         try:
-            message = decode_from_client(body, buffers)
+            told = decode_from_client(message, buffers)
         except InputError as error:
             self.outbox.put(Problem(code="message", text=str(error)))
             return
-        if self.session is not None:
-            self.session.receive(self.outbox, message)
-        elif isinstance(message, Hello):
-            seated = self.host.seat(self.visitor, message, self.outbox)
-            if isinstance(seated, Problem):
-                self.outbox.put(seated)
-            else:
-                self.session = seated
+        if isinstance(told, Hello):
+            with self._lock:
+                self._greet(told)
+        elif self.session is None:
+            self.outbox.put(Problem(code="message", text=f"{told.t!r} came before hello; say hello first"))
         else:
-            self.outbox.put(Problem(code="message", text=f"{message.t!r} came before hello; say hello first"))
+            self.session.receive(self.outbox, told)
 
-    def receive_binary(self, data: bytes) -> None:
-        """A message as one binary message."""
-        try:
-            body, buffers = unpack(data)
-        except InputError as error:
-            self.outbox.put(Problem(code="message", text=str(error)))
-            return
-        self.receive(body, buffers)
+    def subscribe(self, callback: Callable[[Json, Buffers], None]) -> Callable[[], None]:
+        """Call back with every message for the page, from a thread of its own, until the function that is returned is called.
 
-    def take(self) -> list[FromRuntime]:
-        """What is to be sent to the page now; `encode`, and `pack` where the carrier has no buffers, make it ready."""
-        return self.outbox.take()
+        A callback that is slow delays no session; it loses ticks.
+        """
+        left = threading.Event()
+        threading.Thread(target=self._send, args=(callback, left), name=f"to {self.visitor}", daemon=True).start()
+        return left.set
+
+    def away(self) -> None:
+        """The page is gone, and may come back with its token."""
+        if self.session is not None:
+            self.session.disconnect(self.outbox)
 
     def close(self) -> None:
-        """The page is gone."""
-        if self.session is None:
-            self.outbox.close()
+        """End the session, if it has not ended, and wait a moment for its trace."""
+        if self.session is not None:
+            self.session.stop("the page was closed")
+            self.session.join(CLOSE_S)
+
+    def _greet(self, hello: Hello) -> None:
+        outbox = Outbox()
+        if hello.resume is None and self.session is not None:
+            self.session.stop("the page began a new session")
+            self.session.join(CLOSE_S)
+        seated = self.host.seat(self.visitor, hello, outbox)
+        if isinstance(seated, Problem):
+            outbox.put(seated)
         else:
-            self.session.disconnect(self.outbox)
+            self.session = seated
+        self.outbox = outbox
+
+    def _send(self, callback: Callable[[Json, Buffers], None], left: threading.Event) -> None:
+        while not left.is_set():
+            outbox = self.outbox
+            for message in outbox.take():
+                callback(*encode(message))
+            if outbox.closed and outbox is self.outbox:
+                left.wait(POLL_S)
+            else:
+                outbox.wait(POLL_S)

@@ -51,6 +51,7 @@ from workbench.trace import Header
 KEPT = (USER_AUDIO, USER_TEXT, USER_CAMERA, AGENT_AUDIO, AGENT_TEXT)
 LANES = ("user", "camera", "floor", "decision", "agent", "deadline")
 CONSENT_POLL_S = 0.05
+QUIET_PAGE_S = 3.0  # a page that has sent sound or played some, and then neither for so long, counts as gone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,8 @@ class LiveSession:
         self._consented = threading.Event()
         self._stopping = ""
         self._away_since_s: float | None = pace.now()
-        self._changes: list[SettingChanged] = []
+        self._heartbeat_s: float | None = None
+        self._changes: dict[str, SettingChanged] = {}
         self._news: list[Event] = []
         self._written = False
         self._thread: threading.Thread | None = None
@@ -118,10 +120,10 @@ class LiveSession:
         with self._lock:
             before, self._speaker = self._speaker, outbox
             if before is None:
+                self._away_since_s = None
                 self._labels |= {"client": hello.client, "settings": dict(hello.settings)}
-            elif self._away_since_s is not None and self.session.tick:
-                self._news.append(LinkResumed(at_s=self._at_s(), away_s=round(self.pace.now() - self._away_since_s, 3)))
-            self._away_since_s = None
+            self._back()
+            self._heartbeat_s = None
             over = self.end
         self.ear.anew()
         if before is not None:
@@ -141,12 +143,8 @@ class LiveSession:
         outbox.close()
         with self._lock:
             self._watchers = [w for w in self._watchers if w is not outbox]
-            if outbox is not self._speaker or self._away_since_s is not None:
-                return
-            self._away_since_s = self.pace.now()
-            if self.session.tick:
-                self._news.append(LinkLost(at_s=self._at_s()))
-        self.ear.anew()
+            if outbox is self._speaker:
+                self._gone(self.pace.now())
 
     def receive(self, outbox: Outbox, message: FromClient) -> None:
         """Take a message of the page whose outbox this is; what is wrong with it is put there as a problem."""
@@ -154,11 +152,17 @@ class LiveSession:
         if problem is not None:
             outbox.put(problem)
             return
+        with self._lock:
+            self.bytes += _size(message)
+            self._back()
+            if isinstance(message, Audio | Played):
+                self._heartbeat_s = self.pace.now()
         match message:
             case Audio() | Frame() | Text() | Played():
-                with self._lock:
-                    self.bytes += _size(message)
-                self.ear.hear(message)
+                try:
+                    self.ear.hear(message)
+                except InputError as error:
+                    outbox.put(Problem(code="full", text=str(error)))
             case Consent():
                 if message.given:
                     self._consented.set()
@@ -166,7 +170,7 @@ class LiveSession:
                     self.stop("no consent was given; nothing was recorded")
             case Set():
                 with self._lock:
-                    self._changes.append(SettingChanged(name=message.name, value=message.value))
+                    self._changes[message.name] = SettingChanged(name=message.name, value=message.value)
             case Stop():
                 self.stop("stopped by the person who talked")
             case Hello():
@@ -208,6 +212,21 @@ class LiveSession:
             lanes=LANES,
             agent=agent,
         )
+
+    def _gone(self, since_s: float) -> None:
+        """Note that the page is gone, unless it was; under the lock."""
+        if self._away_since_s is None:
+            self._away_since_s = since_s
+            if self.session.tick:
+                self._news.append(LinkLost(at_s=self._at_s()))
+            self.ear.anew()
+
+    def _back(self) -> None:
+        """Note that the page is there, if it was gone; under the lock."""
+        if self._away_since_s is not None:
+            if self.session.tick:
+                self._news.append(LinkResumed(at_s=self._at_s(), away_s=round(self.pace.now() - self._away_since_s, 3)))
+            self._away_since_s = None
 
     def _at_s(self) -> float:
         return self.session.clock.seconds(self.session.tick)
@@ -286,8 +305,10 @@ class LiveSession:
         tick, pace = self.session.tick, self.pace
         began_s = pace.now()
         with self._lock:
-            orders: list[Order] = [*self._changes]
-            events, self._news, self._changes = self._news, [], []
+            if self._heartbeat_s is not None and began_s - self._heartbeat_s > QUIET_PAGE_S:
+                self._gone(self._heartbeat_s)
+            orders: list[Order] = [*self._changes.values()]
+            events, self._news, self._changes = self._news, [], {}
         late = late_ms > pace.late_ms
         if late:
             events.append(DeadlineMissed(late_ms=round(late_ms, 2)))
@@ -331,7 +352,7 @@ class LiveSession:
             outbox.close()
 
 
-def _size(message: Audio | Frame | Text | Played) -> int:
+def _size(message: FromClient) -> int:
     """Bytes that a message carried, without its wrapping."""
     match message:
         case Audio():
@@ -340,5 +361,5 @@ def _size(message: Audio | Frame | Text | Played) -> int:
             return message.frames.nbytes
         case Text():
             return len(message.text.encode())
-        case Played():
+        case _:
             return 0
