@@ -260,6 +260,16 @@ def test_the_old_page_of_a_resumed_session_gets_nothing_more_and_may_say_nothing
     assert session.run().text == "stopped by the person who talked"
 
 
+def test_a_page_whose_going_nobody_noticed_is_recorded_as_gone_when_it_comes_back(tmp_path: Path) -> None:
+    session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall())
+    page.say(ramp(1.0))
+    page.wall.at(2.5, lambda: at(again(page), 0.4, Stop()))
+    session.run()
+    trace = read_trace(session.path)
+    assert [(tick, type(e)) for tick, e in trace.events(LinkLost, LinkResumed)] == [(13, LinkLost), (13, LinkResumed)]
+    assert [e.away_s for _, e in trace.events(LinkResumed)] == [1.5]
+
+
 def test_a_wrong_token_or_rate_is_refused(tmp_path: Path) -> None:
     session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall())
     with pytest.raises(InputError, match="cannot be resumed with that token"):

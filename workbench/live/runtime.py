@@ -122,7 +122,9 @@ class LiveSession:
             if before is None:
                 self._away_since_s = None
                 self._labels |= {"client": hello.client, "settings": dict(hello.settings)}
-            self._back()
+            else:
+                self._gone(self._heartbeat_s or self.pace.now())
+                self._back()
             self._heartbeat_s = None
             over = self.end
         self.ear.anew()
