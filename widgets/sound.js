@@ -1,0 +1,259 @@
+// Sound in and out at 16 kHz, in two AudioWorklets; pictures from a camera or the screen; how much of the loudspeaker the microphone hears.
+
+const SOUND_RATE = 16000, FRAME = 640, REPORT = 3200; // samples: 40 ms from the microphone, 200 ms between two reports of what was played
+const TONE_HZ = 1000, TONE_LEVEL = 0.1;
+
+/** Something that stands in the way, with what to do about it. */
+export class Trouble extends Error {
+  constructor(code, text) { super(text); this.code = code; }
+}
+
+// Runs in the audio thread. `n` counts microphone samples since capture began; positions count samples of the agent's stream.
+const WORKLETS = `
+class Capture extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.frame = new Int16Array(${FRAME});
+    this.filled = this.n = 0;
+    this.running = this.over = false;
+    this.port.onmessage = ({ data }) => {
+      this.running = data === "begin";
+      this.over = data === "end";
+      this.filled = this.n = 0;
+    };
+  }
+  process([input]) {
+    if (!this.running) return !this.over;
+    for (let i = 0; i < 128; i++) { // a microphone that went away is silent: the clock goes on
+      this.frame[this.filled++] = Math.max(-32768, Math.min(32767, Math.round((input[0] ? input[0][i] : 0) * 32768)));
+      if (this.filled < ${FRAME}) continue;
+      const samples = this.frame.slice();
+      this.port.postMessage({ n: this.n, samples }, [samples.buffer]);
+      this.n += ${FRAME};
+      this.filled = 0;
+    }
+    return true;
+  }
+}
+
+const SIZE = 1 << 18, FADE = 64, HIGH = 4800; // samples: 16 s of room, 4 ms of fade, 300 ms above which waiting silence is skipped
+class Playback extends AudioWorkletProcessor {
+  constructor({ processorOptions }) {
+    super();
+    this.ring = new Float32Array(SIZE);
+    this.read = this.end = 0; // what is played next, and one past what is there
+    this.lead = processorOptions.lead;
+    this.wait = 0; // samples of silence before a queue that ran dry is played again
+    this.tail = [];
+    this.left = new Float64Array(256); // read, quantum by quantum: what left the loudspeaker is what was read a little ago
+    this.quantum = this.delay = this.unreported = 0;
+    this.begun = this.over = false;
+    this.port.onmessage = ({ data }) => this[data.do](data);
+  }
+  finish() { this.over = true; }
+  latency({ samples }) { this.delay = Math.min(255, Math.round(samples / 128)); }
+  play({ position, samples }) {
+    if (!this.begun || this.read === this.end) {
+      if (this.begun && position + samples.length <= this.read) return;
+      this.read = this.end = this.begun ? Math.max(position, this.read) : position;
+      if (!this.begun) this.left.fill(position);
+      this.wait = this.lead;
+      this.begun = true;
+    }
+    if (position - this.read > SIZE / 2) this.read = this.end = position;
+    for (; this.end < position; this.end++) this.ring[this.end & (SIZE - 1)] = 0;
+    for (let i = Math.max(0, this.read - position); i < samples.length; i++) this.ring[(position + i) & (SIZE - 1)] = samples[i] / 32768;
+    this.end = Math.max(this.end, position + samples.length);
+    this.read = Math.max(this.read, this.end - SIZE);
+  }
+  drop({ from }) {
+    const cut = Math.max(from, this.read), fade = Math.min(FADE, Math.max(0, this.end - cut));
+    this.tail = Array.from({ length: fade }, (_, i) => this.ring[(cut + i) & (SIZE - 1)] * (1 - (i + 1) / FADE));
+    this.tailAt = cut;
+    this.end = Math.min(this.end, cut);
+    this.report();
+  }
+  quiet() {
+    for (let i = 0; i < 128; i++) if (Math.abs(this.ring[(this.read + i) & (SIZE - 1)]) > 1e-4) return false;
+    return true;
+  }
+  report() {
+    const position = this.left[(this.quantum - this.delay) & 255];
+    this.port.postMessage({ position, queued: this.end - this.read });
+    this.unreported = 0;
+  }
+  process(_, [[out]]) {
+    if (this.begun) {
+      let i = 0;
+      if (this.wait > 0) this.wait -= 128;
+      else {
+        while (this.end - this.read > HIGH && this.quiet()) this.read += 128;
+        for (; i < 128 && this.read < this.end; i++) out[i] = this.ring[this.read++ & (SIZE - 1)];
+      }
+      if (this.tail.length && this.read >= this.tailAt) for (; i < 128 && this.tail.length; i++) out[i] = this.tail.shift();
+      this.left[++this.quantum & 255] = this.read;
+      if ((this.unreported += 128) >= ${REPORT}) this.report();
+    }
+    return !this.over;
+  }
+}
+registerProcessor("microturn-capture", Capture);
+registerProcessor("microturn-playback", Playback);
+`;
+
+/** A 16 kHz AudioContext with both worklets loaded. Call it in a click, or the browser keeps it silent. */
+async function soundContext() {
+  if (!window.isSecureContext || !navigator.mediaDevices?.getUserMedia) {
+    throw new Trouble("insecure", `A browser gives the microphone only to a secure page, and ${location.origin} is not one. ` +
+      "Open it as http://localhost (through an SSH tunnel if it runs elsewhere) or over https.");
+  }
+  const context = new AudioContext({ sampleRate: SOUND_RATE, latencyHint: "interactive" });
+  try {
+    if (context.sampleRate !== SOUND_RATE) {
+      throw new Trouble("rate", `This browser opened the sound at ${context.sampleRate} Hz where the model hears ${SOUND_RATE} Hz. ` +
+        "Use a current Chrome, Edge or Safari.");
+    }
+    if (!context.audioWorklet) throw new Trouble("worklet", "This browser has no AudioWorklet. Use a current Chrome, Edge, Firefox or Safari.");
+    const address = URL.createObjectURL(new Blob([WORKLETS], { type: "text/javascript" }));
+    await context.audioWorklet.addModule(address)
+      .catch((error) => { throw new Trouble("worklet", `The page's rules forbid loading the sound code (${error.message}). ` +
+        "The server must allow `blob:` in its Content-Security-Policy (script-src and worker-src)."); })
+      .finally(() => URL.revokeObjectURL(address));
+    await context.resume();
+    return context;
+  } catch (error) {
+    context.close();
+    throw error;
+  }
+}
+
+const MICROPHONE_TROUBLE = {
+  NotAllowedError: ["denied", "The microphone was denied. Allow it beside the address bar (or in the system's privacy settings), then press Start again."],
+  NotFoundError: ["absent", "No microphone was found. Plug one in, or give the session a recorded user; you can still type."],
+  NotReadableError: ["busy", "The microphone is there but cannot be read: another program may hold it. Close that program, then press Start again."],
+};
+
+async function microphone(constraints) {
+  try {
+    return await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, ...constraints } });
+  } catch (error) {
+    const [code, text] = MICROPHONE_TROUBLE[error.name] ?? ["microphone", `The microphone could not be opened (${error.name}: ${error.message}).`];
+    throw new Trouble(code, text);
+  }
+}
+
+/**
+ * Open microphone and loudspeaker: { context, player, settings, begin, play, drop, probe, close }.
+ *
+ * `begin()` starts the stream of frames: onFrame(n, Int16Array of 640 samples). onPlayed({ position, queued }) comes every 200 ms once
+ * something was given to play. Throws Trouble. `leadMs` is the silence played before a queue that ran dry, against jitter.
+ */
+export async function openSound({ constraints, leadMs, onFrame, onPlayed, onEnded }) {
+  const context = await soundContext();
+  let stream = null;
+  try {
+    stream = await microphone(constraints);
+    const source = context.createMediaStreamSource(stream);
+    return joined(context, stream, source, { leadMs, onFrame, onPlayed, onEnded });
+  } catch (error) {
+    stream?.getTracks().forEach((track) => track.stop());
+    context.close();
+    if (error instanceof Trouble) throw error;
+    throw new Trouble("rate", `This browser cannot bring the microphone to ${SOUND_RATE} Hz (${error.message}). Use a current Chrome, Edge or Safari.`);
+  }
+}
+
+function joined(context, stream, source, { leadMs, onFrame, onPlayed, onEnded }) {
+  const capture = new AudioWorkletNode(context, "microturn-capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+  const player = new AudioWorkletNode(context, "microturn-playback", {
+    numberOfInputs: 0, outputChannelCount: [1], processorOptions: { lead: Math.round((leadMs * SOUND_RATE) / 1000) },
+  });
+  const [track] = stream.getAudioTracks();
+  let hear = () => {};
+  source.connect(capture);
+  player.connect(context.destination);
+  capture.port.onmessage = ({ data }) => hear(data.n, data.samples);
+  player.port.onmessage = ({ data }) => onPlayed(data);
+  track.onended = onEnded;
+  player.port.postMessage({ do: "latency", samples: ((context.baseLatency || 0) + (context.outputLatency || 0)) * SOUND_RATE });
+  return {
+    context, player, settings: { ...track.getSettings(), contextRate: context.sampleRate },
+    begin() { hear = onFrame; capture.port.postMessage("begin"); },
+    play(position, samples) { player.port.postMessage({ do: "play", position, samples }, [samples.buffer]); },
+    drop(from) { player.port.postMessage({ do: "drop", from }); },
+    async probe() {
+      const found = await listenForTone(context, (ear) => { hear = ear; capture.port.postMessage("begin"); });
+      capture.port.postMessage("pause");
+      return found;
+    },
+    close() {
+      track.onended = null;
+      capture.port.postMessage("end");
+      player.port.postMessage({ do: "finish" });
+      stream.getTracks().forEach((each) => each.stop());
+      if (context.state !== "closed") context.close();
+    },
+  };
+}
+
+/** 0.4 s of silence, then 0.4 s of a quiet tone: what of it came back through the microphone. */
+function listenForTone(context, listen) {
+  const frames = [];
+  return new Promise((done) => {
+    const tone = new OscillatorNode(context, { frequency: TONE_HZ }), level = new GainNode(context, { gain: 0 });
+    tone.connect(level).connect(context.destination);
+    listen((_, samples) => {
+      frames.push(samples);
+      const heard = frames.length * FRAME;
+      if (heard === 0.4 * SOUND_RATE) { tone.start(); level.gain.setTargetAtTime(TONE_LEVEL, context.currentTime, 0.005); }
+      if (heard === 0.8 * SOUND_RATE) { level.gain.setTargetAtTime(0, context.currentTime, 0.005); tone.stop(context.currentTime + 0.05); }
+      if (heard < 1.2 * SOUND_RATE) return;
+      listen = null;
+      done(leakage(frames.slice(0, 10), frames.slice(10)));
+    });
+  });
+}
+
+/** Amplitude (full scale is 1) of the probe tone in one frame of PCM16, by Goertzel's single bin. */
+function toneLevel(samples) {
+  let cosine = 0, sine = 0;
+  const step = (2 * Math.PI * TONE_HZ) / SOUND_RATE;
+  samples.forEach((value, i) => { cosine += value * Math.cos(step * i); sine += value * Math.sin(step * i); });
+  return (2 * Math.hypot(cosine, sine)) / samples.length / 32768;
+}
+
+/** { db, leaks, text }: the tone in the microphone against the tone as played, in dB, from the frames before and those with the tone. */
+export function leakage(before, during) {
+  const noise = Math.max(...before.map(toneLevel)), level = Math.max(...during.map(toneLevel));
+  const db = 20 * Math.log10(Math.max(level, 1e-5) / TONE_LEVEL), heard = level > 2 * noise && db > -50;
+  if (!heard) return { db, leaks: false, text: "Probe tone: the microphone does not hear the loudspeaker. Good." };
+  return { db, leaks: true, text: `Probe tone: the microphone hears the loudspeaker at ${db.toFixed(0)} dB, so the agent would hear itself. Use headphones.` };
+}
+
+/** Small pictures, two a tick: onFrames(Uint8Array of 2 x 32 x 32 x RGB). `kind` is "camera" or "screen". Returns { close }. Throws Trouble. */
+export async function openPictures({ kind, size = 32, tickMs = 200, count = 2, onFrames, onEnded }) {
+  const devices = navigator.mediaDevices, screen = kind === "screen";
+  let stream;
+  try {
+    stream = await (screen ? devices.getDisplayMedia({ video: true }) : devices.getUserMedia({ video: { width: 320, height: 240 } }));
+  } catch (error) {
+    throw new Trouble(kind, `The ${kind} was not opened (${error.name}). Allow it beside the address bar; the talk goes on without it.`);
+  }
+  const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, srcObject: stream });
+  const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  await video.play();
+  let held = new Uint8Array(count * size * size * 3), filled = 0;
+  const timer = setInterval(() => {
+    pen.drawImage(video, 0, 0, size, size);
+    const { data } = pen.getImageData(0, 0, size, size);
+    for (let from = 0; from < data.length; from += 4) for (let c = 0; c < 3; c++) held[filled++] = data[from + c];
+    if (filled < held.length) return;
+    onFrames(held, size, count);
+    held = new Uint8Array(held.length);
+    filled = 0;
+  }, tickMs / count);
+  const close = () => { clearInterval(timer); stream.getTracks().forEach((track) => track.stop()); };
+  stream.getVideoTracks()[0].onended = () => { close(); onEnded(); };
+  return { close };
+}
