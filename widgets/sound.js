@@ -44,7 +44,6 @@ class Playback extends AudioWorkletProcessor {
     this.read = this.end = 0; // what is played next, and one past what is there
     this.lead = processorOptions.lead;
     this.wait = 0; // samples of silence before a queue that ran dry is played again
-    this.tail = [];
     this.left = new Float64Array(256); // read, quantum by quantum: what left the loudspeaker is what was read a little ago
     this.quantum = this.delay = this.unreported = 0;
     this.begun = this.over = false;
@@ -67,10 +66,9 @@ class Playback extends AudioWorkletProcessor {
     this.read = Math.max(this.read, this.end - SIZE);
   }
   drop({ from }) {
-    const cut = Math.max(from, this.read), fade = Math.min(FADE, Math.max(0, this.end - cut));
-    this.tail = Array.from({ length: fade }, (_, i) => this.ring[(cut + i) & (SIZE - 1)] * (1 - (i + 1) / FADE));
-    this.tailAt = cut;
-    this.end = Math.min(this.end, cut);
+    const cut = Math.max(from, this.read), last = Math.min(this.end, cut + FADE);
+    for (let at = cut; at < last; at++) this.ring[at & (SIZE - 1)] *= 1 - (at - cut + 1) / FADE;
+    this.end = Math.min(this.end, last);
     this.report();
   }
   quiet() {
@@ -84,13 +82,11 @@ class Playback extends AudioWorkletProcessor {
   }
   process(_, [[out]]) {
     if (this.begun) {
-      let i = 0;
       if (this.wait > 0) this.wait -= 128;
       else {
         while (this.end - this.read > HIGH && this.quiet()) this.read += 128;
-        for (; i < 128 && this.read < this.end; i++) out[i] = this.ring[this.read++ & (SIZE - 1)];
+        for (let i = 0; i < 128 && this.read < this.end; i++) out[i] = this.ring[this.read++ & (SIZE - 1)];
       }
-      if (this.tail.length && this.read >= this.tailAt) for (; i < 128 && this.tail.length; i++) out[i] = this.tail.shift();
       this.left[++this.quantum & 255] = this.read;
       if ((this.unreported += 128) >= ${REPORT}) this.report();
     }
