@@ -23,7 +23,8 @@ const LANES = [
 ];
 const JOINED = new Set(["words", "agent", "axis"]);
 
-function make(tag, attributes = {}, ...children) {
+/** An element with attributes (`onclick` and its like are listeners) and children. */
+export function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -34,12 +35,13 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-const clock = (s) => (s < 60 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)}:${(s % 60).toFixed(1).padStart(4, "0")}`);
+/** Seconds as 7.2 s or 1:07.2. */
+export const clock = (s) => (s < 60 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)}:${(s % 60).toFixed(1).padStart(4, "0")}`);
 const percent = (p) => (p === null || p === undefined ? "–" : p.toFixed(2));
 const pale = (colour, share) => `color-mix(in srgb, ${colour} ${Math.round(share * 100)}%, transparent)`;
 
 /** What was said and decided, tick by tick, without a pixel: typed arrays as rings, words in order, where the loudspeaker is. */
-class Record {
+class TickRecord {
   constructor(tickMs = 200) {
     this.tickMs = tickMs;
     const ring = (Kind, each = 1) => new Kind(HELD * each);
@@ -138,7 +140,7 @@ export function createTimeline(root) {
   root.append(make("div", { class: "mt-timeline" }, bar, stage, inspector));
 
   const pen = base.getContext("2d"), top = over.getContext("2d");
-  let record = new Record();
+  let record = new TickRecord();
   const view = { follow: true, right: 0, inView: 60, zoom: 2, hover: null, chosen: null };
   const pic = { ratio: 1, width: 0, height: 0, column: 10, boxes: {}, colours: {}, shown: null };
   let dirty = Infinity, frame = 0, whole = true;
@@ -543,9 +545,10 @@ export function createTimeline(root) {
       const atS = ((record.last + 1) * record.tickMs) / 1000;
       later(record.say("typed", text, atS, atS + 0.4));
       layWord(record.words.at(-1));
+      return atS;
     },
     reset(tickMs) {
-      record = new Record(tickMs);
+      record = new TickRecord(tickMs);
       unchoose();
       Object.assign(view, { right: 0, hover: null });
       live();

@@ -1,0 +1,46 @@
+"""The browser client as two texts: one module of JavaScript and one style sheet, for a notebook, a Gradio page or a Panel component.
+
+The sources are plain ES modules (carriers, sound, timeline, talk); joined in the order of their imports they are one module without any.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from widgets.theme import DARK, LIGHT, Theme
+
+HERE = Path(__file__).parent
+SOURCES = ("carriers.js", "sound.js", "timeline.js", "talk.js")
+_LOCAL = re.compile(r'^(?:import|export) \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
+# Text in a stream's colour must be readable at its size; on white the fills themselves are too light for that.
+_INKS = {
+    "light": {"agent": "#A84A00", "heard": "#00704F", "gate": "#8A5D00"},
+    "dark": {"agent": DARK.agent, "heard": DARK.heard, "gate": DARK.gate},
+}
+_RECORDING = {"light": "#C62828", "dark": "#FF6B60"}
+
+
+def module() -> str:
+    """The client as one ES module: exports `mount`, `connect`, the carriers, and as default an anywidget."""
+    return "\n".join(_LOCAL.sub("", (HERE / name).read_text(encoding="utf-8")) for name in SOURCES)
+
+
+def style_sheet() -> str:
+    """Colours (light, dark, and those of JupyterLab's own theme) and layout of everything under the class `microturn`."""
+    light, dark = _variables(LIGHT), _variables(DARK)
+    colours = (
+        f".microturn {{ {light} }}\n"
+        f"@media (prefers-color-scheme: dark) {{ .microturn {{ {dark} }} }}\n"
+        f'body[data-jp-theme-light="true"] .microturn {{ {light} }}\n'
+        f'body[data-jp-theme-light="false"] .microturn {{ {dark} }}\n'
+    )
+    return colours + (HERE / "talk.css").read_text(encoding="utf-8")
+
+
+def _variables(theme: Theme) -> str:
+    names = "page lane ink muted grid grid_minor on_colour user heard agent threshold gate yielded cost font".split()
+    values = {name: getattr(theme, name) for name in names}
+    values |= {f"floor_{state}": colour for state, colour in theme.floor.items()}
+    values |= {f"{name}_ink": colour for name, colour in _INKS[theme.name].items()} | {"recording": _RECORDING[theme.name]}
+    return f"color-scheme: {theme.name}; " + " ".join(f"--mt-{name.replace('_', '-')}: {value};" for name, value in values.items())

@@ -1,0 +1,241 @@
+// The panel one talks through: start and stop, consent, what stands in the way, typed text, the log of what was said, the timeline.
+//
+// `mount(root, { carrier })` builds it; the default export is the same as an anywidget. One file with the others for a page without modules
+// of its own: see `widgets/client.py`.
+import { connect, socketOrComm } from "./carriers.js";
+import { Trouble, openPictures, openSound } from "./sound.js";
+import { clock, createTimeline, make } from "./timeline.js";
+export { connect, panelCarrier, socketCarrier } from "./carriers.js";
+
+const LEAD_MS = { websocket: 40, panel: 80, comm: 120 }; // silence before a dry queue plays again: what each carrier's jitter needs
+const KEPT = { full: "kept in full", features: "only features kept", none: "not kept" };
+const STREAMS = { "user.audio": "your voice", "user.text": "what you type", "user.camera": "your pictures", "agent.audio": "the agent's voice", "agent.text": "its words" };
+const LINES_HELD = 500, JOIN_S = 2;
+const MICROPHONE = { echoCancellation: true, noiseSuppression: false, autoGainControl: false };
+
+const keptText = (kept) => Object.entries(kept ?? {}).map(([stream, how]) => `${STREAMS[stream] ?? stream}: ${KEPT[how] ?? how}`).join(" · ");
+
+/**
+ * Build the panel in `root`. `carrier()` gives, or promises, a fresh carrier for each start.
+ *
+ * Options: `microphone` (constraints), `probe` (offer a probe tone, true), `graceMs`, `silenceMs`. Returns { state, link, sound, timeline, start, agree,
+ * stop, destroy }; `state` is idle, connecting, asking, opening, talking, waiting or ended.
+ */
+export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ...patience }) {
+  root.classList.add("microturn");
+  const talk = { state: "idle", link: null, sound: null, welcome: null };
+  let pictures = null, starts = 0;
+
+  // Elements ----------------------------------------------------------------------------------------------------------------
+
+  const button = (text, onclick, more = {}) => make("button", { type: "button", onclick, ...more }, text);
+  const startStop = button("Start", () => (active() ? stop() : start()), { class: "mt-start" });
+  const light = make("span", { class: "mt-light", "aria-hidden": "true" });
+  const recording = make("span", { class: "mt-recording", role: "status" }, "not recording");
+  const kept = make("span", { class: "mt-kept" });
+  const level = make("meter", { class: "mt-level", min: 0, max: 1, value: 0, "aria-label": "Microphone level", title: "microphone level" });
+  const route = make("p", { class: "mt-route" }, "");
+  const finding = make("p", { class: "mt-finding", role: "status" }, "Headphones advised: without them the agent may hear itself.");
+  const trouble = make("div", { class: "mt-trouble", role: "alert", hidden: true });
+  const tone = make("input", { type: "checkbox", checked: probe });
+  const yes = button("Agree and start the microphone", () => agree(true), { class: "mt-yes" });
+  const question = make("div", { class: "mt-consent", role: "alertdialog", "aria-label": "Before your microphone opens", tabindex: -1, hidden: true });
+  const pace = make("output", {}, "–");
+  const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0.5, disabled: true, "aria-label": "Threshold of p(speak)", oninput: () => {
+    pace.textContent = Number(bar.value).toFixed(2);
+    talk.link.send({ t: "set", name: "threshold", value: Number(bar.value) });
+  } });
+  const see = { camera: button("Camera", () => look("camera"), { "aria-pressed": "false", disabled: true }), screen: button("Screen", () => look("screen"), { "aria-pressed": "false", disabled: true }) };
+  const line = make("input", { type: "text", "aria-label": "Type to the agent", placeholder: "Type instead of speaking", maxlength: 500, autocomplete: "off", disabled: true });
+  const send = make("button", { type: "submit", disabled: true }, "Send");
+  const typing = make("form", { class: "mt-typing", onsubmit: (event) => { event.preventDefault(); type(); } }, line, send);
+  const log = make("ol", { class: "mt-log", role: "log", "aria-label": "What was said", tabindex: 0 });
+  const place = make("div", { class: "mt-place" });
+  const panel = make("div", { class: "mt-panel" },
+    make("div", { class: "mt-head" }, startStop, make("span", { class: "mt-lamp" }, light, recording, level), kept),
+    question, trouble,
+    make("div", { class: "mt-notes" }, finding, route),
+    make("div", { class: "mt-controls" }, typing, see.camera, see.screen, make("label", { class: "mt-bar" }, "threshold ", bar, pace)),
+    place, make("h3", { class: "mt-logname" }, "What was said"), log);
+  root.append(panel);
+  for (const control of [line, bar]) control.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has keys of its own
+  const timeline = createTimeline(place);
+
+  const active = () => ["connecting", "asking", "opening", "talking", "waiting"].includes(talk.state);
+  const RECORDING = { talking: "recording", waiting: "recording, connection lost", opening: "opening the microphone", ended: "ended, not recording", asking: "not recording yet" };
+  function become(state) {
+    talk.state = state;
+    panel.dataset.state = state;
+    startStop.textContent = active() ? "Stop" : "Start";
+    recording.textContent = RECORDING[state] ?? "not recording";
+    for (const control of [line, send, bar, see.camera, see.screen]) control.disabled = state !== "talking";
+    if (state !== "asking") question.hidden = true;
+    if (!["talking", "waiting"].includes(state)) level.value = 0;
+  }
+  function complain(text) {
+    trouble.hidden = !text;
+    trouble.textContent = text;
+  }
+
+  // Start, consent, stop ----------------------------------------------------------------------------------------------------
+
+  async function start() {
+    const mine = ++starts;
+    complain("");
+    become("connecting");
+    const chosen = await carrier();
+    if (mine !== starts) { chosen.close(); return; }
+    route.textContent = chosen.reason;
+    const link = (talk.link = connect({ carrier: chosen, settings: { agent: navigator.userAgent, microphone }, ...patience }));
+    link.on("welcome", welcome).on("tick", tick).on("drop", ({ from }) => { talk.sound?.drop(from); timeline.drop(from); })
+      .on("problem", ({ text }) => complain(text))
+      .on("end", ({ reason, text, trace }) => complain([text || `The session ended (${reason}).`, trace ? `Its trace: ${trace}` : ""].filter(Boolean).join(" ")))
+      .on("state", (state, text) => {
+        if (mine !== starts) return;
+        if (state === "waiting") { complain(text); if (talk.state === "talking") become("waiting"); }
+        if (state === "open" && talk.state === "waiting") { complain(""); become("talking"); }
+        if (state === "ended") finish();
+      });
+    link.start();
+  }
+  function welcome(message) {
+    if (talk.welcome?.session === message.session) return; // resumed: the timeline and the microphone go on
+    talk.welcome = message;
+    timeline.reset(message.tick_ms);
+    log.replaceChildren();
+    kept.textContent = keptText(message.kept);
+    question.replaceChildren(
+      make("p", {}, make("b", {}, `May ${message.agent || "the agent"} hear you? `), `Nothing is captured until you agree. ${keptText(message.kept) || "Nothing is said to be kept"}.`),
+      make("label", {}, tone, " first check with a short tone whether the microphone hears the loudspeaker"),
+      make("div", { class: "mt-answers" }, yes, button("No", () => agree(false))));
+    become("asking");
+    question.hidden = false;
+    yes.focus();
+  }
+  async function agree(given) {
+    if (talk.state !== "asking") return;
+    const mine = starts, { link } = talk;
+    if (!given) {
+      link.send({ t: "consent", given: false });
+      complain("You did not agree, so nothing was captured. Press Start when you change your mind.");
+      stop();
+      return;
+    }
+    become("opening");
+    try {
+      const sound = await openSound({
+        constraints: microphone, leadMs: LEAD_MS[link.carrier.name] ?? LEAD_MS.comm,
+        onFrame: (n, samples) => { link.send({ t: "audio", n, at: performance.now() }, [samples]); loudness(samples); },
+        onPlayed: ({ position, queued }) => { timeline.played(position); link.send({ t: "played", position, queued, at: performance.now() }); },
+        onEnded: () => complain("The microphone went away (unplugged, or its permission was withdrawn). You can still type; Stop and Start opens it again."),
+      });
+      if (mine !== starts) { sound.close(); return; }
+      talk.sound = sound;
+      if (tone.checked) hear(await sound.probe());
+      if (mine !== starts) return;
+      link.send({ t: "consent", given: true });
+      sound.begin();
+      become("talking");
+      line.focus();
+    } catch (error) {
+      if (mine !== starts) return;
+      complain(error instanceof Trouble ? error.message : `The sound could not be opened: ${error.message}`);
+      stop();
+    }
+  }
+  function hear({ text, leaks }) {
+    finding.textContent = text;
+    finding.classList.toggle("mt-leaks", leaks);
+  }
+  function stop() {
+    if (talk.link && talk.link.state !== "ended") talk.link.close();
+    else finish();
+  }
+  function finish() {
+    starts++;
+    talk.sound?.close();
+    pictures?.close();
+    talk.sound = pictures = talk.welcome = null;
+    for (const each of Object.values(see)) each.setAttribute("aria-pressed", "false");
+    become("ended");
+  }
+
+  // What comes and what goes --------------------------------------------------------------------------------------------------
+
+  function tick(message, buffers) {
+    const samples = new Int16Array(buffers[0]?.buffer ?? 0), count = samples.length;
+    timeline.tick(message, count);
+    if (count) talk.sound?.play(message.position, samples);
+    for (const [side, word, startS] of message.words ?? []) write(side, word, startS);
+    if (message.decision?.threshold !== undefined && document.activeElement !== bar) {
+      bar.value = message.decision.threshold;
+      pace.textContent = message.decision.threshold.toFixed(2);
+    }
+  }
+  function loudness(samples) {
+    let peak = 0;
+    for (const value of samples) peak = Math.max(peak, Math.abs(value));
+    level.value = Math.max(0, 1 + Math.log10(peak / 32768 + 1e-3) / 3);
+  }
+  const NAMES = { user: "you", heard: "you, as heard", agent: "agent", typed: "you, typed" };
+  function write(side, word, startS) {
+    const last = log.lastElementChild, low = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
+    if (last && last.dataset.side === side && side !== "typed" && startS - Number(last.dataset.at) < JOIN_S) {
+      last.lastElementChild.append(` ${word}`);
+      last.dataset.at = startS;
+    } else {
+      const name = make("b", { class: `mt-${side}` }, NAMES[side] ?? side);
+      log.append(make("li", { "data-side": side, "data-at": startS }, make("time", {}, clock(startS)), name, make("span", {}, word)));
+      if (log.childElementCount > LINES_HELD) log.firstElementChild.remove();
+    }
+    if (low) log.scrollTop = log.scrollHeight;
+  }
+  function type() {
+    const text = line.value.trim();
+    if (!text || talk.state !== "talking") return;
+    talk.link.send({ t: "text", text });
+    write("typed", text, timeline.typed(text));
+    line.value = "";
+  }
+  async function look(kind) {
+    const on = see[kind].getAttribute("aria-pressed") === "true";
+    pictures?.close();
+    pictures = null;
+    for (const each of Object.values(see)) each.setAttribute("aria-pressed", "false");
+    if (on) return;
+    const { link } = talk, mine = starts;
+    try {
+      const opened = await openPictures({
+        kind, tickMs: talk.welcome.tick_ms, onEnded: () => see[kind].setAttribute("aria-pressed", "false"),
+        onFrames: (bytes, size, count) => link.send({ t: "frame", at: performance.now(), w: size, h: size, count }, [bytes]),
+      });
+      if (mine !== starts) { opened.close(); return; }
+      pictures = opened;
+      see[kind].setAttribute("aria-pressed", "true");
+    } catch (error) {
+      complain(error.message);
+    }
+  }
+
+  const leave = () => { if (active()) stop(); };
+  window.addEventListener("pagehide", leave);
+  become("idle");
+  return Object.assign(talk, {
+    timeline, start, agree, stop,
+    destroy() {
+      window.removeEventListener("pagehide", leave);
+      leave();
+      timeline.destroy();
+      panel.remove();
+    },
+  });
+}
+
+/** The panel as an anywidget: closes microphone and session when its view goes away. One view of a widget talks at a time. */
+function render({ model, el }) {
+  const carrier = () => socketOrComm(model, model.get("address"), model.get("unavailable"));
+  const talk = mount(el, { carrier, probe: model.get("probe") });
+  return () => talk.destroy();
+}
+
+export default { render };
