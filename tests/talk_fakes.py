@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -97,7 +97,8 @@ class FakeRuntime:
             voice = self.voice(tick).astype(np.int16) if self.voice else heard
             message: dict[str, Any] = {
                 "t": "tick", "tick": tick, "at_s": tick * TICK_S, "said": "", "words": [], "decision": decision(0.1), "events": [],
-                "cost_ms": 24.0, "late_ms": 0.0, "lost": 0, "user": outline(heard), "agent": outline(voice), "position": tick * TICK_SAMPLES,
+                "cost_ms": 24.0, "late_ms": 0.0, "lost": 0, "position": tick * TICK_SAMPLES,
+                "user": outline(heard), "agent": outline(voice),
             }  # fmt: skip
             self.say({**message, **(self.script(tick) if self.script else {})}, [voice.astype("<i2").tobytes()])
             tick += 1
@@ -110,7 +111,7 @@ class Pages(ThreadingHTTPServer):
         widgets = Path(__file__).resolve().parents[1] / "widgets"
 
         class Handler(SimpleHTTPRequestHandler):
-            extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
+            extensions_map: ClassVar = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
 
             def do_GET(self) -> None:
                 own = {"/": (PAGE, "text/html"), "/talk.css": (style, "text/css")}.get(self.path.split("?")[0])
