@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +13,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from widgets.client import style_sheet
+from widgets.sockets import SocketCarrier
+
 TICK_SAMPLES, TICK_S = 3200, 0.2
+PLAIN = "{ echoCancellation: false, noiseSuppression: false, autoGainControl: false }"
+FAKE_MICROPHONE = ("--use-fake-device-for-media-stream",)
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Talk</title><link rel="icon" href="data:,"><link rel="stylesheet" href="talk.css">
 <style>body { margin: 0; padding: 14px; background: light-dark(#fff, #0d1014); color-scheme: light dark; }</style></head>
@@ -25,7 +31,7 @@ window.ready = true;
 
 def decision(p_speak: float, said: str = "", *, threshold: float = 0.5, floor: str = "listen", gates: Sequence[Any] = ()) -> dict[str, Any]:
     """A decision record as the protocol carries it."""
-    top = [[said or "", round(p_speak, 3)], ["", round(1 - p_speak, 3)]]
+    top = [[said or "one", round(p_speak, 3)], ["", round(1 - p_speak, 3)]]
     return {"floor": floor, "p_speak": p_speak, "p_yield": 0.1, "threshold": threshold, "p_user": 0.3, "top": top, "gates": list(gates)}
 
 
@@ -107,7 +113,8 @@ class FakeRuntime:
 class Pages(ThreadingHTTPServer):
     """Serves the client's modules, its style sheet and one page, on a loopback port."""
 
-    def __init__(self, style: str) -> None:
+    def __init__(self) -> None:
+        style = style_sheet()
         widgets = Path(__file__).resolve().parents[1] / "widgets"
 
         class Handler(SimpleHTTPRequestHandler):
@@ -131,3 +138,42 @@ class Pages(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(widgets)))
         self.address = f"http://localhost:{self.server_address[1]}/"
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+@contextmanager
+def visit(browser: Any, pages: Pages, runtime: FakeRuntime, *, options: str = "", agree: bool = True, **context: Any) -> Iterator[Any]:
+    """A page with the panel, joined to `runtime`: Start pressed, and agreed until the microphone is open. `page.carrier` serves it."""
+    carrier = SocketCarrier(runtime)
+    opened = browser.new_context(**{"permissions": ["microphone"], **context})
+    page = opened.new_page()
+    page.carrier, page.problems = carrier, []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    try:
+        page.goto(pages.address)
+        page.wait_for_function("window.ready")
+        page.evaluate(
+            f"""window.talk = client.mount(root, {{ microphone: {PLAIN}, probe: false, {options}
+            carrier: () => client.socketCarrier("{carrier.address}", "WebSocket, for a test") }})"""
+        )
+        page.get_by_role("button", name="Start", exact=True).click()
+        if agree:
+            page.get_by_role("button", name="Agree").click()
+            page.wait_for_function("talk.state === 'talking'")
+        yield page
+        assert page.problems == []
+    finally:
+        opened.close()
+        carrier.close()
+        runtime.close()
+
+
+def until(condition: Callable[[], bool], page: Any, within_s: float = 20) -> None:
+    """Wait for a condition of the runtime while the page lives on."""
+    limit = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < limit, "it never came true"
+        page.wait_for_timeout(50)

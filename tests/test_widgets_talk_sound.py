@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,10 @@ import soxr
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS
-from tests.talk_fakes import TICK_SAMPLES, FakeRuntime, Pages
-from widgets.client import style_sheet
-from widgets.sockets import SocketCarrier
+from tests.talk_fakes import FAKE_MICROPHONE, TICK_SAMPLES, FakeRuntime, Pages, until, visit
 
 pytestmark = pytest.mark.browser
 
-PLAIN = "{ echoCancellation: false, noiseSuppression: false, autoGainControl: false }"
 RECORD = """async () => {
   const { context, player } = talk.sound;
   const code = `registerProcessor("tap", class extends AudioWorkletProcessor {
@@ -49,7 +45,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
 @pytest.fixture(scope="module")
 def browser(chromium: str, spoken: tuple[Path, np.ndarray]) -> Iterator[Any]:
     fake = [
-        "--use-fake-device-for-media-stream",
+        *FAKE_MICROPHONE,
         f"--use-file-for-fake-audio-capture={spoken[0]}",
         "--autoplay-policy=no-user-gesture-required",
     ]
@@ -61,111 +57,77 @@ def browser(chromium: str, spoken: tuple[Path, np.ndarray]) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages() -> Iterator[Pages]:
-    served = Pages(style_sheet())
-    yield served
-    served.shutdown()
-    served.server_close()
+    with Pages() as served:
+        yield served
 
 
-@pytest.fixture
-def talking(browser: Any, pages: Pages) -> Iterator[Callable[..., Any]]:
-    """`talking(runtime)` opens the panel, presses Start and agrees; the page comes back when the microphone is open."""
-    closing: list[Callable[[], None]] = []
-
-    def begin(runtime: FakeRuntime, *, probe: bool = False) -> Any:
-        carrier = SocketCarrier(runtime)
-        context = browser.new_context(permissions=["microphone"])
-        page = context.new_page()
-        closing.extend([context.close, carrier.close, runtime.close])
-        page.goto(pages.address)
-        page.wait_for_function("window.ready")
-        page.evaluate(f"""window.talk = client.mount(root, {{ microphone: {PLAIN}, probe: {str(probe).lower()},
-            carrier: () => client.socketCarrier("{carrier.address}", "test") }})""")
-        page.get_by_role("button", name="Start", exact=True).click()
-        page.get_by_role("button", name="Agree").click()
-        page.wait_for_function("talk.state === 'talking'")
-        return page
-
-    yield begin
-    for close in closing:
-        close()
-
-
-def until(condition: Callable[[], bool], page: Any, within_s: float = 15) -> None:
-    """Wait for a condition of the runtime while the page lives on."""
-    limit = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < limit, "it never came true"
-        page.wait_for_timeout(50)
-
-
-def test_the_microphone_arrives_whole_at_16_khz(talking: Callable[..., Any], spoken: tuple[Path, np.ndarray]) -> None:
+def test_the_microphone_arrives_whole_at_16_khz(browser: Any, pages: Pages, spoken: tuple[Path, np.ndarray]) -> None:
     runtime = FakeRuntime()
-    page = talking(runtime)
-    until(lambda: len(runtime.captured()) > 4.5 * 16_000, page)
-    frames = runtime.of("audio")
-    assert [frame["n"] for frame in frames] == [640 * i for i in range(len(frames))]
-    assert runtime.of("hello")[0]["rate"] == 16_000
-    heard, sent = runtime.captured()[16_000:64_000] / 32_768, spoken[1]
-    cycle = np.resize(sent, len(sent) * 3)  # the fake device plays its file over and over
-    match = np.correlate(cycle, heard[:16_000], "valid")
-    start = int(match.argmax())
-    whole = [
-        np.corrcoef(heard[at : at + 4000], cycle[start + at : start + at + 4000])[0, 1]
-        for at in range(0, 16_000 * 2, 4000)
-        if start % len(sent) + at + 4000 < len(sent)
-    ]
-    assert min(whole) > 0.9, whole
+    with visit(browser, pages, runtime) as page:
+        until(lambda: len(runtime.captured()) > 4.5 * 16_000, page)
+        frames = runtime.of("audio")
+        assert [frame["n"] for frame in frames] == [640 * i for i in range(len(frames))]
+        assert runtime.of("hello")[0]["rate"] == 16_000
+        heard, sent = runtime.captured()[16_000:64_000] / 32_768, spoken[1]
+        cycle = np.resize(sent, len(sent) * 3)  # the fake device plays its file over and over
+        match = np.correlate(cycle, heard[:16_000], "valid")
+        start = int(match.argmax())
+        whole = [
+            np.corrcoef(heard[at : at + 4000], cycle[start + at : start + at + 4000])[0, 1]
+            for at in range(0, 16_000 * 2, 4000)
+            if start % len(sent) + at + 4000 < len(sent)
+        ]
+        assert min(whole) > 0.9, whole
 
 
-def test_every_sample_that_was_sent_is_played_once_and_counted(talking: Callable[..., Any]) -> None:
+def test_every_sample_that_was_sent_is_played_once_and_counted(browser: Any, pages: Pages) -> None:
     def voice(tick: int) -> np.ndarray:
         ramp = 1000 + (np.arange(TICK_SAMPLES) + tick * TICK_SAMPLES) % 20_000
         return ramp if 5 <= tick < 15 else np.zeros(TICK_SAMPLES)
 
     runtime = FakeRuntime(voice=voice)
-    page = talking(runtime)
-    page.evaluate(RECORD)
-    until(lambda: any(p["position"] >= 20 * TICK_SAMPLES for p in runtime.of("played")), page)
-    page.get_by_role("button", name="Stop").click()
-    tapped = np.rint(np.array(page.evaluate("window.tapped")) * 32_768).astype(int)
-    sent = np.concatenate([voice(tick) for tick in range(5, 15)])
-    assert np.array_equal(tapped[tapped > 0], sent)
-    reports = runtime.of("played")
-    assert all(a["position"] <= b["position"] for a, b in pairwise(reports))
-    assert all(0 <= report["queued"] < 5 * TICK_SAMPLES for report in reports)
+    with visit(browser, pages, runtime) as page:
+        page.evaluate(RECORD)
+        until(lambda: any(p["position"] >= 20 * TICK_SAMPLES for p in runtime.of("played")), page)
+        page.get_by_role("button", name="Stop").click()
+        tapped = np.rint(np.array(page.evaluate("window.tapped")) * 32_768).astype(int)
+        sent = np.concatenate([voice(tick) for tick in range(5, 15)])
+        assert np.array_equal(tapped[tapped > 0], sent)
+        reports = runtime.of("played")
+        assert all(a["position"] <= b["position"] for a, b in pairwise(reports))
+        assert all(0 <= report["queued"] < 5 * TICK_SAMPLES for report in reports)
 
 
-def test_a_drop_silences_the_loudspeaker_within_milliseconds(talking: Callable[..., Any]) -> None:
+def test_a_drop_silences_the_loudspeaker_within_milliseconds(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime(voice=lambda tick: np.full(TICK_SAMPLES, 8000 if tick < 30 else 0))
-    page = talking(runtime)
-    page.evaluate(RECORD)
-    until(lambda: len(runtime.of("played")) >= 5, page)
-    page.evaluate("""() => {
-      window.atDrop = new Promise((done) => {
-        talk.link.on("drop", ({ from }) => done({ from, tapped: window.tapped.length }));
-      });
-    }""")
-    runtime.voice = lambda tick: np.zeros(TICK_SAMPLES)
-    played = runtime.of("played")[-1]["position"]
-    runtime.say({"t": "drop", "from": played})
-    at = page.evaluate("window.atDrop")["tapped"]
-    page.wait_for_timeout(400)
-    tapped = np.rint(np.array(page.evaluate("window.tapped")) * 32_768).astype(int)
-    after = tapped[at:]
-    last = int(np.flatnonzero(after)[-1]) if after.any() else 0
-    assert last <= 0.06 * 16_000, f"sound went on for {last / 16:.0f} ms"  # what was on its way between two threads, and the fade
-    edge = tapped[: at + last + 1][-66:]
-    assert np.abs(np.diff(edge)).max() <= 8000 // 64 + 1  # no click
-    until(lambda: runtime.of("played")[-1]["position"] > played, page)
+    with visit(browser, pages, runtime) as page:
+        page.evaluate(RECORD)
+        until(lambda: len(runtime.of("played")) >= 5, page)
+        page.evaluate("""() => {
+          window.atDrop = new Promise((done) => {
+            talk.link.on("drop", ({ from }) => done({ from, tapped: window.tapped.length }));
+          });
+        }""")
+        runtime.voice = lambda tick: np.zeros(TICK_SAMPLES)
+        played = runtime.of("played")[-1]["position"]
+        runtime.say({"t": "drop", "from": played})
+        at = page.evaluate("window.atDrop")["tapped"]
+        page.wait_for_timeout(400)
+        tapped = np.rint(np.array(page.evaluate("window.tapped")) * 32_768).astype(int)
+        after = tapped[at:]
+        last = int(np.flatnonzero(after)[-1]) if after.any() else 0
+        assert last <= 0.06 * 16_000, f"sound went on for {last / 16:.0f} ms"  # what was on its way between two threads, and the fade
+        edge = tapped[: at + last + 1][-66:]
+        assert np.abs(np.diff(edge)).max() <= 8000 // 64 + 1  # no click
+        until(lambda: runtime.of("played")[-1]["position"] > played, page)
 
 
-def test_the_probe_tone_is_not_heard_by_a_microphone_that_is_elsewhere(talking: Callable[..., Any]) -> None:
+def test_the_probe_tone_is_not_heard_by_a_microphone_that_is_elsewhere(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime()
-    page = talking(runtime, probe=True)
-    page.wait_for_function("document.querySelector('.mt-finding').textContent.startsWith('Probe tone')")
-    until(lambda: len(runtime.of("audio")) > 3, page)
-    assert [frame["n"] for frame in runtime.of("audio")][:3] == [0, 640, 1280]
+    with visit(browser, pages, runtime, options="probe: true,") as page:
+        page.wait_for_function("document.querySelector('.mt-finding').textContent.startsWith('Probe tone')")
+        until(lambda: len(runtime.of("audio")) > 3, page)
+        assert [frame["n"] for frame in runtime.of("audio")][:3] == [0, 640, 1280]
 
 
 @pytest.mark.parametrize(("gain", "leaks"), [(0.0, False), (0.0005, False), (0.05, True), (1.0, True)])

@@ -105,7 +105,8 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     log.replaceChildren();
     kept.textContent = keptText(message.kept);
     question.replaceChildren(
-      make("p", {}, make("b", {}, `May ${message.agent || "the agent"} hear you? `), `Nothing is captured until you agree. ${keptText(message.kept) || "Nothing is said to be kept"}.`),
+      make("p", {}, make("b", {}, `May ${message.agent || "the agent"} hear you? `), "Nothing is captured until you agree."),
+      make("p", {}, `Kept of this session: ${keptText(message.kept) || "the server does not say"}.`),
       make("label", {}, tone, " first check with a short tone whether the microphone hears the loudspeaker"),
       make("div", { class: "mt-answers" }, yes, button("No", () => agree(false))));
     become("asking");

@@ -8,17 +8,18 @@ const BINS = 10; // pairs of a wave's outline in a tick
 const FLOORS = ["idle", "listen", "speak", "wait", "dual"];
 const WORDS_HELD = 6000, LABEL_ROWS = 3, LABEL_PX = 13;
 const ZOOMS = [20, 40, 60, 120, 300, 600]; // ticks in sight
+const RUN = 40; // ticks of a floor state that are looked at to place its name
 const GATED = 1, DECIDED = 2, MARKED = 4;
 
 const LANES = [
   { key: "user", height: 46, title: "User", note: "microphone", ink: "user" },
-  { key: "words", height: 48, note: "words heard by the agent", ink: "heard" },
-  { key: "floor", height: 18, title: "Floor", note: "state" },
-  { key: "speak", height: 78, title: "p(speak)", note: "- - threshold\n◆ gate acted", ink: "agent" },
+  { key: "words", height: 48, note: "words heard by the agent" },
+  { key: "floor", height: 18, title: "Floor" },
+  { key: "speak", height: 78, title: "p(speak)", note: "- - threshold\n◆ gate acted", ink: "agent-ink" },
   { key: "yield", height: 34, title: "p(yield)", note: "give up the floor", ink: "yielded" },
-  { key: "said", height: 48, title: "Agent", note: "words said", ink: "agent" },
+  { key: "said", height: 48, title: "Agent", note: "words said", ink: "agent-ink" },
   { key: "agent", height: 46, note: "played · pale: not yet\nstruck out: dropped" },
-  { key: "cost", height: 38, title: "Cost of a tick", note: "against its deadline", ink: "cost" },
+  { key: "cost", height: 38, title: "Cost of a tick", note: "against its deadline" },
   { key: "axis", height: 18 },
 ];
 const JOINED = new Set(["words", "agent", "axis"]);
@@ -37,6 +38,7 @@ export function make(tag, attributes = {}, ...children) {
 
 /** Seconds as 7.2 s or 1:07.2. */
 export const clock = (s) => (s < 60 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)}:${(s % 60).toFixed(1).padStart(4, "0")}`);
+const loud = (level) => (level / 127) ** 0.6; // a quiet voice is still to be seen
 const percent = (p) => (p === null || p === undefined ? "–" : p.toFixed(2));
 const pale = (colour, share) => `color-mix(in srgb, ${colour} ${Math.round(share * 100)}%, transparent)`;
 
@@ -267,7 +269,7 @@ export function createTimeline(root) {
     for (let s = Math.max(0, Math.floor(from / perSecond) - everyS); s * perSecond < to; s++) {
       const px = Math.round(x(s * perSecond)), major = s % everyS === 0;
       if (!major && pic.column < 5) continue;
-      pen.fillStyle = major ? colours.grid : colours["grid-minor"];
+      pen.fillStyle = colours["grid-minor"];
       pen.fillRect(px, 0, Math.max(1, Math.round(ratio / 2)), boxes.cost.y + boxes.cost.height);
       if (!major) continue;
       pen.fillStyle = colours.muted;
@@ -292,7 +294,7 @@ export function createTimeline(root) {
       const from = x(tick) + Math.round((bin * pic.column) / bins), to = x(tick) + Math.round(((bin + 1) * pic.column) / bins);
       const share = (bin + 0.5) / bins, dropped = share > kept && high - low > 2;
       pen.fillStyle = dropped ? pale(pic.colours.muted, 0.45) : share > heard ? pale(colour, 0.35) : colour;
-      const above = Math.round((high / 127) * half), below = Math.round((-low / 127) * half);
+      const above = Math.round(loud(high) * half), below = Math.round(loud(-low) * half);
       pen.fillRect(from, Math.round(middle) - above, to - from, Math.max(1, above + below));
       if (dropped) { pen.fillStyle = pic.colours.ink; pen.fillRect(from, Math.round(middle), to - from, Math.max(1, Math.round(1.5 * pic.ratio))); }
     }
@@ -325,26 +327,32 @@ export function createTimeline(root) {
     pen.fillStyle = colours.muted;
     pen.fillRect(x(tick), Math.round(boxes.cost.y + boxes.cost.height * 0.2), Math.ceil(pic.column / 2), Math.max(1, Math.round(ratio)));
   }
+  const floorOf = (tick) => { const at = record.slot(tick); return at >= 0 && record.flags[at] & DECIDED ? record.floor[at] : -1; };
+  function floorRun(tick) {
+    const state = floorOf(tick);
+    let begin = tick, end = tick + 1;
+    while (floorOf(begin - 1) === state && tick - begin < RUN) begin--;
+    while (floorOf(end) === state && end - begin < RUN) end++;
+    return [state, begin, end];
+  }
   function floors(from, to) {
     const { colours, boxes, ratio } = pic, box = boxes.floor;
-    const known = (tick) => { const at = record.slot(tick); return at >= 0 && record.flags[at] & DECIDED ? record.floor[at] : -1; };
     for (let tick = Math.max(from, record.first); tick < Math.min(to, record.last + 1);) {
-      const state = known(tick);
-      let begin = tick, end = tick + 1;
-      while (end < to && known(end) === state) end++;
-      while (tick - begin < 30 && known(begin - 1) === state) begin--;
+      const [state, begin, end] = floorRun(tick), stop = Math.max(tick + 1, Math.min(end, to));
       if (state >= 0) {
+        const left = x(tick), width = (stop - tick) * pic.column;
         pen.save();
         pen.beginPath();
-        pen.rect(x(tick), box.y, (end - tick) * pic.column, box.height);
+        pen.rect(left, box.y, width, box.height);
         pen.clip();
         pen.fillStyle = colours[`floor-${FLOORS[state]}`];
-        pen.fillRect(x(tick), box.y, (end - tick) * pic.column, box.height);
+        pen.fillRect(left, box.y, width, box.height);
         pen.fillStyle = colours.ink;
-        if (tick - begin < 30) pen.fillText(FLOORS[state], x(begin) + 4 * ratio, box.y + box.height / 2 + ratio / 2);
+        const fits = pen.measureText(FLOORS[state]).width + 6 * ratio < (end - begin) * pic.column;
+        if (fits && floorOf(begin - 1) !== state) pen.fillText(FLOORS[state], x(begin) + 4 * ratio, box.y + box.height / 2 + ratio / 2);
         pen.restore();
       }
-      tick = end;
+      tick = stop;
     }
   }
   function words(from, to) {
@@ -396,6 +404,7 @@ export function createTimeline(root) {
       `tick ${tick} · ${clock(atS ?? (tick * record.tickMs) / 1000)}${decision ? ` · ${decision.floor}` : ""}`,
       decision ? `p(speak) ${percent(decision.p_speak)}, threshold ${percent(decision.threshold)}, p(yield) ${percent(decision.p_yield)}` : null,
       what ? `says ${what}` : null,
+      ...(decision?.gates ?? []).filter(([, wanted, done]) => wanted !== done).map(([name, , , why]) => `◆ ${name}${why ? `: ${why}` : ""}`),
       ...spoken,
       `${(cost ?? 0).toFixed(0)} of ${record.tickMs} ms${late > 1 ? `, ${late.toFixed(0)} ms late` : ""}${lost ? `, ${lost} samples lost` : ""}`,
     ].filter(Boolean);
@@ -537,7 +546,7 @@ export function createTimeline(root) {
       record.words.slice(known).forEach(layWord);
       over.setAttribute("aria-valuemax", record.last);
       over.setAttribute("aria-valuemin", record.first);
-      later(from);
+      later(Math.min(from, Math.max(floorRun(message.tick)[1], message.tick - 10))); // the floor's name waits for room
     },
     played(position) { later(record.hear(position) - 1); },
     drop(from) { later(record.drop(from) - 1); },

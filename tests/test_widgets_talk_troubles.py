@@ -1,0 +1,196 @@
+"""What the panel does when something stands in the way: it says why and what to do, and captures nothing that was not agreed to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import CHROMIUM_FLAGS
+from tests.talk_fakes import FAKE_MICROPHONE, FakeRuntime, Pages, until, visit
+
+pytestmark = pytest.mark.browser
+
+# Written over what the browser has, before the panel asks for it.
+BROKEN = {
+    "denied": (
+        "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }",
+        "Allow it beside the address bar",
+    ),
+    "absent": ("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotFoundError'); }", "Plug one in"),
+    "busy": ("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotReadableError'); }", "another program"),
+    "insecure": ("Object.defineProperty(window, 'isSecureContext', { value: false })", "http://localhost"),
+    "worklet": ("Object.defineProperty(AudioContext.prototype, 'audioWorklet', { value: undefined })", "no AudioWorklet"),
+    "forbidden": ("AudioWorklet.prototype.addModule = async () => { throw new Error('blocked'); }", "Content-Security-Policy"),
+    "rate": ("Object.defineProperty(AudioContext.prototype, 'sampleRate', { value: 48000 })", "48000 Hz"),
+    "mixed": (
+        "AudioContext.prototype.createMediaStreamSource = () => { throw new DOMException('different sample-rate', 'NotSupportedError'); }",
+        "different sample-rate",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *FAKE_MICROPHONE, "--use-fake-ui-for-media-stream"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[Pages]:
+    with Pages() as served:
+        yield served
+
+
+WATCHED = """() => {
+  window.opened = [];
+  const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (what) => {
+    const stream = await real(what);
+    window.opened.push(...stream.getTracks());
+    return stream;
+  };
+}"""
+
+
+def test_the_question_says_what_is_kept_before_anything_is_captured(browser: Any, pages: Pages) -> None:
+    with visit(browser, pages, FakeRuntime(), agree=False) as page:
+        question = page.get_by_role("alertdialog").inner_text()
+        assert "your voice: kept in full · your pictures: only features kept" in question
+        assert page.locator(".mt-recording").inner_text() == "not recording yet"
+        assert page.evaluate("document.activeElement.textContent") == "Agree and start the microphone"
+
+
+def test_who_does_not_agree_is_not_captured(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, agree=False) as page:
+        page.evaluate(WATCHED)
+        page.get_by_role("button", name="No", exact=True).click()
+        until(runtime.closed.is_set, page)
+        assert "nothing was captured" in page.get_by_role("alert").inner_text()
+        assert page.evaluate("window.opened") == []
+        assert [message["t"] for message, _ in runtime.heard] == ["hello", "consent", "stop"]
+        assert runtime.of("consent") == [{"t": "consent", "given": False}]
+
+
+@pytest.mark.parametrize("trouble", BROKEN)
+def test_a_trouble_says_why_and_what_to_do(browser: Any, pages: Pages, trouble: str) -> None:
+    code, expected = BROKEN[trouble]
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, agree=False) as page:
+        page.evaluate(f"() => {{ {code}; }}")
+        page.get_by_role("button", name="Agree").click()
+        page.wait_for_function("talk.state === 'ended'")
+        assert expected in page.get_by_role("alert").inner_text()
+        assert runtime.of("audio") == []
+        assert not any(message["given"] for message in runtime.of("consent"))
+
+
+def test_stop_closes_the_microphone_and_names_the_trace(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, agree=False) as page:
+        page.evaluate(WATCHED)
+        page.get_by_role("button", name="Agree").click()
+        page.wait_for_function("talk.state === 'talking'")
+        until(lambda: len(runtime.of("audio")) > 2, page)
+        page.get_by_role("button", name="Stop").click()
+        until(runtime.closed.is_set, page)
+        assert page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
+        assert page.locator(".mt-recording").inner_text() == "ended, not recording"
+
+
+def test_a_panel_that_goes_away_closes_the_microphone_and_the_session(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, agree=False) as page:
+        page.evaluate(WATCHED)
+        page.get_by_role("button", name="Agree").click()
+        page.wait_for_function("talk.state === 'talking'")
+        page.evaluate("talk.destroy()")
+        until(runtime.closed.is_set, page)
+        assert page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
+        assert page.locator(".mt-panel").count() == 0
+
+
+def test_a_page_that_is_left_ends_its_session(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime) as page:
+        page.goto("about:blank")
+        until(runtime.closed.is_set, page)
+        assert runtime.heard[-1][0] == {"t": "stop"}
+
+
+def test_a_lost_connection_is_resumed_with_its_token(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime) as page:
+        until(lambda: page.evaluate("talk.timeline.record.last") > 2, page)
+        carrier = page.carrier
+        carrier._loop.call_soon_threadsafe(carrier._current.transport.abort)
+        until(lambda: len(runtime.of("hello")) == 2, page)
+        assert [hello["resume"] for hello in runtime.of("hello")] == [None, "again"]
+        page.wait_for_function("talk.state === 'talking'")
+        last = page.evaluate("talk.timeline.record.last")
+        until(lambda: page.evaluate("talk.timeline.record.last") > last + 2, page)
+        assert page.evaluate("talk.timeline.record.first") == 0  # the timeline went on
+        assert page.get_by_role("alert").count() == 0
+        frames = [message["n"] for message in runtime.of("audio")]
+        assert frames == sorted(set(frames))  # what was lost meanwhile is a gap in `n`, nothing is said twice
+        assert runtime.of("stop") == []
+
+
+def test_a_server_that_falls_silent_is_asked_again_and_then_given_up(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, options="graceMs: 2500, silenceMs: 800,") as page:
+        until(lambda: page.evaluate("talk.timeline.record.last") > 2, page)
+        runtime.silent.set()
+        page.wait_for_function("talk.state === 'waiting'")
+        assert "Nothing came" in page.get_by_role("alert").inner_text()
+        assert page.locator(".mt-recording").inner_text() == "recording, connection lost"
+        page.wait_for_function("talk.state === 'ended'")
+        assert "Check that the kernel or the server runs" in page.get_by_role("alert").inner_text()
+        assert runtime.of("hello")[-1]["resume"] == "again"
+
+
+def test_typed_text_is_sent_written_and_marked(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime) as page:
+        page.get_by_label("Type to the agent").fill("what is two plus three")
+        page.keyboard.press("Enter")
+        until(lambda: runtime.of("text") == [{"t": "text", "text": "what is two plus three"}], page)
+        assert "what is two plus three" in page.get_by_role("log").inner_text()
+        assert page.evaluate("talk.timeline.record.words.map((word) => word.side)") == ["typed"]
+        page.get_by_label("Threshold of p(speak)").fill("0.7")
+        until(lambda: runtime.of("set") == [{"t": "set", "name": "threshold", "value": 0.7}], page)
+
+
+def test_the_camera_sends_two_small_pictures_a_tick(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, permissions=["microphone", "camera"]) as page:
+        page.get_by_role("button", name="Camera").click()
+        until(lambda: len(runtime.of("frame")) >= 2, page)
+        (message, (pixels,)) = next((m, b) for m, b in runtime.heard if m["t"] == "frame")
+        assert (message["w"], message["h"], message["count"], len(pixels)) == (32, 32, 2, 2 * 32 * 32 * 3)
+        page.get_by_role("button", name="Camera").click()
+
+
+def test_another_page_takes_the_session_over_and_the_first_says_so(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime) as page:
+        page.evaluate("(address) => { window.other = new WebSocket(address); }", page.carrier.address)
+        page.wait_for_function("talk.state === 'ended'")
+        assert "opened in another page" in page.get_by_role("alert").inner_text()
+
+
+def test_every_control_is_reached_by_the_keyboard_and_has_a_name(browser: Any, pages: Pages) -> None:
+    with visit(browser, pages, FakeRuntime(), viewport={"width": 390, "height": 800}) as page:
+        page.get_by_role("button", name="Stop").focus()
+        names = []
+        for _ in range(10):
+            page.keyboard.press("Tab")
+            names.append(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent"))
+        for name in ("Type to the agent", "Send", "Camera", "Screen", "Threshold of p(speak)", "Pause", "Show less time", "What was said"):
+            assert name in names
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
