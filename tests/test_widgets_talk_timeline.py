@@ -26,11 +26,11 @@ PIXEL = """([lane, tick, high]) => {
 def script(tick: int) -> Mapping[str, Any]:
     """Heard "count" at 0.4 s; a gate at tick 4; speaking "one" from tick 5 on."""
     if tick == 3:
-        return {"words": [["heard", "count", 0.4, 0.8, 0.9]]}
+        return {"words": [["user", "count", 0.4, 0.8, 0.9]]}
     if tick == 4:
         return {"decision": decision(0.8, "one", floor="wait", gates=[["patience", "one", "", "the user still speaks"]])}
     if tick >= 5:
-        words = [["agent", "one", 1.0, 1.4, 0.9]] if tick == 5 else []
+        words = [["model", "one", 1.0, 1.4, 0.9]] if tick == 5 else []
         return {"decision": decision(0.9, "one", floor="speak"), "said": "one", "words": words, "events": [["model.spoke", 1.0, "one"]]}
     return {}
 
@@ -171,7 +171,7 @@ def test_a_moved_picture_equals_one_painted_anew(browser: Any, pages: Pages) -> 
     ticks = []
     for tick in range(90):
         wave = rng.normal(0, 6000, TICK_SAMPLES).clip(-32768, 32767).astype(np.int16)
-        words = [["heard", f"word{tick}", tick * 0.2 - 0.5, tick * 0.2 - 0.1, 1]] if tick % 3 == 2 else []
+        words = [["user", f"word{tick}", tick * 0.2 - 0.5, tick * 0.2 - 0.1, 1]] if tick % 3 == 2 else []
         ticks.append({
             "t": "tick", "tick": tick, "at_s": tick * 0.2, "said": "", "words": words, "events": [], "cost_ms": 20 + tick, "late_ms": 0,
             "decision": decision(float(rng.random()), floor=["listen", "speak", "wait"][tick // 7 % 3]), "lost": 0,
@@ -213,7 +213,7 @@ def test_an_hour_of_ticks_is_kept_and_no_more(browser: Any, pages: Pages) -> Non
       root.classList.add("microturn");
       const line = createTimeline(root), wave = Array.from({ length: 20 }, (_, i) => (i % 2 ? 90 : -90));
       const add = (tick) => line.tick({ t: "tick", tick, at_s: tick / 5, said: "", decision, events: [], cost_ms: 20, late_ms: 0, lost: 0,
-        words: tick % 2 ? [] : [["heard", "word", tick / 5, tick / 5 + 0.3, 1]], user: wave, agent: wave, position: tick * 3200 }, 3200);
+        words: tick % 2 ? [] : [["user", "word", tick / 5, tick / 5 + 0.3, 1]], user: wave, agent: wave, position: tick * 3200 }, 3200);
       for (let tick = 0; tick < 20000; tick++) add(tick);
       const { first, last } = line.record;
       return { first, last, words: line.record.words.length };

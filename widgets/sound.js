@@ -46,7 +46,7 @@ class Playback extends AudioWorkletProcessor {
     this.wait = 0; // samples of silence before a queue that ran dry is played again
     this.left = new Float64Array(256); // read, quantum by quantum: what left the loudspeaker is what was read a little ago
     this.quantum = this.delay = this.unreported = 0;
-    this.begun = this.over = false;
+    this.begun = this.cut = this.over = false;
     this.port.onmessage = ({ data }) => this[data.do](data);
   }
   finish() { this.over = true; }
@@ -60,6 +60,8 @@ class Playback extends AudioWorkletProcessor {
       this.begun = true;
     }
     if (position - this.read > SIZE / 2) this.read = this.end = position;
+    if (this.cut && this.end < position) this.relabel(position);
+    this.cut = false;
     for (; this.end < position; this.end++) this.ring[this.end & (SIZE - 1)] = 0;
     for (let i = Math.max(0, this.read - position); i < samples.length; i++) this.ring[(position + i) & (SIZE - 1)] = samples[i] / 32768;
     this.end = Math.max(this.end, position + samples.length);
@@ -69,7 +71,14 @@ class Playback extends AudioWorkletProcessor {
     const cut = Math.max(from, this.read), last = Math.min(this.end, cut + FADE);
     for (let at = cut; at < last; at++) this.ring[at & (SIZE - 1)] *= 1 - (at - cut + 1) / FADE;
     this.end = Math.min(this.end, last);
+    this.cut = true;
     this.report();
+  }
+  relabel(position) { // what was dropped leaves no gap: the few samples of its fade move up to what comes next
+    const rest = this.end - this.read;
+    for (let i = 1; i <= rest; i++) this.ring[(position - i) & (SIZE - 1)] = this.ring[(this.end - i) & (SIZE - 1)];
+    this.read = position - rest;
+    this.end = position;
   }
   quiet() {
     for (let i = 0; i < 128; i++) if (Math.abs(this.ring[(this.read + i) & (SIZE - 1)]) > 1e-4) return false;

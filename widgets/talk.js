@@ -178,7 +178,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     for (const value of samples) peak = Math.max(peak, Math.abs(value));
     level.value = Math.max(0, 1 + Math.log10(peak / 32768 + 1e-3) / 3);
   }
-  const NAMES = { user: "you", heard: "you, as heard", agent: "agent", typed: "you, typed" };
+  const NAMES = { user: "you, as heard", model: "agent", typed: "you, typed" }; // the sides of the protocol's words, and what was typed here
   function write(side, word, startS) {
     const last = log.lastElementChild, low = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
     if (last && last.dataset.side === side && side !== "typed" && startS - Number(last.dataset.at) < JOIN_S) {

@@ -17,7 +17,7 @@ const LANES = [
   { key: "floor", height: 18, title: "Floor" },
   { key: "speak", height: 78, title: "p(speak)", note: "- - threshold\n◆ gate acted", ink: "agent-ink" },
   { key: "yield", height: 34, title: "p(yield)", note: "give up the floor", ink: "yielded" },
-  { key: "said", height: 48, title: "Agent", note: "words said", ink: "agent-ink" },
+  { key: "said", height: 48, title: "Agent", note: "words said", short: "words · pale: not yet played · struck: dropped", ink: "agent-ink" },
   { key: "agent", height: 46, note: "played · pale: not yet\nstruck out: dropped" },
   { key: "cost", height: 38, title: "Cost of a tick", note: "against its deadline" },
   { key: "axis", height: 18 },
@@ -179,7 +179,7 @@ export function createTimeline(root) {
   function writeLabels(notes, narrow, gutter) {
     labels.replaceChildren(...notes.filter(([lane]) => lane.title || !narrow).map(([lane, y]) => {
       const title = lane.title ? make("b", { style: lane.ink ? `color: var(--mt-${lane.ink})` : "" }, lane.title) : null;
-      const note = narrow ? (lane.note ?? "").replace("\n", " · ") : lane.note ?? "";
+      const note = narrow ? lane.short ?? (lane.note ?? "").replace("\n", " · ") : lane.note ?? "";
       const place = narrow ? `top:${y - 17}px;left:0` : `top:${y}px;width:${gutter - 10}px`;
       return make("div", { class: narrow ? "mt-label mt-narrow" : "mt-label", style: place }, title, make("span", {}, note));
     }));
@@ -194,7 +194,7 @@ export function createTimeline(root) {
     rowsReach.said = new Array(LABEL_ROWS).fill(-Infinity);
     record.words.forEach(layWord);
   }
-  const laneOf = (word) => (word.side === "agent" ? "said" : "words");
+  const laneOf = (word) => (word.side === "model" ? "said" : "words");
   function layWord(word) {
     const rows = rowsReach[laneOf(word)];
     pen.font = pic.font;
@@ -252,6 +252,7 @@ export function createTimeline(root) {
       if (record.flags[at] & DECIDED) decisions(at, tick);
       costs(at, tick);
     }
+    for (let tick = from - 2; tick < to + 2; tick++) if (tick >= 0) gate(tick); // wider than a narrow column
     floors(from, to);
     words(from, to);
     pen.restore();
@@ -304,9 +305,15 @@ export function createTimeline(root) {
     fill("speak", tick, 0, 1, p, p >= bar ? colours.agent : pale(colours.agent, 0.45));
     fill("yield", tick, 0, 1, record.yield_[at], colours.yielded);
     const box = boxes.speak, y = Math.round(box.y + box.height * (1 - bar)), gap = pic.column > 6 ? Math.round(pic.column * 0.3) : 0;
+    const thick = Math.max(1, Math.round(1.5 * ratio)), rim = Math.max(1, Math.round(ratio));
+    pen.fillStyle = colours.lane;
+    pen.fillRect(x(tick), y - rim, pic.column - gap, thick + 2 * rim);
     pen.fillStyle = colours.threshold;
-    pen.fillRect(x(tick), y, pic.column - gap, Math.max(1, Math.round(1.5 * ratio)));
-    if (!(record.flags[at] & GATED)) return;
+    pen.fillRect(x(tick), y, pic.column - gap, thick);
+  }
+  function gate(tick) {
+    const { colours, boxes, ratio } = pic, box = boxes.speak, at = record.slot(tick);
+    if (at < 0 || !(record.flags[at] & GATED)) return;
     const middle = x(tick) + pic.column / 2, size = 4.5 * ratio, height = box.y + size + ratio;
     pen.beginPath();
     pen.moveTo(middle, height - size);
@@ -361,9 +368,9 @@ export function createTimeline(root) {
       const word = record.words[i];
       if (word.end < from - 400) break;
       if (word.reach < from || word.at > to) continue;
-      const lane = laneOf(word), box = boxes[lane], colour = colours[{ agent: "agent", user: "user", typed: "muted" }[word.side] ?? "heard"];
+      const lane = laneOf(word), box = boxes[lane], colour = colours[{ model: "agent", typed: "muted" }[word.side] ?? "heard"];
       const left = Math.round(x(word.at)), right = Math.max(left + 2, Math.round(x(word.end)) - 1), tall = Math.round(6 * ratio), y = box.y + box.height - tall;
-      const at = record.slot(Math.floor((word.at + word.end) / 2)), unheard = word.side === "agent" && at >= 0 && record.heard(at) < 0.5;
+      const at = record.slot(Math.floor((word.at + word.end) / 2)), unheard = word.side === "model" && at >= 0 && record.heard(at) < 0.5;
       pen.fillStyle = unheard ? pale(colour, 0.35) : colour;
       pen.fillRect(left, y, right - left, tall);
       if (word.row < 0) continue;
