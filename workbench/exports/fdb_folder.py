@@ -1,0 +1,149 @@
+"""Folders of Full-Duplex-Bench read and written: one folder a sample, `{subset}/{id}/`, v1.0 and v1.5.
+
+Every sample has `output.wav` and `output.json`, and an annotation named after its subset:
+
+| subset | annotation | what it marks |
+|---|---|---|
+| candor_pause_handling, synthetic_pause_handling | pause.json | every pause of the user |
+| candor_turn_taking | turn_taking.json | from the end of the user's turn on |
+| icc_backchannel | none | |
+| synthetic_user_interruption | interrupt.json | the interruption |
+| user_interruption, user_backchannel, talking_to_other, background_speech (v1.5) | metadata.json | the overlapping event in input.wav |
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from workbench.audio_io import read_audio
+from workbench.clock import ClockSpec
+from workbench.errors import InputError
+from workbench.exports.fdb import write_fdb
+from workbench.packets import Audio
+from workbench.scoring.fdb_sample import Sample, Span, Word
+from workbench.scoring.reading import sound_spans
+from workbench.trace import Trace
+from workbench.utterance import RATE
+
+Detect: TypeAlias = Callable[[Audio], Sequence[Span]]  # where a detector finds voice in 16 kHz mono
+
+ANNOTATIONS: Mapping[str, str | None] = {
+    "candor_pause_handling": "pause.json",
+    "synthetic_pause_handling": "pause.json",
+    "candor_turn_taking": "turn_taking.json",
+    "icc_backchannel": None,
+    "synthetic_user_interruption": "interrupt.json",
+    "user_interruption": "metadata.json",
+    "user_backchannel": "metadata.json",
+    "talking_to_other": "metadata.json",
+    "background_speech": "metadata.json",
+}
+TEXTS = {"pause.json": "[PAUSE]", "turn_taking.json": "[TURN-TAKING]"}
+
+
+def read_subset(root: Path, subset: str, detect: Detect | None = None) -> list[Sample]:
+    """Every sample of `root/subset`, by name of its folder, numbers in their order. Raises InputError for a broken or missing file."""
+    _annotation(subset)
+    folder = root / subset
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {str(folder)!r}; the benchmark keeps its samples in {{root}}/{{subset}}/{{id}}/")
+    found = sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: (not p.name.isdigit(), p.name.zfill(12), p.name))
+    return [read_sample(path, subset, detect) for path in found]
+
+
+def read_sample(folder: Path, subset: str, detect: Detect | None = None) -> Sample:
+    """One sample. `detect` finds voice in input.wav and output.wav; without it the energy rule of `sound_spans` does.
+
+    The histogram of people's back-channels is kept in one file for all speakers: add it with `dataclasses.replace(sample, reference=...)`.
+    """
+    name = _annotation(subset)
+    voice = detect or (lambda sound: sound_spans(sound, ClockSpec()))
+    output = read_audio(folder / "output.wav")
+    heard = folder / "input.wav"
+    return Sample(
+        id=folder.name,
+        words=read_words(folder / "output.json"),
+        duration_s=len(output) / RATE,
+        marks=_marks(folder / name) if name else (),
+        voice=tuple(voice(output)),
+        user_voice=tuple(voice(read_audio(heard))) if heard.is_file() else (),
+        source=f"words of output.json; voice by {getattr(detect, '__name__', 'a detector') if detect else 'energy'}",
+    )
+
+
+def read_words(path: Path) -> tuple[Word, ...]:
+    """The timed words of an output.json; an end may be null. Raises InputError naming the chunk that breaks the format."""
+    chunks = _json(path)
+    if not isinstance(chunks, dict) or not isinstance(chunks.get("chunks"), list):
+        raise InputError(f'{str(path)!r} is not {{"text": ..., "chunks": [...]}}; write it as the benchmark\'s recogniser step does')
+    words = []
+    for number, chunk in enumerate(chunks["chunks"]):
+        start_s, end_s = _times(chunk, path, number)
+        text = chunk.get("text", "")
+        if not isinstance(text, str):
+            raise InputError(f"chunk {number} of {str(path)!r} has the text {text!r}; it must be a string")
+        words.append(Word(text=text, start_s=start_s, end_s=end_s))
+    return tuple(words)
+
+
+def write_sample(trace: Trace, root: Path, subset: str, name: str, marks: Sequence[Span], texts: Sequence[str] = ()) -> Path:
+    """The folder of one trace as a sample of `subset`, with its annotation; the folder. `texts`: (context, current turn) of an event."""
+    annotation = _annotation(subset)
+    folder = root / subset / name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_fdb(trace, folder)
+    if annotation is None:
+        return folder
+    if not marks:
+        raise InputError(f"a sample of {subset!r} needs a marked time for {annotation}; give (start_s, end_s)")
+    context, turn = (*texts, "", "")[:2]
+    spans = [[round(at, 3) for at in mark] for mark in marks]
+    body: Any = [{"text": TEXTS.get(annotation), "timestamp": span} for span in spans]
+    if annotation == "interrupt.json":
+        body = [{"context": context, "interrupt": turn, "timestamp": span} for span in spans]
+    elif annotation == "metadata.json":
+        body = {"context_text": context, "current_turn_text": turn, "timestamps": spans[0]}
+    (folder / annotation).write_text(json.dumps(body, indent=1) + "\n")
+    return folder
+
+
+def _annotation(subset: str) -> str | None:
+    if subset not in ANNOTATIONS:
+        raise InputError(f"no subset {subset!r} in Full-Duplex-Bench; there are {', '.join(ANNOTATIONS)}")
+    return ANNOTATIONS[subset]
+
+
+def _marks(path: Path) -> tuple[Span, ...]:
+    body = _json(path)
+    entries = body if isinstance(body, list) else [body]
+    found = []
+    for number, entry in enumerate(entries):
+        start_s, end_s = _times(entry, path, number)
+        if end_s is None:
+            raise InputError(f"entry {number} of {str(path)!r} has no end; an annotation is [start_s, end_s]")
+        found.append((start_s, end_s))
+    return tuple(found)
+
+
+def _times(entry: Any, path: Path, number: int) -> tuple[float, float | None]:
+    times = entry.get("timestamp", entry.get("timestamps")) if isinstance(entry, dict) else None
+    if not isinstance(times, list) or len(times) != 2 or not _seconds(times[0]) or not (times[1] is None or _seconds(times[1])):
+        raise InputError(f"entry {number} of {str(path)!r} has the times {times!r}; they must be [start_s, end_s] in seconds")
+    return float(times[0]), None if times[1] is None else float(times[1])
+
+
+def _seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _json(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"there is no file {str(path)!r}; this subset needs it")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{str(path)!r} is not JSON ({error}); write it again") from error
