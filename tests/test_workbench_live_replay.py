@@ -8,7 +8,7 @@ import pytest
 
 from tests.live_fakes import PIECE, Slow, Wall, opened
 from workbench.agents import SilentAgent
-from workbench.events import AgentHeld, AudioDropped, AudioLost, Decision, ModelYielded, SettingChanged, TranscriptDelta
+from workbench.events import AgentHeld, AudioLost, Decision, SettingChanged, TranscriptDelta
 from workbench.live.ear import to_pcm
 from workbench.live.protocol import RATE, Audio, Pcm, Set, Stop, TickDone
 from workbench.packets import USER_AUDIO, rng_for
@@ -65,13 +65,6 @@ def test_the_page_was_told_what_the_trace_holds(talked: tuple[Trace, list[TickDo
     assert [(side, word) for tick in ticks for side, word, *_ in tick.words] == words
     decisions = [tick.decision["p_speak"] for tick in ticks if tick.decision]
     assert decisions == [e.p_speak for _, e in trace.events(Decision)]
-
-
-def test_a_yield_dropped_what_was_not_played(talked: tuple[Trace, list[TickDone]]) -> None:
-    trace, _ = talked
-    yields = [tick for tick, _ in trace.events(ModelYielded)]
-    assert yields
-    assert [tick for tick, _ in trace.events(AudioDropped)] == yields
 
 
 def test_silence_replays_too(tmp_path: Path) -> None:
