@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -123,7 +123,7 @@ class Connection:
         else:
             self.session.receive(self.outbox, told)
 
-    def subscribe(self, callback: Callable[[Json, Buffers], None]) -> Callable[[], None]:
+    def subscribe(self, callback: Callable[[Json, Sequence[bytes]], None]) -> Callable[[], None]:
         """Call back with every message for the page, from a thread of its own, until the function that is returned is called.
 
         A callback that is slow delays no session; it loses ticks.
@@ -155,7 +155,7 @@ class Connection:
             self.session = seated
         self.outbox = outbox
 
-    def _send(self, callback: Callable[[Json, Buffers], None], left: threading.Event) -> None:
+    def _send(self, callback: Callable[[Json, Sequence[bytes]], None], left: threading.Event) -> None:
         while not left.is_set():
             outbox = self.outbox
             for message in outbox.take():
