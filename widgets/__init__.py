@@ -1,6 +1,7 @@
 """What a person sees and hears of a session: `Trace -> plain tables -> figure`, each step pure.
 
-`show(trace)` in a notebook, `write_timeline(trace, path)` for a page that stands alone, `timeline` and `training_curves` for the figures.
+`Talk(session)` in a notebook to speak with a live session, `show(trace)` to see a finished one, `write_timeline(trace, path)` for a page
+that stands alone, `timeline` and `training_curves` for the figures.
 """
 
 from widgets.ablations import of_question, read_study, silence_figure, study_figure, study_table
@@ -9,12 +10,14 @@ from widgets.curves import training_curves
 from widgets.inside import probe_curves
 from widgets.page import write_timeline
 from widgets.show import Shown, show
+from widgets.talk import Talk
 from widgets.theme import DARK, LIGHT, Theme
 
 __all__ = [
     "DARK",
     "LIGHT",
     "Shown",
+    "Talk",
     "Theme",
     "of_question",
     "probe_curves",

@@ -77,8 +77,7 @@ class SocketCarrier:
                 self.port = next(iter(server.sockets)).getsockname()[1]
                 self._ready.set()
                 await self._stop.wait()
-                if self._unsubscribe:
-                    self._unsubscribe()
+                self._leave()
         except OSError as error:
             self._failure = error
         finally:
@@ -116,7 +115,14 @@ class SocketCarrier:
             writer.cancel()
             if self._current is connection:
                 self._current = None
+                self._leave()
                 self._grace = self._loop.call_later(self.grace_s, self._abandon)
+
+    def _leave(self) -> None:
+        """Without a page nothing is taken from the runtime, which keeps what another carrier may deliver."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
 
     def _hear(self, data: bytes | str) -> None:
         try:
