@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -40,6 +40,10 @@ class Measured(Score):
     unit: str = ""
     moments: tuple[Moment, ...] = ()
     setup: Mapping[str, object] = field(default_factory=dict)
+
+    def rounded(self, decimals: int) -> Measured:
+        """The same with its value rounded, as a benchmark prints it; the interval stays."""
+        return replace(self, value=round(self.value, decimals))
 
 
 def ratio(parts: Sequence[Part]) -> float:
