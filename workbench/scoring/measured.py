@@ -84,11 +84,15 @@ def _drawn(parts: Sequence[Part], seed: int, group: int, draws: int) -> NDArray[
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One thing that was measured: in which session, its value, and where to look; no moment where nothing happened."""
+    """One thing that was measured: in which session, its value, and where to look; no moment where nothing happened.
+
+    `weight` is what it adds to the number of cases: 0 for what is counted by another thing, such as interruptions by turns.
+    """
 
     session: str
     value: float
     moment: tuple[float, float] | None = None
+    weight: int = 1
 
 
 def mean(
@@ -101,17 +105,18 @@ def mean(
     parts = dict.fromkeys(sessions, (0.0, 0.0))
     for case in cases:
         total, count = parts[case.session]
-        parts[case.session] = (total + case.value, count + 1)
+        parts[case.session] = (total + case.value, count + case.weight)
     strata = [list(parts.values())]
     value, interval = mean_of(strata), bootstrap(strata, seed)
     moments = tuple(Moment(session=c.session, start_s=c.moment[0], end_s=c.moment[1]) for c in cases if c.moment)
-    shown = "no cases" if interval is None else f"{value:.3f}{unit and ' ' + unit} over {len(cases)}, {_shown(interval)}"
+    n = sum(case.weight for case in cases)
+    shown = "no cases" if interval is None else f"{value:.3f}{unit and ' ' + unit} over {n}, {_shown(interval)}"
     return Measured(
         name=name,
         value=value,
         explanation=f"{says}: {shown}",
         evidence=tuple(TICKS.tick_at(moment.start_s) for moment in moments),
-        n=len(cases),
+        n=n,
         interval=interval,
         sessions=len(parts),
         unit=unit,
