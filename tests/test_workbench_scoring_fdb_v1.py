@@ -22,6 +22,7 @@ from workbench.scoring.fdb_v1 import (
     FARTHEST,
     answer_take,
     backchannel,
+    backchannel_distance,
     jensen_shannon,
     listening,
     pause_handling,
@@ -165,6 +166,12 @@ def test_jensen_shannon_is_scipys_distance_and_bounded(values: list[float], rand
     assert jensen_shannon(first, second) == pytest.approx(float(jensenshannon(first, second)), abs=1e-6)
     assert jensen_shannon(first, second) <= FARTHEST + 1e-9
     assert jensen_shannon(first, first * 3) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_file_has_a_bin_for_its_very_end() -> None:
+    people = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert backchannel_distance([(0.0, 0.1)], 1.0, people, "compatible") == pytest.approx(0, abs=1e-4)
+    assert backchannel_distance([(0.9, 1.0)], 1.0, people[::-1], "compatible") == pytest.approx(0.46450, abs=1e-4)  # touches two bins
 
 
 def test_distributions_without_common_ground_are_farthest() -> None:

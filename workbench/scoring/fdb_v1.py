@@ -127,12 +127,13 @@ def listening(sample: Sample, mode: Mode) -> Listening:
 def backchannel_distance(murmurs: Sequence[Span], duration_s: float, reference: Sequence[float], mode: Mode) -> float:
     """Jensen-Shannon distance (square root, natural logarithm, 0 to 0.8326) between when the agent and when people murmured.
 
-    The file in bins of 0.2 s, one count in every bin that a murmur touches; people's histogram linearly interpolated to as many bins.
+    The file in bins of 0.2 s (the last may be cut short or empty), one count in every bin that a murmur touches; people's histogram
+    linearly interpolated to as many bins.
     Without murmurs: 1 (compatible) or the largest distance (clean).
     """
     if not murmurs:
         return 1.0 if mode == "compatible" else FARTHEST
-    bins = max(1, int(duration_s / BIN_S))
+    bins = int(duration_s / BIN_S) + 1
     counts = np.full(bins, BIN_FLOOR)
     for start_s, end_s in murmurs:
         counts[int(start_s / BIN_S) : int(end_s / BIN_S) + 1] += 1
