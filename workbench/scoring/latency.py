@@ -1,0 +1,184 @@
+"""Latencies that say what they are: each names its start and its end event, what lies between, and how people do where that is known.
+
+Two numbers called "response latency" differ by hundreds of milliseconds if one starts at the last sample of the user's voice and the other
+where a detector, after its hang-over, said that the user had stopped. So a latency without its two events is not reported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from workbench.events import DeadlineMissed, TruthExpect
+from workbench.packets import rng_for
+from workbench.scoring.interaction import outcomes
+from workbench.scoring.measured import DRAWS, TICKS, Interval, Measured, Moment
+from workbench.scoring.reading import Reading, read
+from workbench.scoring.score import Outcome, quantile
+from workbench.trace import Trace
+
+SHARES = (0.5, 0.95)
+TURN_GAP_S = 0.2  # of people's reference: words further apart are two turns
+Span: TypeAlias = tuple[float, float]
+
+SIMULATED = ("the rest of the micro-turn in which the start falls", "the agent's decision in micro-turns", "the pause inside its own voice")
+NOT_TIMED = ("network", "sound card and loudspeaker", "computing, beyond what the session's pace lets through")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """How people do: a value in seconds, of what, and from where."""
+
+    value_s: float
+    of: str
+    source: str
+
+
+FLOOR_TRANSFER = Band(
+    value_s=0.10,
+    of="median offset of 1,011 floor transfers",
+    source="12 Switchboard conversations, words joined over gaps of 0.2 s",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencySpec:
+    """One latency: its name, the two events, what it includes and excludes, and people's band. `spans` finds it in a trace."""
+
+    name: str
+    start: str
+    end: str
+    spans: Callable[[Trace, Reading], list[Span]]
+    includes: tuple[str, ...] = SIMULATED
+    excludes: tuple[str, ...] = NOT_TIMED
+    people: Band | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyReport:
+    """One latency over many sessions: median and 95th percentile, each with its interval and its moments, and the words around it."""
+
+    spec: LatencySpec
+    median: Measured
+    p95: Measured
+    early: int  # how many are below zero: the agent began before the start event
+    late_ticks: int  # micro-turns that missed their deadline in these sessions: with any, wall time was longer than what is reported
+
+    def sentence(self) -> str:
+        """The report in a line that can be quoted."""
+        spec, low_high = self.spec, self.median.interval
+        if low_high is None:
+            return f"{spec.name}: no case of {spec.start} followed by {spec.end}"
+        people = f"; people: {spec.people.value_s:.2f} s, {spec.people.of} ({spec.people.source})" if spec.people else ""
+        return (
+            f"{spec.name}: median {self.median.value:.2f} s (95 % interval {low_high[0]:.2f} to {low_high[1]:.2f}), 95th percentile "
+            f"{self.p95.value:.2f} s, {self.median.n} cases in {self.median.sessions} sessions, from {spec.start} to {spec.end}; includes "
+            f"{', '.join(spec.includes)}; not {', '.join(spec.excludes)}{people}"
+        )
+
+
+def _judged(counts: Callable[[Outcome], bool]) -> Callable[[Trace, Reading], list[Span]]:
+    def spans(trace: Trace, _: Reading) -> list[Span]:
+        anchors = {e.id: e.anchor_s for _, e in trace.events(TruthExpect)}
+        return [(anchors[o.id], anchors[o.id] + o.latency_s) for o in outcomes(trace) if o.latency_s is not None and counts(o)]
+
+    return spans
+
+
+def _transfers(_: Trace, reading: Reading) -> list[Span]:
+    """From the end of the user's last true word before a turn of the agent to the start of that turn, its first sound.
+
+    A turn of the agent begins with a sound that starts over TURN_GAP_S after its last; one that begins inside a word of the user gives a
+    negative offset to the end of that word. Each end of the user counts once.
+    """
+    ends: dict[float, float] = {}
+    user = [(w.start_s, w.end_s) for w in reading.truth if w.speaker == "user"]
+    quiet_from_s = -np.inf
+    for start_s, end_s in reading.sounds:
+        before = [end for begin, end in user if begin <= start_s]
+        if start_s - quiet_from_s > TURN_GAP_S and before and max(before) > quiet_from_s:
+            ends.setdefault(max(before), start_s)
+        quiet_from_s = end_s
+    return sorted(ends.items())
+
+
+LATENCY_SPECS: tuple[LatencySpec, ...] = (
+    LatencySpec(
+        name="floor transfer",
+        start="end of the user's last word (truth)",
+        end="first sound of the agent's turn",
+        spans=_transfers,
+        people=FLOOR_TRANSFER,
+    ),
+    LatencySpec(
+        name="reply",
+        start="end of the question (truth)",
+        end="start of the agent's first word",
+        spans=_judged(lambda o: o.what == "reply"),
+    ),
+    LatencySpec(
+        name="right reply",
+        start="end of the question (truth)",
+        end="start of the agent's first word, where it is right",
+        spans=_judged(lambda o: o.what == "reply" and o.meaning),
+    ),
+    LatencySpec(
+        name="yield",
+        start="end of the word that stops it (truth)",
+        end="end of the agent's last sound",
+        spans=_judged(lambda o: o.what == "yield"),
+        includes=("recognising the word after its end", "the agent's decision in micro-turns", "the sound already on its way"),
+    ),
+)
+
+
+def latency_report(traces: Mapping[str, Trace], specs: Sequence[LatencySpec] = LATENCY_SPECS, seed: int = 0) -> list[LatencyReport]:
+    """One report a latency, over sessions by name; a latency without a case is reported as such, with NaN."""
+    readings = {name: read(trace) for name, trace in traces.items()}
+    late = sum(1 for trace in traces.values() for _ in trace.events(DeadlineMissed))
+    return [_report(spec, {name: spec.spans(traces[name], readings[name]) for name in traces}, late, seed) for spec in specs]
+
+
+def _report(spec: LatencySpec, found: Mapping[str, Sequence[Span]], late: int, seed: int) -> LatencyReport:
+    median, p95 = (_quantile(spec, found, share, seed) for share in SHARES)
+    early = sum(end_s < start_s for spans in found.values() for start_s, end_s in spans)
+    return LatencyReport(spec=spec, median=median, p95=p95, early=early, late_ticks=late)
+
+
+def _quantile(spec: LatencySpec, found: Mapping[str, Sequence[Span]], share: float, seed: int) -> Measured:
+    by_session = [[end_s - start_s for start_s, end_s in spans] for spans in found.values()]
+    values = [value for session in by_session for value in session]
+    value = quantile(values, share)
+    moments = tuple(Moment(session=name, start_s=min(span), end_s=max(span)) for name, spans in found.items() for span in spans)
+    return Measured(
+        name=f"{spec.name}, {share:.0%} quantile",
+        value=float("nan") if value is None else value,
+        explanation=f"from {spec.start} to {spec.end}",
+        evidence=tuple(TICKS.tick_at(moment.start_s) for moment in moments),
+        n=len(values),
+        interval=quantile_interval(by_session, share, seed),
+        sessions=len(found),
+        unit="s",
+        moments=moments,
+        setup={"includes": spec.includes, "excludes": spec.excludes, "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions"}},
+    )
+
+
+def quantile_interval(sessions: Sequence[Sequence[float]], share: float, seed: int = 0, draws: int = DRAWS) -> Interval | None:
+    """The 95 % percentile interval of a quantile of pooled values, whole sessions drawn with replacement; None without values."""
+    if not any(sessions):
+        return None
+    rng = rng_for(seed, 0, "bootstrap")
+    arrays = [np.asarray(session, np.float64) for session in sessions]
+    found = []
+    for picked in rng.integers(len(arrays), size=(draws, len(arrays))):
+        pooled = np.concatenate([arrays[at] for at in picked])
+        if len(pooled):
+            found.append(float(np.quantile(pooled, share)))
+    if not found:
+        return None
+    low, high = np.percentile(found, (2.5, 97.5))
+    return float(low), float(high)
