@@ -20,6 +20,7 @@ from workbench.errors import InputError
 from workbench.evaluate import Report, evaluate
 from workbench.packets import MicroTurn
 from workbench.scenarios import FAMILIES, FIRST_FAMILIES, GROUPS
+from workbench.scenarios.script import REPLY_DELAY_S
 from workbench.scoring.interaction import outcomes
 from workbench.session import Participant, Said
 from workbench.store import read_trace
@@ -76,7 +77,7 @@ def test_the_report_carries_what_was_promised_and_is_json() -> None:
     assert set(whole) >= {"suite", "agent", "voices", "seed", "families", "mean_both", "latency_s", "false_starts", "config"}
     assert set(whole["families"]["answer"]) >= {"n", "meaning", "timing", "both", "ci95"}
     assert set(whole["latency_s"]["yield"]) == {"median", "p95", "n", "from", "to"}
-    assert 0.4 <= whole["latency_s"]["reply"]["median"] <= 0.6
+    assert REPLY_DELAY_S <= whole["latency_s"]["reply"]["median"] <= REPLY_DELAY_S + 0.2
     assert whole["heard_words"]["word_error_rate"] is None  # the oracle keeps no transcript of the user
 
 
