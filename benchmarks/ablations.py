@@ -4,8 +4,8 @@
 
 Each variant trains by `model/recipes/tiny.toml` on one thread, the same number of steps of the same hours of talk, and is then tested in
 closed loop on unseen espeak-ng voices; what a step costs is counted in seconds of a core, so other work beside it matters little. A variant
-whose result is there is not run again, so a broken study goes on where it stopped. Writes `results.json`, from which
-`notebooks/05_what_matters.ipynb` draws; the stored one lies in `docs/what_matters.json`.
+whose result is there is not run again, so a broken study goes on where it stopped. Writes `results.json`, which
+`widgets.read_study` reads and `widgets.study_figure` draws.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A study of one change at a time as figures: who gains and loses by how much, and what silence weighs.
 
-A row is one variant of `benchmarks/ablations.py`; the stored study is `docs/what_matters.json`.
+A row is one variant of `benchmarks/ablations.py`, read by `read_study`.
 """
 
 from __future__ import annotations
