@@ -107,6 +107,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=VARIANTS)
     asked = parser.parse_args()
+    every = load_recipe("tiny").train.log_every
+    if asked.steps < every:
+        parser.error(f"--steps {asked.steps} ends before the first line of the log; give {every} or more")
     torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / "results.json"

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jiwer
 import numpy as np
 
-from model.plan import RELEASE_FRAMES
-from model.voice import Voice, VoiceState
 from workbench.acoustics import border_flux
-from workbench.neural.own_voice import voice_of
+from workbench.neural.own_voice import spoken, voice_of
 from workbench.neural.voice import HOP, LONGEST_FRAMES, line_of
 from workbench.packets import Audio
 from workbench.recogniser import Recogniser
@@ -30,19 +29,6 @@ from workbench.utterance import RATE
 SEED = 11
 CELL = RATE // 5
 Say = Callable[[Sequence[str]], Audio]
-
-
-def own(voice: Voice) -> Say:
-    """Says a line with a voice of ours."""
-
-    def say(words: Sequence[str]) -> Audio:
-        state = VoiceState()
-        for word in words:
-            state = voice.say(state, word)
-        frames = sum(voice.lexicon[word].num_frames for word in words) + RELEASE_FRAMES
-        return np.asarray(voice.speak(state, frames, SEED)[0].numpy(), np.float32)
-
-    return say
 
 
 def taught() -> Say:
@@ -67,15 +53,17 @@ def main() -> None:
     judge = Recogniser({word: lexicon[word].phones for word in AGENT_WORDS})
     rng = np.random.default_rng(SEED)
     lines = [[str(word) for word in rng.choice(AGENT_WORDS, size=rng.integers(1, 6))] for _ in range(asked.lines)]
-    systems: dict[str, Say] = {"teacher (flite slt)": taught(), **{f"own voice {name}": own(voice) for name, voice in voices.items()}}
+    systems: dict[str, Say] = {"teacher (flite slt)": taught()}
+    systems |= {f"own voice {name}": partial(spoken, voice, seed=SEED) for name, voice in voices.items()}
     systems["synthesiser (espeak-ng)"] = lambda words: speaker(AGENT_VOICE).say([" ".join(words)]).samples
     print(f"{asked.lines} lines, {sum(map(len, lines))} words of {len(AGENT_WORDS)}; the same lines for all")
     for name, say in systems.items():
         truth = [" ".join(judge.alike(line)) for line in lines]
-        heard = [" ".join(judge.hear(say(line))) for line in lines]
+        sounds = [say(line) for line in lines]
+        heard = [" ".join(judge.hear(sound)) for sound in sounds]
         found = jiwer.process_words(truth, heard)
         errors = found.substitutions + found.deletions + found.insertions
-        flux = [border_flux(say(line), CELL) for line in lines]
+        flux = [border_flux(sound, CELL) for sound in sounds]
         border, inside = (float(np.concatenate(part).mean()) for part in zip(*flux, strict=True))
         print(
             f"{name:28} word error rate {100 * found.wer:5.1f} %  ({errors} errors), flux at cell borders {border / inside:.2f}", flush=True

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -38,3 +40,12 @@ def checkpoint() -> Path:
     if not path.exists():
         pytest.skip(f"no checkpoint at {path.relative_to(ROOT)}; make one with `make train`")
     return path
+
+
+@pytest.fixture(scope="module")
+def pages() -> Iterator[Any]:
+    """The client's pages on a port of their own, for a browser to open."""
+    from tests.talk_fakes import Pages
+
+    with Pages() as served:
+        yield served

@@ -55,12 +55,6 @@ def browser(chromium: str, spoken: tuple[Path, np.ndarray]) -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
-def pages() -> Iterator[Pages]:
-    with Pages() as served:
-        yield served
-
-
 def test_the_microphone_arrives_whole_at_16_khz(browser: Any, pages: Pages, spoken: tuple[Path, np.ndarray]) -> None:
     runtime = FakeRuntime()
     with visit(browser, pages, runtime) as page:

@@ -44,12 +44,6 @@ def browser(chromium: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def pages() -> Iterator[Pages]:
-    with Pages() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
 def talking(browser: Any, pages: Pages) -> Iterator[Any]:
     """One scripted session, past its tick 12; `page.runtime` speaks it."""
     runtime = FakeRuntime(script)

@@ -40,12 +40,6 @@ def browser(chromium: str) -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
-def pages() -> Iterator[Pages]:
-    with Pages() as served:
-        yield served
-
-
 WATCHED = """() => {
   window.opened = [];
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);

@@ -4,11 +4,9 @@ import jiwer
 import numpy as np
 import pytest
 
-from model.plan import RELEASE_FRAMES
-from model.voice import VoiceState
 from workbench.acoustics import border_flux
 from workbench.errors import InputError
-from workbench.neural.own_voice import voice_of
+from workbench.neural.own_voice import spoken, voice_of
 from workbench.recogniser import Recogniser, arpabet
 from workbench.scenarios.world import AGENT_WORDS
 from workbench.utterance import RATE
@@ -26,14 +24,6 @@ def judge(voice):
     return Recogniser({word: voice.lexicon[word].phones for word in AGENT_WORDS})
 
 
-def said(voice, words):
-    state = VoiceState()
-    for word in words:
-        state = voice.say(state, word)
-    frames = sum(voice.lexicon[word].num_frames for word in words) + RELEASE_FRAMES
-    return voice.speak(state, frames, 0)[0].numpy()
-
-
 def test_phones_of_any_voice_become_those_of_the_dictionary():
     assert arpabet(["w", "ax", "N", "ah1"]) == "W AH N AH"
 
@@ -42,13 +32,13 @@ def test_the_own_voice_is_understood_by_a_recogniser_that_never_heard_it(voice, 
     rng = np.random.default_rng(5)
     lines = [list(rng.permutation(AGENT_WORDS)[:3]) for _ in range(30)]
     truth = [" ".join(judge.alike(line)) for line in lines]
-    heard = [" ".join(judge.hear(said(voice, line))) for line in lines]
+    heard = [" ".join(judge.hear(spoken(voice, line))) for line in lines]
     assert jiwer.wer(truth, heard) < 0.2
 
 
 def test_no_click_at_the_borders_of_cells(voice):
     rng = np.random.default_rng(6)
-    flux = [border_flux(said(voice, list(rng.permutation(AGENT_WORDS)[:3])), RATE // 5) for _ in range(60)]
+    flux = [border_flux(spoken(voice, list(rng.permutation(AGENT_WORDS)[:3])), RATE // 5) for _ in range(60)]
     border, inside = (np.concatenate(part) for part in zip(*flux, strict=True))
     assert len(border) > 200
     assert border.mean() < 1.1 * inside.mean()
@@ -64,8 +54,8 @@ def test_a_click_at_the_borders_would_show():
 
 
 def test_words_in_another_order_are_not_taken_for_the_same(voice, judge):
-    assert judge.hear(said(voice, ["green", "seven"])) == ("green", "seven")
-    assert judge.hear(said(voice, ["seven", "green"])) == ("seven", "green")
+    assert judge.hear(spoken(voice, ["green", "seven"])) == ("green", "seven")
+    assert judge.hear(spoken(voice, ["seven", "green"])) == ("seven", "green")
 
 
 def test_silence_has_no_words(judge):

@@ -14,6 +14,7 @@ from torch import Tensor
 from model.checkpoint import load_voice
 from model.voice import Voice, VoiceState, missing_words
 from workbench.errors import InputError
+from workbench.packets import Audio
 from workbench.utterance import RATE, Word
 from workbench.voice_out import Pulled
 
@@ -36,6 +37,14 @@ def voice_of(name: str) -> Voice | None:
         return load_voice(path)
     except (OSError, ValueError) as error:
         raise InputError(f"no voice to be had from {path} ({error}); make one with `microturn train --part voice`") from None
+
+
+def spoken(voice: Voice, words: Sequence[str], seed: int = 0) -> Audio:
+    """Words without gaps, with the release of the last one, as sound."""
+    state = VoiceState()
+    for word in words:
+        state = voice.say(state, word)
+    return np.asarray(voice.speak(state, state.frames_left, seed)[0].numpy(), np.float32)
 
 
 @dataclass(frozen=True)
