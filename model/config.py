@@ -245,7 +245,7 @@ def nano() -> ModelConfig:
 
 
 def tiny() -> ModelConfig:
-    """For ablations and lessons: about a seventh of nano, learns to take turns in some minutes on one core."""
+    """For ablations and lessons: about a seventh of nano."""
     trunk = TrunkConfig(
         width=128,
         num_layers=4,
