@@ -60,6 +60,7 @@ VARIANTS = {
         "own outputs", "no rehearsals, and always the true heard words", train={"own_heard": 0.0, "rehearse_every": 0}, rehearsed=False
     ),
     "experts": Variant("experts", "one shared and the best two of eight experts, a third of the width each", Changes(experts=8)),
+    "sharp": Variant("sharpness", "gains of queries and keys learn eight times as fast", train={"sharpen": 8.0}),
     "log mel": Variant("sound", "log mel magnitudes instead of dMel levels", Changes(audio="log_mel")),
     "silence 0.02": Variant("silence", "sure silence weighs 0.02", loss={"silence": 0.02}),
     "silence 0.3": Variant("silence", "sure silence weighs 0.3", loss={"silence": 0.3}),

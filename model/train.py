@@ -32,6 +32,8 @@ class TrainConfig:
     Attributes
         steps: length of the run; 0 leaves it to `minutes`
         parts: batches a step, whose gradients are averaged
+        sharpen: how many times the rate the gains of queries and keys learn with. Scores are divided by the head size, not its root, so
+            these gains alone make attention sharp, and at the common rate they take thousands of steps
         decay_share: the last part of the run, over which the rate falls to a fiftieth
         own_heard: share of steps that feed the model's own heard words back, not the true ones
         device: "auto" is a GPU where there is one
@@ -46,6 +48,7 @@ class TrainConfig:
     steps: int
     parts: int
     learning_rate: float
+    sharpen: float
     weight_decay: float
     warmup_steps: int
     decay_share: float
@@ -194,7 +197,7 @@ def step(
         )
     for optimiser in optimisers:
         for settings in optimiser.param_groups:
-            settings["lr"] = rate
+            settings["lr"] = rate * settings.get("faster", 1.0)
         optimiser.step()
     group.balance(model)
     return [({**row, "gradient": gradient}, by_family) for row, by_family in rows]
@@ -232,13 +235,19 @@ def build_optimisers(model: nn.Module, config: TrainConfig, device: torch.device
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     matrices = [p for name, p in named if name.startswith("trunk.") and p.ndim == 2 and min(p.shape) >= 32]
     chosen = {id(p) for p in matrices}
+    gains = [p for name, p in named if name.endswith(("query_norm.weight", "key_norm.weight"))]
+    chosen |= {id(p) for p in gains}
     rest = [p for _, p in named if id(p) not in chosen]
     decayed = [p for p in rest if p.ndim >= 2]
     plain = [p for p in rest if p.ndim < 2]
     precision = torch.bfloat16 if computes_in_bfloat16(config, device) else torch.float32
     muon = Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay, dtype=precision)
     adam = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+            {"params": gains, "weight_decay": 0.0, "faster": config.sharpen},
+        ],
         lr=config.learning_rate,
         betas=(0.9, 0.98),
         fused=True,

@@ -224,6 +224,18 @@ def test_scores_come_at_intervals_and_at_the_end_but_not_from_an_untrained_model
     assert rehearsed == [(0, False, {}), (8, False, {}), (16, False, {"answer": 0.5})]
 
 
+def test_gains_of_queries_and_keys_learn_faster_and_nothing_else_does(tmp_path):
+    config, moved = tiny_config(), {}
+    for sharpen in (1.0, 8.0):
+        model, before = fresh_model(config, 0), dict(fresh_model(config, 0).named_parameters())
+        asked = train_config(minutes=minutes(1), **{**SETTINGS, "warmup_steps": 1, "log_every": 1, "sharpen": sharpen})
+        train(model, batches(config), asked, tmp_path / f"{sharpen}", now=Clock())
+        moved[sharpen] = {name: float((p - before[name]).detach().abs().mean()) for name, p in model.named_parameters()}
+    for name, distance in moved[1.0].items():
+        times = 8.0 if name.endswith(("query_norm.weight", "key_norm.weight")) else 1.0
+        assert moved[8.0][name] == pytest.approx(times * distance, rel=1e-3), name
+
+
 def test_nothing_to_resume_is_said(tmp_path):
     model = fresh_model(tiny_config(), 0)
     with pytest.raises(FileNotFoundError, match="start without --resume"):
