@@ -1,6 +1,6 @@
 """What matters: one small model after another, each with one thing changed, the same talk to learn from, the same test.
 
-    python benchmarks/ablations.py --out runs/ablations [--steps 400] [--count 40] [--only NAME ...]
+    python benchmarks/ablations.py --out runs/ablations [--steps 1200] [--count 40] [--only NAME ...]
 
 Each variant trains by `model/recipes/tiny.toml` on one thread, the same number of steps of the same hours of talk, and is then tested in
 closed loop on unseen espeak-ng voices; what a step costs is counted in seconds of a core, so other work beside it matters little. A variant
@@ -104,7 +104,7 @@ def result(name: str, steps: int, count: int, out: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=VARIANTS)
     asked = parser.parse_args()
