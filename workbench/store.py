@@ -30,7 +30,7 @@ from workbench.errors import InputError, TraceError
 from workbench.packets import MicroTurn, Packet
 from workbench.store_erase import Erasure, erase, erase_rows, settle
 from workbench.store_format import SALT_BYTES, create_file, dump_event, dump_header, encode, entry_hash, features, header_hash, seal
-from workbench.store_read import annotate, read_annotations, read_features, read_trace, verify
+from workbench.store_read import annotate, finished, read_annotations, read_features, read_trace, verify
 from workbench.trace import Header, Trace
 from workbench.version import VERSION
 
@@ -40,6 +40,7 @@ __all__ = [
     "TraceWriter",
     "annotate",
     "erase",
+    "finished",
     "read_annotations",
     "read_features",
     "read_trace",

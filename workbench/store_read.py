@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,24 +42,36 @@ class Annotation:
     body: dict[str, Any]
 
 
-def read_trace(path: AnyPath) -> Trace:
+def read_trace(path: AnyPath, *, streams: Collection[str] | None = None, kinds: Collection[str] | None = None) -> Trace:
     """The session in a file, as far as it was written; also while it is still being written, and after a crash.
 
-    Erased payloads and events are absent, as are streams that were not kept. Raises TraceError when the file is missing, damaged,
-    not a trace, or of another schema.
+    `streams` and `kinds` (of events) name what is read, by default everything; the micro-turns are all there in any case. Erased payloads
+    and events are absent, as are streams that were not kept. Raises TraceError when the file is missing, damaged, not a trace, or of
+    another schema.
     """
     packets: dict[int, list[Packet]] = defaultdict(list)
     events: dict[int, list[Event]] = defaultdict(list)
     with _opened(path) as connection:
         header = load_header(_one(connection, "SELECT header FROM session"))
         ticks = [tick for (tick,) in connection.execute("SELECT tick FROM tick ORDER BY entry")]
-        for tick, stream, codec, data in connection.execute(
-            "SELECT tick, stream, codec, bytes FROM blob WHERE bytes IS NOT NULL AND codec != 'features' ORDER BY seq"
-        ):
-            packets[tick].append(Packet(stream, Tick(tick), decode(codec, data)))
-        for tick, body in connection.execute("SELECT tick, body FROM event WHERE body IS NOT NULL ORDER BY seq"):
+        carried = {name for (name,) in connection.execute("SELECT name FROM stream")}
+        chosen, names = _among("stream", carried if streams is None else carried.intersection(streams))
+        if names:  # no stream of interest, no walk through the sound
+            for tick, stream, codec, data in connection.execute(
+                f"SELECT tick, stream, codec, bytes FROM blob WHERE bytes IS NOT NULL AND codec != 'features' AND {chosen} ORDER BY seq",
+                names,
+            ):
+                packets[tick].append(Packet(stream, Tick(tick), decode(codec, data)))
+        chosen, names = ("1", []) if kinds is None else _among("kind", kinds)
+        for tick, body in connection.execute(f"SELECT tick, body FROM event WHERE body IS NOT NULL AND {chosen} ORDER BY seq", names):
             events[tick].append(load_event(body))
     return Trace(header, [MicroTurn(Tick(t), tuple(packets[t]), tuple(events[t])) for t in ticks])
+
+
+def finished(path: AnyPath) -> bool:
+    """Whether its writer closed the file: not while a session goes on, nor after one broke off. Raises TraceError as `read_trace`."""
+    with _opened(path) as connection:
+        return bool(_one(connection, "PRAGMA journal_mode") != "wal")
 
 
 def read_features(path: AnyPath, stream: str) -> list[Feature]:
@@ -119,6 +131,11 @@ def _opened(path: AnyPath) -> Iterator[sqlite3.Connection]:
         raise TraceError(f"{path} is damaged ({error}); restore it from a copy") from error
     finally:
         connection.close()
+
+
+def _among(column: str, values: Collection[str]) -> tuple[str, list[str]]:
+    """A condition on a column, and what to put in place of its question marks."""
+    return f"{column} IN ({', '.join('?' * len(values))})", sorted(values)
 
 
 def _one(connection: sqlite3.Connection, query: str) -> Any:
