@@ -1,4 +1,4 @@
-"""Where two runs begin to differ; wall-clock measurements and notes about the file itself are left out."""
+"""Where two runs differ; wall-clock measurements and notes about the file itself are left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.events import Event, PayloadErased, kind_of, to_json
+from workbench.events import Decision, Event, PayloadErased, kind_of, to_json
 from workbench.packets import MicroTurn, Packet, Payload
 from workbench.trace import Trace
 
@@ -27,6 +27,15 @@ class Difference:
 
     def __str__(self) -> str:
         return f"tick {self.tick}, {self.what}: {self.left} against {self.right}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A micro-turn in which two agents chose otherwise; None for one that left no record of it."""
+
+    tick: int
+    left: Decision | None
+    right: Decision | None
 
 
 def first_difference(left: Trace, right: Trace, *, exact: bool = False) -> Difference | None:
@@ -54,6 +63,20 @@ def turn_difference(left: MicroTurn, right: MicroTurn, *, exact: bool = False) -
         if not _same_payload(ours.get(stream), theirs.get(stream), exact):
             return Difference(left.tick, stream, _show(ours.get(stream)), _show(theirs.get(stream)))
     return _event_difference(left.tick, _lasting(left.events), _lasting(right.events), 0.0 if exact else NUMBERS_WITHIN)
+
+
+def differing_choices(left: Trace, right: Trace) -> list[Choice]:
+    """The micro-turns in which the agents of two runs said something else or held the floor in another state, in order.
+
+    A run that is over has no record in the ticks that the other goes on for. What came out counts, not the probabilities that led to it.
+    """
+    ours, theirs = dict(left.events(Decision)), dict(right.events(Decision))
+    pairs = (Choice(tick, ours.get(tick), theirs.get(tick)) for tick in sorted(ours.keys() | theirs.keys()))
+    return [pair for pair in pairs if _came_out(pair.left) != _came_out(pair.right)]
+
+
+def _came_out(decision: Decision | None) -> tuple[str, str] | None:
+    return None if decision is None else (decision.said, decision.floor)
 
 
 def _event_difference(tick: int, ours: list[Event], theirs: list[Event], within: float) -> Difference | None:
