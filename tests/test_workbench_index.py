@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from tests.sample_session import stopped_count
 from tests.workbench_fakes import chat
 from workbench import index
-from workbench.index import EMPTY, OPEN, Query, among, scan, search
+from workbench.index import EMPTY, OPEN, Query, among, evaluations, scan, search
 from workbench.packets import AGENT_AUDIO
 from workbench.store import TraceWriter, finished, read_trace, save_trace
 from workbench.trace import Header, Trace, record
@@ -138,3 +139,18 @@ def test_a_trace_is_read_in_part_when_only_a_part_is_asked_for(tmp_path: Path) -
     assert {packet.stream for turn in part.turns for packet in turn.packets} == {AGENT_AUDIO}
     assert {event.kind for _, event in part.all_events()} <= {"transcript.delta"}
     assert read_trace(path, streams=(), kinds=()).turns == [replace(turn, packets=(), events=()) for turn in trace.turns]
+
+
+def test_evaluations_are_found_with_the_sweeps_beside_them_and_bad_ones_say_why(tmp_path: Path) -> None:
+    for name in ("good", "lacking", "torn"):
+        (tmp_path / name).mkdir()
+    whole = dict.fromkeys(index.REPORTED, 1)
+    (tmp_path / "good" / "evaluation.json").write_text(json.dumps(whole))
+    (tmp_path / "good" / "thresholds.json").write_text('{"sweep": "thresholds", "points": [{"label": "0.4"}]}')
+    (tmp_path / "lacking" / "evaluation.json").write_text('{"agent": "nano"}')
+    (tmp_path / "torn" / "evaluation.json").write_text('{"agent": ')
+    good, lacking, torn = evaluations(tmp_path)
+    assert (good.name, good.whole, good.sweeps) == ("good/evaluation.json", whole, {"thresholds": [{"label": "0.4"}]})
+    assert lacking.problem.startswith("it lacks voices, seed, episodes")
+    assert torn.problem.startswith("it cannot be read (")
+    assert (good.problem, lacking.whole, torn.whole) == ("", {}, {})

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from html import escape
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
@@ -34,6 +35,8 @@ from workbench.trace import Trace
 
 POOR = 0.8  # a family or rate under this is marked
 Row: TypeAlias = Mapping[str, Any]
+NO_EXAMPLES: Mapping[str, Trace] = MappingProxyType({})
+NO_SWEEPS: Mapping[str, Sequence[Row]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,17 @@ def write_scoreboard(report: Report, path: str | Path, *, robustness: Sweep | No
 
 def scoreboard_html(report: Report, *, robustness: Sweep | None = None, thresholds: Sweep | None = None) -> str:
     """The page as text. Everything that came from a session is escaped."""
-    whole = report.to_json()
+    sweeps = {"robustness": robustness, "thresholds": thresholds}
+    return board_html(report.to_json(), report.examples, {name: s.to_json()["points"] for name, s in sweeps.items() if s is not None})
+
+
+def board_html(whole: Row, examples: Mapping[str, Trace] = NO_EXAMPLES, sweeps: Mapping[str, Sequence[Row]] = NO_SWEEPS) -> str:
+    """The page of an evaluation as its file holds it (`Report.to_json`), with the points of its sweeps by their names."""
     low, high = whole["mean_ci95"]
-    title = f"{_agent_name(whole)} on {whole['voices']} voices"
+    title = board_title(whole)
     names = sorted(whole["families"], key=lambda name: (whole["families"][name]["both"], name))
-    figures = {f"example-{name}": _example_figure(report.examples[name]) for name in names if name in report.examples}
-    curves, more = _curves(robustness, thresholds)
+    figures = {f"example-{name}": _example_figure(examples[name]) for name in names if name in examples}
+    curves, more = _curves(sweeps)
     figures |= more
     body = Template((HERE / "board.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
@@ -72,7 +80,7 @@ def scoreboard_html(report: Report, *, robustness: Sweep | None = None, threshol
         interval=f"{_percent(low)} to {_percent(high)}",
         poor=f"{100 * POOR:.0f}&nbsp;%",
         families=f"{len(names)} families" if len(names) != 1 else "one family",
-        family_rows="\n".join(_family(name, whole["families"][name], report.examples.get(name)) for name in names),
+        family_rows="\n".join(_family(name, whole["families"][name], examples.get(name)) for name in names),
         rate_rows=_rate_rows(whole),
         latency_rows="".join(map(_latency, whole["latency_s"].items())),
         false_start_rows="".join(_false_starts(whole)),
@@ -80,10 +88,15 @@ def scoreboard_html(report: Report, *, robustness: Sweep | None = None, threshol
         config=escape(json.dumps({"seed": whole["seed"], **whole["config"]}, indent=1)),
     )
     packed = [Packed(name, str(figure.to_json())) for name, figure in figures.items()]
-    carried = "\n".join(map(str, [*packed, Packed("plotly", get_plotlyjs())]))
+    carried = "\n".join(map(str, [*packed, Packed("plotly", get_plotlyjs())] if packed else []))
     colours = f'<script type="application/json" id="colours">{json.dumps(dict(exchanged(LIGHT, DARK)))}</script>'
     style, script = ((HERE / f"board.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return framed(f"{title} · Microturn scoreboard", f"{body}{colours}\n{carried}", style, script, (LIGHT, DARK))
+
+
+def board_title(whole: Row) -> str:
+    """Which agent was judged on which voices."""
+    return f"{_agent_name(whole)} on {whole['voices']} voices"
 
 
 def _example_figure(trace: Trace) -> go.Figure:
@@ -215,17 +228,15 @@ def _line(name: str, value: str) -> str:
     return f'<tr><td>{escape(name)}</td><td class="r">{escape(value)}</td></tr>'
 
 
-def _curves(robustness: Sweep | None, thresholds: Sweep | None) -> tuple[str, dict[str, go.Figure]]:
+def _curves(sweeps: Mapping[str, Sequence[Row]]) -> tuple[str, dict[str, go.Figure]]:
     """The sections of the sweeps that there are, and their figures."""
     parts, figures = [], dict[str, go.Figure]()
-    if thresholds is not None:
-        rows = thresholds.to_json()["points"]
+    if rows := sweeps.get("thresholds"):
         figures |= {"restraint": restraint_figure(rows), "threshold": threshold_figure(rows)}
         text = f"In closed loop at each threshold for speaking, {_each(rows)}: what a lower bar wins in latency and loses in restraint."
         pair = "".join(f'<div class="figure waiting" data-figure="{name}">drawing …</div>' for name in ("restraint", "threshold"))
         parts.append(f'<h2>Restraint against latency</h2><p class="hint">{escape(text)}</p><div class="pair">{pair}</div>')
-    if robustness is not None:
-        rows = robustness.to_json()["points"]
+    if rows := sweeps.get("robustness"):
         figures["robustness"] = robustness_figure(rows)
         text = f"The same episodes under other conditions, {_each(rows)}. Bold: mean over families; faint: one family; dashed: as drawn."
         figure = '<div class="scroll"><div class="figure wide waiting" data-figure="robustness">drawing …</div></div>'

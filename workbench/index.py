@@ -8,8 +8,9 @@ A file that cannot be read as a session is a line too, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -28,6 +29,7 @@ Stamp: TypeAlias = tuple[int, ...]
 WORDS = (TruthWord.kind, TranscriptDelta.kind, TruthExpect.kind, ModelYielded.kind)
 SCORED = (*WORDS, TruthWithdrawn.kind, TruthPiece.kind)
 BROKEN = (WorkbenchError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)  # a damaged file can hold anything
+REPORTED = ("agent", "voices", "seed", "episodes", "families", "mean_both", "mean_ci95", "rates", "latency_s", "config")
 OPEN = "not closed: it is being written, or was broken off; what is there can be read"
 EMPTY = "it ends before its first tick: nothing was recorded"
 
@@ -70,6 +72,19 @@ class Query:
     agents: tuple[str, ...] = ()
     since: str = ""
     until: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One evaluation.json as `workbench.evaluate.Report.to_json` wrote it, and the points of the sweeps beside it, by their names.
+
+    `problem` says why it cannot be read; `whole` is then empty.
+    """
+
+    name: str
+    whole: Mapping[str, Any] = field(default_factory=dict)
+    sweeps: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    problem: str = ""
 
 
 def scan(folder: Path, before: Mapping[str, Entry] | None = None) -> dict[str, Entry]:
@@ -168,3 +183,21 @@ def among(entries: Iterable[Entry]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     listed = list(entries)
     families, agents = ({getattr(entry, name) for entry in listed} - {""} for name in ("family", "agent"))
     return tuple(sorted(families)), tuple(sorted(agents))
+
+
+def evaluations(folder: Path) -> list[Evaluation]:
+    """Every evaluation under a folder, in order of their names."""
+    return [_evaluation(path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("evaluation.json"))]
+
+
+def _evaluation(path: Path, name: str) -> Evaluation:
+    try:
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        missing = [key for key in REPORTED if key not in whole]
+        if missing:
+            return Evaluation(name=name, problem=f"it lacks {', '.join(missing)}; write it anew with `microturn evaluate --out`")
+        found = {sweep: path.with_name(f"{sweep}.json") for sweep in ("robustness", "thresholds")}
+        read = {sweep: json.loads(file.read_text(encoding="utf-8"))["points"] for sweep, file in found.items() if file.is_file()}
+        return Evaluation(name=name, whole=whole, sweeps=read)
+    except (OSError, *BROKEN) as error:
+        return Evaluation(name=name, problem=f"it cannot be read ({error}); write it anew with `microturn evaluate --out`")
