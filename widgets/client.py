@@ -22,13 +22,18 @@ _RECORDING = {"light": "#C62828", "dark": "#FF6B60"}
 
 
 def module() -> str:
-    """The client as one ES module: exports `mount`, `connect`, the carriers, and as default an anywidget."""
-    return "\n".join(_LOCAL.sub("", (HERE / name).read_text(encoding="utf-8")) for name in SOURCES)
+    """The client as one ES module: exports `mount`, `connect`, the carriers, and as default an anywidget that is a Panel component too."""
+    return joined(*SOURCES)
+
+
+def joined(*names: str) -> str:
+    """These sources as one module, each after those that it imports."""
+    return "\n".join(_LOCAL.sub("", (HERE / name).read_text(encoding="utf-8")) for name in names)
 
 
 def style_sheet() -> str:
     """Colours (light, dark, and those of JupyterLab's own theme) and layout of everything under the class `microturn`."""
-    light, dark = _variables(LIGHT), _variables(DARK)
+    light, dark = variables(LIGHT), variables(DARK)
     colours = (
         f".microturn {{ {light} }}\n"
         f"@media (prefers-color-scheme: dark) {{ .microturn {{ {dark} }} }}\n"
@@ -38,7 +43,8 @@ def style_sheet() -> str:
     return colours + (HERE / "talk.css").read_text(encoding="utf-8")
 
 
-def _variables(theme: Theme) -> str:
+def variables(theme: Theme) -> str:
+    """A theme as variables of a style sheet."""
     names = "page lane ink muted grid grid_minor on_colour user heard agent threshold gate yielded cost font".split()
     values = {name: getattr(theme, name) for name in names}
     values |= {f"floor_{state}": colour for state, colour in theme.floor.items()}

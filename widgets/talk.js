@@ -2,7 +2,7 @@
 //
 // `mount(root, { carrier })` builds it; the default export is the same as an anywidget. One file with the others for a page without modules
 // of its own: see `widgets/client.py`.
-import { connect, socketOrComm } from "./carriers.js";
+import { connect, panelCarrier, socketOrComm } from "./carriers.js";
 import { Trouble, openPictures, openSound } from "./sound.js";
 import { clock, createTimeline, make } from "./timeline.js";
 export { connect, panelCarrier, socketCarrier } from "./carriers.js";
@@ -168,7 +168,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     timeline.tick(message, count);
     if (count) talk.sound?.play(message.position, samples);
     for (const [side, word, startS] of message.words ?? []) write(side, word, startS);
-    if (message.decision?.threshold !== undefined && document.activeElement !== bar) {
+    if (message.decision?.threshold !== undefined && !bar.matches(":focus")) {
       bar.value = message.decision.threshold;
       pace.textContent = message.decision.threshold.toFixed(2);
     }
@@ -232,8 +232,13 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
   });
 }
 
-/** The panel as an anywidget: closes microphone and session when its view goes away. One view of a widget talks at a time. */
+/** The panel as an anywidget or a Panel component: closes microphone and session when its view goes away. One view of a widget talks at a time. */
 function render({ model, el }) {
+  if (model.send_msg) {
+    const talk = mount(el, { carrier: () => panelCarrier(model, "Panel message: one connection with the page's own"), probe: model.probe });
+    model.on("lifecycle:remove", () => talk.destroy());
+    return undefined;
+  }
   const carrier = () => socketOrComm(model, model.get("address"), model.get("unavailable"));
   const talk = mount(el, { carrier, probe: model.get("probe") });
   return () => talk.destroy();
