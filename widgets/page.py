@@ -47,10 +47,10 @@ def timeline_html(trace: Trace, theme: Theme = LIGHT) -> str:
     )
     body = Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(view.title),
-        facts=escape(_facts(view, trace)),
+        facts=escape(session_facts(view, trace)),
         audio=player.data_url(trace),
         plot=plot,
-        table=_table(notable(view)),
+        table=decisions_table(notable(view)),
         window=f"{WINDOW_S:g}",
     )
     script = f"const WINDOW_S = {WINDOW_S:g};\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
@@ -76,7 +76,8 @@ def _colours(theme: Theme) -> str:
     return f"color-scheme: {theme.name}; " + " ".join(f"--{name}: {getattr(theme, name)};" for name in names)
 
 
-def _facts(view: SessionView, trace: Trace) -> str:
+def session_facts(view: SessionView, trace: Trace) -> str:
+    """A line about a session: how long, how much was said, heard how, made when."""
     labels, header = trace.header.labels, trace.header
     facts = [
         f"{view.duration_s:.1f} s in {len(trace)} micro-turns of {view.tick_s * 1000:.0f} ms",
@@ -95,7 +96,8 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _table(rows: Sequence[DecisionRow]) -> str:
+def decisions_table(rows: Sequence[DecisionRow]) -> str:
+    """Decision records as an HTML table whose rows carry their time in `data-at`."""
     if not rows:
         return "<p class='empty'>This session has no decision records: its agent does not report why it acts.</p>"
     head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from rich.console import Console
 
-from workbench import commands_run, commands_score, commands_trace
+from workbench import commands_dashboard, commands_run, commands_score, commands_trace
 from workbench.errors import WorkbenchError
 
 FAILED = 2  # exit code of an error that names its fix
@@ -27,6 +27,7 @@ app.command()(commands_run.fork)
 app.command()(commands_trace.inspect)
 app.command()(commands_trace.erase)
 app.command()(commands_trace.export)
+app.command()(commands_dashboard.dashboard)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from workbench.clock import RealTime, utc_now
 from workbench.errors import InputError, TraceError
@@ -47,6 +47,8 @@ from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, 
 from workbench.session import Participant, Session
 from workbench.store import Keep, TraceWriter
 from workbench.trace import Header
+
+Going: TypeAlias = Literal["asking", "talking", "away", "ended"]
 
 KEPT = (USER_AUDIO, USER_TEXT, USER_CAMERA, AGENT_AUDIO, AGENT_TEXT)
 LANES = ("user", "camera", "floor", "decision", "agent", "deadline")
@@ -177,6 +179,16 @@ class LiveSession:
                 self.stop("stopped by the person who talked")
             case Hello():
                 pass
+
+    @property
+    def state(self) -> Going:
+        """Whether consent is waited for, someone talks, a page that is gone is waited for, or it is over."""
+        with self._lock:
+            if self.end is not None:
+                return "ended"
+            if not self._consented.is_set():
+                return "asking"
+            return "talking" if self._away_since_s is None else "away"
 
     def stop(self, text: str = "stopped") -> None:
         """End the session before its next tick."""

@@ -1,0 +1,110 @@
+"""The parts of the dashboard as Panel components: a script, the shared style, the values it shows, and what a person asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import param
+from panel.custom import JSComponent
+
+from widgets.board import exchanged
+from widgets.charts import WINDOW_S
+from widgets.client import HERE, joined, module, style_sheet
+from widgets.sockets import Runtime
+from widgets.theme import DARK, LIGHT
+from workbench.errors import InputError
+from workbench.live.protocol import pack, unpack
+
+STYLE = style_sheet() + (HERE / "dashboard.css").read_text(encoding="utf-8")
+CONSTANTS = f"const COLOURS = {json.dumps(dict(exchanged(LIGHT, DARK)))}, WINDOW_S = {WINDOW_S:g};\n"
+
+Asked = Callable[[Mapping[str, Any]], None]
+
+
+class Part(JSComponent):  # type: ignore[misc]
+    """A part that hands every message of its page to `asked`."""
+
+    _esm = "export default { render() {} }"
+    _stylesheets: ClassVar[list[str]] = [STYLE]
+
+    def __init__(self, asked: Asked, **values: Any) -> None:
+        super().__init__(sizing_mode="stretch_width", **values)
+        self._asked = asked
+
+    def _handle_msg(self, data: Mapping[str, Any]) -> None:
+        self._asked(data)
+
+
+class SessionList(Part):
+    """The list with its search; asks for `query`, `open` and `compare`."""
+
+    _esm = joined("timeline.js", "sessions.js")
+    rows = param.List(default=[])
+    counts = param.Dict(default={})
+    choices = param.Dict(default={})
+    opened = param.List(default=[])
+
+
+class Stage(Part):
+    """One session or two; asks for `tick` (explain it) and `again` (read it anew)."""
+
+    _esm = CONSTANTS + joined("timeline.js", "stage.js")
+    shown = param.Dict(default={})
+    busy = param.Boolean(default=False)
+    why = param.String(default="")
+    news = param.String(default="")
+
+
+class LiveDesk(Part):
+    """The policy of the next session, and the sessions that go on; asks for `policy`, `open`, and says when it is first `seen`."""
+
+    _esm = joined("timeline.js", "live.js")
+    agents = param.List(default=[])
+    policy = param.Dict(default={})
+    running = param.List(default=[])
+    note = param.String(default="")
+
+
+class Boards(Part):
+    """The evaluations and the scoreboard of one; asks for `board`."""
+
+    _esm = joined("timeline.js", "boards.js")
+    rows = param.List(default=[])
+    page = param.String(default="")
+    opened = param.String(default="")
+
+
+class PanelTalk(JSComponent):  # type: ignore[misc]
+    """The client to talk to a runtime through, carried by messages of this component: one packed buffer in each direction.
+
+    The messages of a page are fed in their order from a thread of their own, so a session that takes long to begin holds up no other page.
+    """
+
+    _esm = module()
+    _stylesheets: ClassVar[list[str]] = [STYLE]
+    probe = param.Boolean(default=True)
+
+    def __init__(self, runtime: Runtime, **values: Any) -> None:
+        super().__init__(sizing_mode="stretch_width", **values)
+        self.runtime = runtime
+        self._mail = ThreadPoolExecutor(1, thread_name_prefix="talk")
+        self._unsubscribe = runtime.subscribe(lambda message, buffers: self._send_msg({"packed": pack(message, buffers)}))
+
+    def leave(self) -> None:
+        """The page is gone: nothing more is sent or fed."""
+        self._unsubscribe()
+        self._mail.shutdown(wait=False, cancel_futures=True)
+
+    def _handle_msg(self, data: Mapping[str, Any]) -> None:
+        self._mail.submit(self._feed, bytes(data["packed"]))
+
+    def _feed(self, packed: bytes) -> None:
+        try:
+            message, buffers = unpack(packed)
+        except InputError as error:
+            self._send_msg({"packed": pack({"t": "problem", "code": "message", "text": str(error)})})
+        else:
+            self.runtime.feed(message, buffers)
