@@ -49,24 +49,34 @@ class FakeRuntime:
 
     def __init__(self, script: Callable[[int], Mapping[str, Any]] | None = None, voice: Callable[[int], np.ndarray] | None = None) -> None:
         self.script, self.voice = script, voice
+        self.lanes: list[str] = []
         self.heard: list[tuple[dict[str, Any], list[bytes]]] = []
         self.said: list[dict[str, Any]] = []
         self.closed = threading.Event()
         self.silent = threading.Event()
+        self.gone = threading.Event()
         self._listeners: list[Callable[[Mapping[str, Any], Sequence[bytes]], None]] = []
+        self._replaced: Callable[[], None] = lambda: None
         self._ticking: threading.Thread | None = None
         self._samples = np.zeros(0, np.int16)
 
-    def subscribe(self, callback: Callable[[Mapping[str, Any], Sequence[bytes]], None]) -> Callable[[], None]:
-        self._listeners.append(callback)
-        return partial(self._listeners.remove, callback)
+    def subscribe(
+        self, callback: Callable[[Mapping[str, Any], Sequence[bytes]], None], replaced: Callable[[], None] = lambda: None
+    ) -> Callable[[], None]:
+        if self._listeners:
+            self._replaced()
+        self._listeners, self._replaced = [callback], replaced
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def away(self) -> None:
+        self.gone.set()
 
     def feed(self, message: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         self.heard.append((dict(message), list(buffers)))
         match message["t"]:
             case "hello":
                 kept = {"user.audio": "full", "user.camera": "features"}
-                about = {"lanes": [], "agent": "echo", "kept": kept, "tick_ms": 200, "rate": 16_000}
+                about = {"lanes": self.lanes, "agent": "echo", "kept": kept, "tick_ms": 200, "rate": 16_000}
                 self.say({"t": "welcome", "session": "s1", "token": "again", **about})
             case "consent" if message["given"] and self._ticking is None:
                 self._ticking = threading.Thread(target=self._run, daemon=True)

@@ -94,6 +94,23 @@ def test_the_newest_connection_has_the_session(carrier: SocketCarrier, runtime: 
     assert runtime.closed.wait(5)  # nobody came back within the grace
 
 
+def test_a_page_that_drops_is_told_to_the_runtime(carrier: SocketCarrier, runtime: FakeRuntime) -> None:
+    with joined(carrier) as socket:
+        socket.send(pack(HELLO))
+        socket.recv(timeout=5)
+        assert not runtime.gone.is_set()
+    assert runtime.gone.wait(5)
+
+
+def test_a_page_that_dropped_ends_nothing_once_another_carrier_has_the_session(carrier: SocketCarrier, runtime: FakeRuntime) -> None:
+    with joined(carrier) as socket:
+        socket.send(pack(HELLO))
+        socket.recv(timeout=5)
+    assert runtime.gone.wait(5)
+    runtime.subscribe(lambda *_: None)
+    assert not runtime.closed.wait(3 * carrier.grace_s)
+
+
 def test_a_connection_that_comes_back_in_time_keeps_the_session(carrier: SocketCarrier, runtime: FakeRuntime) -> None:
     carrier.grace_s = 2.0
     for _ in range(3):
@@ -162,6 +179,29 @@ def test_the_widget_offers_a_socket_and_closes_it(runtime: FakeRuntime) -> None:
         talk.close()
     with pytest.raises(ConnectionRefusedError), connect(talk.address, origin=HERE, open_timeout=2):
         pass
+
+
+def test_of_the_two_carriers_of_a_widget_the_newest_page_has_the_session(runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(runtime)
+    page, said = comm_of(talk, monkeypatch)
+    page(HELLO)
+    with connect(talk.address, origin=HERE) as socket:
+        assert said[-1][0]["t"] == "end"
+        assert "goes on there" in said[-1][0]["text"]
+        page({"t": "text", "text": "of the old page"})
+        socket.send(pack(HELLO))
+        assert unpack(socket.recv(timeout=5))[0]["t"] == "welcome"
+        runtime.say({"t": "drop", "from": 1})
+        assert unpack(socket.recv(timeout=5))[0] == {"t": "drop", "from": 1}
+        assert [content["t"] for content, _ in said] == ["welcome", "end"]
+        page(HELLO)
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=5)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == REPLACED
+    assert [message["t"] for message, _ in runtime.heard] == ["hello", "hello", "hello"]
+    assert not runtime.gone.is_set()
+    talk.close()
 
 
 def test_the_widget_says_why_it_uses_the_comm(runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:

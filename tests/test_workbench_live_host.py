@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,9 +98,8 @@ def test_two_visitors_do_not_hear_each_other_and_a_third_is_told_to_wait(host: H
     for begin_n in range(0, 8000, 320):
         say(one, Audio(n=begin_n, at=0.0, samples=ramp(0.5)[begin_n : begin_n + 320]))
     for _ in range(6):
-        wall.pass_s(0.2)
-        one.outbox.wait(2)
-        two.outbox.wait(2)
+        until(one, wall, TickDone)
+        until(two, wall, TickDone)
     third = host.open("eve")
     say(third, HELLO)
     assert problem(third).text.startswith("full: 2 conversations of 2 going on; try again in 10 minutes")
@@ -201,17 +201,57 @@ def test_whoever_subscribes_is_called_with_json_and_buffers_over_resumption_unti
     leave()
 
 
-def test_a_page_loaded_again_without_its_token_begins_anew_and_its_old_session_ends(host: Host, wall: Gate) -> None:
+def test_a_page_loaded_again_without_its_token_begins_anew_at_once_and_its_old_session_ends_by_itself(host: Host, wall: Gate) -> None:
+    host.admission = Admission(Limits(sessions=1), wall.now)
     page, first = begin(host, "ann")
     old = page.session
     assert old is not None
-    again = threading.Thread(target=say, args=(page, HELLO))
-    again.start()
-    while again.is_alive():
-        wall.pass_s(0.2)
-        again.join(0.05)
-    (second,) = page.outbox.take()
+    say(page, Consent(given=True))
+    until(page, wall, TickDone)
+    say(page, HELLO)
+    (second,) = page.outbox.take()  # though the wall stands still, so that the old session cannot have ended
     assert isinstance(second, Welcome)
     assert second.session != first.session
-    assert old.end is not None
+    assert old.end is None
+    while old.end is None:
+        wall.pass_s(0.2)
+        old.join(0.05)
+    assert old.end.reason == "stopped"
+    assert verify(host.folder / str(old.end.trace)).ok
     assert [session.name for session in host.sessions] == [second.session]
+
+
+def test_the_newest_subscriber_is_told_everything_and_the_one_before_that_it_was_replaced(host: Host, wall: Gate) -> None:
+    page = host.open("ann")
+    told: dict[str, list[str]] = {"old": [], "new": []}
+    replaced = threading.Event()
+    page.subscribe(lambda message, _: told["old"].append(message["t"]), replaced.set)
+    say(page, HELLO)
+    while not told["old"]:
+        page.outbox.wait(0.05)
+    leave = page.subscribe(lambda message, _: told["new"].append(message["t"]))
+    assert replaced.is_set()
+    say(page, HELLO)
+    say(page, Consent(given=True))
+    while told["new"].count("tick") < 8:
+        wall.pass_s(0.2)
+        page.outbox.wait(0.05)
+    leave()
+    assert told["old"] == ["welcome"]
+    assert told["new"][0] == "welcome"
+
+
+def test_the_collector_leaves_what_was_there_alone_until_the_last_session_is_over(host: Host, wall: Gate) -> None:
+    before = gc.get_freeze_count()
+    pages = [begin(host, name)[0] for name in ("ann", "bob")]
+    for page in pages:
+        say(page, Consent(given=True))
+        until(page, wall, TickDone)
+    assert gc.get_freeze_count() > before
+    for page, frozen in zip(pages, (True, False), strict=True):
+        say(page, Stop())
+        until(page, wall, End)
+        session = page.session
+        assert session is not None
+        session.join(30)
+        assert (gc.get_freeze_count() > before) == frozen

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -29,15 +30,22 @@ class Runtime(Protocol):
     def feed(self, message: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """Take a message of the client; returns at once."""
 
-    def subscribe(self, callback: Callable[[Mapping[str, Any], Sequence[bytes]], None]) -> Callable[[], None]:
-        """Call back with every message for the client, until the function that is returned is called."""
+    def subscribe(
+        self, callback: Callable[[Mapping[str, Any], Sequence[bytes]], None], replaced: Callable[[], None] = ...
+    ) -> Callable[[], None]:
+        """Call back with every message for the client, until the function that is returned is called or, after another has subscribed,
+        `replaced` was."""
+
+    def away(self) -> None:
+        """The page is gone, and may come back with its token."""
 
     def close(self) -> None:
         """End the session, if it has not ended."""
 
 
 class SocketCarrier:
-    """Serves one runtime at `address`, which carries its secret. The newest connection has the session; it may come back within `grace_s`.
+    """Serves one runtime at `address`, which carries its secret. The newest connection has the session; it may come back within `grace_s`,
+    unless another carrier has taken the runtime over.
 
     Raises OSError where no loopback port can be had. Connections are refused (403) without the secret, and from pages of other origins than
     loopback hosts and those named in `origins` (as "https://host").
@@ -51,6 +59,7 @@ class SocketCarrier:
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._unsubscribe: Callable[[], None] | None = None
         self._grace: asyncio.TimerHandle | None = None
+        self._goodbyes: set[asyncio.Task[None]] = set()
         self._failure: OSError | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="microturn-socket", daemon=True)
@@ -99,30 +108,48 @@ class SocketCarrier:
         if "probe=1" in urlsplit(connection.request.path if connection.request else "").query:
             return
         before, self._current, self._outbox = self._current, connection, asyncio.Queue(WAITING)
-        if self._grace:
-            self._grace.cancel()
+        self._keep_waiting()
         if before:
-            await before.close(REPLACED, "opened elsewhere")
+            self._dismiss(before)
         if self._unsubscribe is None:
-            self._unsubscribe = self.runtime.subscribe(self._say)
+            self._unsubscribe = self.runtime.subscribe(self._say, partial(self._loop.call_soon_threadsafe, self._replaced))
         writer = asyncio.create_task(self._write(connection, self._outbox))
         try:
             async for data in connection:
-                self._hear(data)
+                if self._current is connection:
+                    self._hear(data)
         except ConnectionClosed:
             pass
         finally:
             writer.cancel()
             if self._current is connection:
                 self._current = None
-                self._leave()
+                self.runtime.away()
                 self._grace = self._loop.call_later(self.grace_s, self._abandon)
 
     def _leave(self) -> None:
-        """Without a page nothing is taken from the runtime, which keeps what another carrier may deliver."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+
+    def _keep_waiting(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def _replaced(self) -> None:
+        """Another carrier has the runtime now: this one's page is told, and its absence ends nothing."""
+        self._unsubscribe = None
+        self._keep_waiting()
+        if self._current is not None:
+            self._dismiss(self._current)
+            self._current = None
+
+    def _dismiss(self, connection: ServerConnection) -> None:
+        """Tell a page that its session goes on elsewhere; nobody waits for its answer."""
+        goodbye = asyncio.create_task(connection.close(REPLACED, "opened elsewhere"))
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
 
     def _hear(self, data: bytes | str) -> None:
         try:

@@ -45,9 +45,17 @@ class Talk(anywidget.AnyWidget):
         super().close()
 
     def _hear(self, _: Talk, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
-        if self._unsubscribe is None:  # the page chose the comm
-            self._unsubscribe = self.runtime.subscribe(lambda said, parts: self.send(dict(said), list(parts)))
-        self.runtime.feed(message, [bytes(part) for part in buffers])
+        if self._unsubscribe is None and message.get("t") == "hello":  # the page chose the comm
+            self._unsubscribe = self.runtime.subscribe(lambda said, parts: self.send(dict(said), list(parts)), self._replaced)
+        if self._unsubscribe is not None:
+            self.runtime.feed(message, [bytes(part) for part in buffers])
+
+    def _replaced(self) -> None:
+        """A page has the session over the WebSocket now; the one that had it over the comm is told."""
+        self._unsubscribe = None
+        self.send(
+            {"t": "end", "reason": "left", "text": "This session was opened in another page or view, and goes on there.", "trace": None}
+        )
 
 
 def _socket(runtime: Runtime, origins: Collection[str]) -> tuple[SocketCarrier | None, str]:

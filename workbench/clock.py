@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,18 +81,36 @@ class StopWatch:
         return lap * 1000
 
 
+@dataclass
+class _Frozen:
+    """How many paced sessions have the garbage collector look at their own objects only."""
+
+    sessions: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_FROZEN = _Frozen()
+
+
 @contextmanager
 def few_pauses() -> Iterator[None]:
     """Keep the garbage collector from stopping a paced session: what exists at the start is set aside until the end.
 
-    Without it one tick in a hundred of the nano model waits 10 to 50 ms while everything that was ever imported is looked through.
+    Without it one tick in a hundred of the nano model waits 10 to 50 ms while everything that was ever imported is looked through. The
+    collector is the whole process's: of sessions that overlap, in whichever threads, the first sets aside and the last gives back.
     """
-    gc.collect()
-    gc.freeze()
+    with _FROZEN.lock:
+        _FROZEN.sessions += 1
+        if _FROZEN.sessions == 1:
+            gc.collect()
+            gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        with _FROZEN.lock:
+            _FROZEN.sessions -= 1
+            if _FROZEN.sessions == 0:
+                gc.unfreeze()
 
 
 def pause(seconds: float) -> None:

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
-from workbench.clock import ClockSpec, RealTime, utc_now
+from workbench.clock import ClockSpec, RealTime, pause, utc_now
 from workbench.errors import InputError, WorkbenchError
 from workbench.live.admission import MINUTE_S, Admission, Ticket
 from workbench.live.outbox import Outbox
@@ -22,6 +23,8 @@ from workbench.session import Participant
 REMEMBERED = 32  # sessions that are over and whose pages may still come back to hear of it
 CLOSE_S = 5.0  # seconds that a session has to close its trace
 POLL_S = 0.2
+
+Callback: TypeAlias = Callable[[Json, Sequence[bytes]], None]
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Host:
     spec: LiveSpec = field(default_factory=LiveSpec)
     make_pace: Callable[[], RealTime] = lambda: RealTime(ClockSpec())
     _sessions: dict[str, LiveSession] = field(default_factory=dict)
+    _tickets: dict[str, Ticket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -66,6 +70,14 @@ class Host:
             code = "rate" if isinstance(error, InputError) else "checkpoint"
             return Problem(code=code, text=str(error))
 
+    def retire(self, session: LiveSession) -> None:
+        """End a session whose page begins another one. Its place is free at once; its last tick and its trace are its own thread's."""
+        session.stop("the page began a new session")
+        with self._lock:
+            ticket = self._tickets.get(session.token)
+        if ticket is not None:
+            self.admission.leave(ticket, session.bytes)
+
     def close(self, timeout_s: float = 10.0) -> None:
         """End all sessions, each with its trace."""
         for session in (running := self.sessions):
@@ -82,8 +94,8 @@ class Host:
         with self._lock:
             over = [key for key, known in self._sessions.items() if known.end is not None]
             for key in over[:-REMEMBERED]:
-                del self._sessions[key]
-            self._sessions[token] = session
+                del self._sessions[key], self._tickets[key]
+            self._sessions[token], self._tickets[token] = session, ticket
         return session.start(lambda: self.admission.leave(ticket, session.bytes))
 
     def _resumed(self, hello: Hello, outbox: Outbox) -> LiveSession | Problem:
@@ -99,7 +111,7 @@ class Connection:
     """One visitor as a carrier sees it. Messages come and go as JSON and buffers; every method may be called from any thread.
 
     Nothing that a page sends raises an error here: the page is told of it as a problem. A hello begins a session, or goes on with the one
-    whose token it has; one without a token ends what this visitor had here before.
+    whose token it has; one without a token ends what this visitor had here before. Of several who subscribe the newest is told everything.
     """
 
     def __init__(self, host: Host, visitor: str) -> None:
@@ -107,9 +119,11 @@ class Connection:
         self.session: LiveSession | None = None
         self.outbox = Outbox()
         self._lock = threading.Lock()
+        self._subscriber: _Subscriber | None = None
+        self._taking = threading.Lock()
 
     def feed(self, message: Json, buffers: Buffers = ()) -> None:
-        """Take a message of the page. Returns at once but for a hello, which waits until a session that it replaces has ended."""
+        """Take a message of the page. Returns at once; a session that a hello replaces ends by itself."""
         try:
             told = decode_from_client(message, buffers)
         except InputError as error:
@@ -123,14 +137,19 @@ class Connection:
         else:
             self.session.receive(self.outbox, told)
 
-    def subscribe(self, callback: Callable[[Json, Sequence[bytes]], None]) -> Callable[[], None]:
+    def subscribe(self, callback: Callback, replaced: Callable[[], None] = lambda: None) -> Callable[[], None]:
         """Call back with every message for the page, from a thread of its own, until the function that is returned is called.
 
-        A callback that is slow delays no session; it loses ticks.
+        A callback that is slow delays no session; it loses ticks. Who subscribes later takes over: nothing more is called back here, and
+        `replaced` is called, in the thread of the other.
         """
-        left = threading.Event()
-        threading.Thread(target=self._send, args=(callback, left), name=f"to {self.visitor}", daemon=True).start()
-        return left.set
+        subscriber = _Subscriber(callback, replaced)
+        with self._taking:
+            before, self._subscriber = self._subscriber, subscriber
+        if before is not None:
+            before.replaced()
+        threading.Thread(target=self._send, args=(subscriber,), name=f"to {self.visitor}", daemon=True).start()
+        return lambda: self._leave(subscriber)
 
     def away(self) -> None:
         """The page is gone, and may come back with its token."""
@@ -144,23 +163,37 @@ class Connection:
             self.session.join(CLOSE_S)
 
     def _greet(self, hello: Hello) -> None:
-        outbox = Outbox()
         if hello.resume is None and self.session is not None:
-            self.session.stop("the page began a new session")
-            self.session.join(CLOSE_S)
-        seated = self.host.seat(self.visitor, hello, outbox)
+            self.host.retire(self.session)
+        before, self.outbox = self.outbox, Outbox()
+        before.close()
+        seated = self.host.seat(self.visitor, hello, self.outbox)
         if isinstance(seated, Problem):
-            outbox.put(seated)
+            self.outbox.put(seated)
         else:
             self.session = seated
-        self.outbox = outbox
 
-    def _send(self, callback: Callable[[Json, Sequence[bytes]], None], left: threading.Event) -> None:
-        while not left.is_set():
-            outbox = self.outbox
-            for message in outbox.take():
-                callback(*encode(message))
+    def _leave(self, subscriber: _Subscriber) -> None:
+        with self._taking:
+            if self._subscriber is subscriber:
+                self._subscriber = None
+
+    def _send(self, subscriber: _Subscriber) -> None:
+        while True:
+            with self._taking:
+                if self._subscriber is not subscriber:
+                    return
+                outbox = self.outbox
+                messages = outbox.take()
+            for message in messages:
+                subscriber.callback(*encode(message))
             if outbox.closed and outbox is self.outbox:
-                left.wait(POLL_S)
+                pause(POLL_S)
             else:
                 outbox.wait(POLL_S)
+
+
+@dataclass(frozen=True, eq=False)
+class _Subscriber:
+    callback: Callback
+    replaced: Callable[[], None]

@@ -8,7 +8,7 @@ a recorded `deadline.missed`. In a tick that begins so late the agent is passed 
 The session never stalls, and it never catches up by more than one tick: time lost beyond that is given up, and the microphone samples of
 that time are skipped. Both events stand in the trace, so the session replays to the same decisions.
 
-The process as a whole should run under `workbench.clock.few_pauses`; a session does not see to that, as there may be several.
+While any session ticks, the garbage collector passes over what existed before it (`workbench.clock.few_pauses`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from workbench.clock import RealTime, utc_now
+from workbench.clock import RealTime, few_pauses, utc_now
 from workbench.errors import InputError, TraceError
 from workbench.events import AgentHeld, AudioDropped, DeadlineMissed, Event, LinkLost, LinkResumed, ModelYielded, SettingChanged
 from workbench.live.ear import Ear, LiveUser
@@ -291,7 +291,7 @@ class LiveSession:
         consent = {"given": True, "when": utc_now(), "retention": self.spec.kept}
         header = Header.of(self.session, consent=consent, labels=self._labels)
         try:
-            with TraceWriter(self.path, header, keep=self.spec.keep, when_full="raise") as writer:
+            with few_pauses(), TraceWriter(self.path, header, keep=self.spec.keep, when_full="raise") as writer:
                 self._written = True
                 while True:
                     late_ms = self.pace.wait(self.session.tick)
