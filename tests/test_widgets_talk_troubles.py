@@ -148,6 +148,33 @@ def test_a_server_that_falls_silent_is_asked_again_and_then_given_up(browser: An
         assert runtime.of("hello")[-1]["resume"] == "again"
 
 
+def test_a_start_that_is_denied_ends_at_once_and_says_why(browser: Any, pages: Pages) -> None:
+    page = browser.new_page()
+    page.goto(pages.address)
+    page.wait_for_function("window.ready")
+    told = page.evaluate("""() => {
+      window.WebSocket = class { constructor() { window.socket = this; } send() {} close() {} };
+      const ended = (answer) => {
+        const told = [], carrier = client.socketCarrier("ws://nowhere");
+        let hears;
+        const link = client.connect({ carrier: { ...carrier, open(ears) { hears = ears; carrier.open(ears); } } });
+        link.on("state", (state) => told.push(state)).on("problem", ({ text }) => told.push(text)).start();
+        socket.onopen();
+        answer(hears);
+        return told;
+      };
+      return [
+        ended(({ message }) => message({ t: "problem", code: "full", text: "full: try in 3 minutes" }, [])),
+        ended(() => socket.onclose({ code: 4003, reason: "log in again" })),
+      ];
+    }""")
+    page.close()
+    assert told == [
+        ["connecting", "full: try in 3 minutes", "ended"],
+        ["connecting", "The server refused this page: log in again", "ended"],
+    ]
+
+
 def test_typed_text_is_sent_written_and_marked(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime()
     with visit(browser, pages, runtime) as page:

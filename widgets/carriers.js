@@ -9,7 +9,10 @@
 export const RATE = 16000;
 export const CLIENT = "microturn-talk 1";
 const GRACE_MS = 30000, SILENCE_MS = 3000, RETRY_MS = [100, 250, 500, 1000, 2000];
-const REFUSED = { 4001: "This session was opened in another page or view, and goes on there.", 4003: "The server refused this page." };
+const REFUSED = { // by the code that a socket is closed with
+  4001: () => "This session was opened in another page or view, and goes on there.",
+  4003: (why) => `The server refused this page${why ? `: ${why}` : "."}`,
+};
 
 const bytesOf = (data) => (ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data));
 
@@ -62,7 +65,10 @@ export function socketCarrier(address, reason = "") {
     mine.binaryType = "arraybuffer";
     mine.onopen = () => { if (mine === socket) ears.up(); };
     mine.onmessage = (event) => { if (mine === socket) ears.message(...unpack(event.data)); };
-    mine.onclose = (event) => { if (mine === socket) ears.down(REFUSED[event.code] ?? "The connection to the server was lost.", event.code in REFUSED); };
+    mine.onclose = (event) => {
+      const refused = REFUSED[event.code];
+      if (mine === socket) ears.down(refused?.(event.reason) ?? "The connection to the server was lost.", Boolean(refused));
+    };
   };
   const drop = () => { const old = socket; socket = null; old?.close(); };
   return {
@@ -110,7 +116,7 @@ export function socketOrComm(model, address, unavailable, patienceMs = 1500) {
  */
 export function connect({ carrier, settings = {}, graceMs = GRACE_MS, silenceMs = SILENCE_MS }) {
   const handlers = new Map(), now = () => performance.now();
-  let token = null, tries = 0, retry = 0, watch = 0, heardAt = null, waitingSince = null;
+  let token = null, greeting = false, tries = 0, retry = 0, watch = 0, heardAt = null, waitingSince = null;
 
   const link = {
     state: "new", carrier,
@@ -131,10 +137,14 @@ export function connect({ carrier, settings = {}, graceMs = GRACE_MS, silenceMs 
     carrier.close();
     become("ended", text);
   }
-  function up() { carrier.send({ t: "hello", rate: RATE, client: CLIENT, settings, resume: token }); }
+  function up() {
+    greeting = true;
+    carrier.send({ t: "hello", rate: RATE, client: CLIENT, settings, resume: token });
+  }
   function message(content, buffers) {
     if (link.state === "ended") return;
-    if (content.t === "welcome") token = content.token;
+    const denied = greeting && content.t === "problem"; // the answer to a hello is a welcome, or why there is none
+    if (content.t === "welcome") { token = content.token; greeting = false; }
     if (content.t === "tick") heardAt = now();
     if (link.state !== "open" && content.t === "welcome" || link.state === "waiting" && content.t === "tick") {
       waitingSince = null;
@@ -142,7 +152,7 @@ export function connect({ carrier, settings = {}, graceMs = GRACE_MS, silenceMs 
       become("open", "");
     }
     tell(content.t, content, buffers);
-    if (content.t === "end") end(content.text ?? "");
+    if (content.t === "end" || denied) end(content.text ?? "");
   }
   function wait(text) {
     waitingSince ??= now();
