@@ -19,11 +19,12 @@ const keptText = (kept) => Object.entries(kept ?? {}).map(([stream, how]) => `${
  * Build the panel in `root`. `carrier()` gives, or promises, a fresh carrier for each start.
  *
  * Options: `microphone` (constraints), `probe` (offer a probe tone, true), `graceMs`, `silenceMs`. Returns { state, link, sound, timeline, start, agree,
- * stop, destroy }; `state` is idle, connecting, asking, opening, talking, waiting or ended.
+ * stop, type, on, destroy }; `state` is idle, connecting, asking, opening, talking, waiting or ended. `on(type, ear)` hears every message of the runtime
+ * by its type, in this session and later ones, and "panel" with every new state; `type(text)` types a line, and tells whether it was sent.
  */
 export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ...patience }) {
   root.classList.add("microturn");
-  const talk = { state: "idle", link: null, sound: null, welcome: null };
+  const talk = { state: "idle", link: null, sound: null, welcome: null }, ears = [];
   let pictures = null, starts = 0;
 
   // Elements ----------------------------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
   const see = { camera: button("Camera", () => look("camera"), { "aria-pressed": "false", disabled: true }), screen: button("Screen", () => look("screen"), { "aria-pressed": "false", disabled: true }) };
   const line = make("input", { type: "text", "aria-label": "Type to the agent", placeholder: "Type instead of speaking", maxlength: 500, autocomplete: "off", disabled: true });
   const send = make("button", { type: "submit", disabled: true }, "Send");
-  const typing = make("form", { class: "mt-typing", onsubmit: (event) => { event.preventDefault(); type(); } }, line, send);
+  const typing = make("form", { class: "mt-typing", onsubmit: (event) => { event.preventDefault(); if (type(line.value)) line.value = ""; } }, line, send);
   const log = make("ol", { class: "mt-log", role: "log", "aria-label": "What was said", tabindex: 0 });
   const place = make("div", { class: "mt-place" });
   const panel = make("div", { class: "mt-panel" },
@@ -71,6 +72,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     for (const control of [line, send, bar, see.camera, see.screen]) control.disabled = state !== "talking";
     if (state !== "asking") question.hidden = true;
     if (!["talking", "waiting"].includes(state)) level.value = 0;
+    ears.forEach(([type, ear]) => { if (type === "panel") ear(state); });
   }
   function complain(text) {
     trouble.hidden = !text;
@@ -96,6 +98,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
         if (state === "open" && talk.state === "waiting") { complain(""); become("talking"); }
         if (state === "ended") finish();
       });
+    ears.forEach(([type, ear]) => link.on(type, ear));
     link.start();
   }
   function welcome(message) {
@@ -191,12 +194,12 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     }
     if (low) log.scrollTop = log.scrollHeight;
   }
-  function type() {
-    const text = line.value.trim();
-    if (!text || talk.state !== "talking") return;
+  function type(typed) {
+    const text = typed.trim();
+    if (!text || talk.state !== "talking") return false;
     talk.link.send({ t: "text", text });
     write("typed", text, timeline.typed(text));
-    line.value = "";
+    return true;
   }
   async function look(kind) {
     const on = see[kind].getAttribute("aria-pressed") === "true";
@@ -222,7 +225,8 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
   window.addEventListener("pagehide", leave);
   become("idle");
   return Object.assign(talk, {
-    timeline, start, agree, stop,
+    timeline, start, agree, stop, type,
+    on(type, ear) { ears.push([type, ear]); return talk; },
     destroy() {
       window.removeEventListener("pagehide", leave);
       leave();

@@ -53,6 +53,11 @@ class Host:
         """A connection for one page; `visitor` is who is counted for it, e.g. a login or an address."""
         return Connection(self, visitor)
 
+    def find(self, token: str) -> LiveSession | None:
+        """The session with this token, going on or among the last that are over; None for any other."""
+        with self._lock:
+            return self._sessions.get(token)
+
     def seat(self, visitor: str, hello: Hello, outbox: Outbox) -> LiveSession | Problem:
         """The session that this page speaks in from now on, welcomed in its outbox; or the problem to show."""
         try:
@@ -99,8 +104,7 @@ class Host:
         return session.start(lambda: self.admission.leave(ticket, session.bytes))
 
     def _resumed(self, hello: Hello, outbox: Outbox) -> LiveSession | Problem:
-        with self._lock:
-            session = self._sessions.get(hello.resume or "")
+        session = self.find(hello.resume or "")
         if session is None:
             return Problem(code="gone", text="that session is over and forgotten, or was another server's; begin a new one")
         session.connect(hello, outbox)
