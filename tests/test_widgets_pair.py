@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.sample_session import YIELD_TICK, stopped_count
+from tests.sample_session import COUNT_TICKS, YIELD_TICK, stopped_count
 from widgets.charts import timeline
 from widgets.pair import choices_table, pair, pair_figure
 from workbench.clock import Tick
@@ -47,9 +47,12 @@ def test_numbers_that_change_nothing_are_no_other_choice() -> None:
     assert differing_choices(stopped_count(), other) == []
 
 
-def test_a_run_that_is_over_has_no_record_where_the_other_goes_on() -> None:
-    choices = differing_choices(stopped_count(), Trace(stopped_count().header, stopped_count().turns[:38]))
-    assert [(choice.tick, choice.right) for choice in choices] == [(38, None), (39, None)]
+def test_a_run_that_is_over_counts_as_silent() -> None:
+    choices = differing_choices(stopped_count(), Trace(stopped_count().header, stopped_count().turns[: COUNT_TICKS[-1]]))
+    assert [(choice.tick, choice.left and choice.left.said, choice.right) for choice in choices] == [
+        (22, "five", None),
+        (25, "<yield>", None),
+    ]
 
 
 def test_the_verdict_says_where_they_part() -> None:
@@ -63,7 +66,7 @@ def test_the_table_of_choices_escapes_what_was_said_and_names_both() -> None:
     table = choices_table(pair(("one <b>", "two"), stopped_count(), otherwise()))
     assert EVIL not in table
     assert "one &lt;b&gt;" in table
-    assert table.count("<tr data-at=") == 2
+    assert table.count("data-at=") == 2
     assert 'data-at="5.000"' in table
     assert "speak: &lt;img src=x&gt;" in table or "idle: &lt;img src=x&gt;" in table
     assert "No tick was decided otherwise" in choices_table(pair(("a", "b"), stopped_count(), stopped_count()))

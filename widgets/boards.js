@@ -3,7 +3,7 @@ import { make } from "./timeline.js";
 
 function render({ model, el }) {
   const body = make("tbody");
-  const table = make("table", { class: "mtd-table" }, make("thead", {}, make("tr", {}, ...["agent", "both right", "95 % interval", "families", "episodes", "file"].map((name) => make("th", {}, name)))), body);
+  const table = make("table", { class: "mtd-table" }, make("thead", {}, make("tr", {}, ...["agent", "both right", "95 % interval", "of", "in", "file"].map((name) => make("th", {}, name)))), body);
   const frame = make("iframe", { title: "Scoreboard", sandbox: "allow-scripts", hidden: true });
   const empty = make("p", { class: "mtd-empty" }, "No evaluation.json in this folder yet: microturn evaluate --out FOLDER/one writes one.");
   el.append(make("div", { class: "microturn mtd" }, table, empty, frame));
@@ -14,7 +14,7 @@ function render({ model, el }) {
     const share = make("span", { class: "mtd-share" }, make("i", { style: `width:${row.share}%` }));
     return make("tr", { "data-name": row.name, onclick: (event) => { if (!event.target.closest("button")) open(); } },
       make("td", {}, make("button", { type: "button", class: "mtd-open", onclick: open }, row.title)), make("td", { class: "mtd-score" }, share, row.mean),
-      make("td", {}, row.interval), make("td", {}, String(row.families)), make("td", {}, row.episodes), make("td", { class: "mtd-file" }, row.name));
+      make("td", {}, row.interval), make("td", {}, `${row.families} families`), make("td", {}, `${row.episodes} episodes`), make("td", { class: "mtd-file" }, row.name));
   }
   function draw() {
     table.hidden = !model.rows.length;

@@ -33,7 +33,7 @@ def joined(*names: str) -> str:
 
 def style_sheet() -> str:
     """Colours (light, dark, and those of JupyterLab's own theme) and layout of everything under the class `microturn`."""
-    light, dark = variables(LIGHT), variables(DARK)
+    light, dark = _variables(LIGHT), _variables(DARK)
     colours = (
         f".microturn {{ {light} }}\n"
         f"@media (prefers-color-scheme: dark) {{ .microturn {{ {dark} }} }}\n"
@@ -43,8 +43,12 @@ def style_sheet() -> str:
     return colours + (HERE / "talk.css").read_text(encoding="utf-8")
 
 
-def variables(theme: Theme) -> str:
-    """A theme as variables of a style sheet."""
+def page_colours() -> str:
+    """The same colours for a whole page, light or dark as its reader prefers: rules for `:root`."""
+    return f":root {{ {_variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}\n"
+
+
+def _variables(theme: Theme) -> str:
     names = "page lane ink muted grid grid_minor on_colour user heard agent threshold gate yielded cost font".split()
     values = {name: getattr(theme, name) for name in names}
     values |= {f"floor_{state}": colour for state, colour in theme.floor.items()}

@@ -59,7 +59,7 @@ class Stage(Part):
 
 
 class LiveDesk(Part):
-    """The policy of the next session, and the sessions that go on; asks for `policy`, `open`, and says when it is first `seen`."""
+    """The policy of the next session, and the sessions that go on; asks for `policy`, also when it first comes into sight, and `open`."""
 
     _esm = joined("timeline.js", "live.js")
     agents = param.List(default=[])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,11 @@ import panel as pn
 import plotly
 from panel.io.server import get_server
 
-from widgets.client import HERE, variables
+from widgets.client import HERE, page_colours
 from widgets.components import Boards, LiveDesk, PanelTalk, SessionList, Stage
 from widgets.show import RENDER_ERRORS
 from widgets.shown import board_page, board_rows, explained, labels_of, running_rows, session_rows, shown_pair, shown_session
 from widgets.sockets import LOOPBACK
-from widgets.theme import DARK, LIGHT
 from workbench.clock import few_pauses
 from workbench.desk import Desk, Policy
 from workbench.errors import InputError, WorkbenchError
@@ -71,7 +71,7 @@ class Page:
     def template(self) -> pn.Template:
         """The page as Panel serves it."""
         page = pn.Template((HERE / "dashboard.html").read_text(encoding="utf-8"))
-        for name, value in (("folder", str(self.desk.folder)), ("light", variables(LIGHT)), ("dark", variables(DARK))):
+        for name, value in (("folder", str(self.desk.folder)), ("colours", page_colours())):
             page.add_variable(name, value)
         for name in ("sessions", "stage", "live", "talk", "boards"):
             page.add_panel(name, getattr(self, name))
@@ -231,6 +231,7 @@ def serve(
     except OSError as error:
         raise InputError(f"port {port} of {host} cannot be had ({error}); give another --port, or 0 for any that is free") from error
     print(f"dashboard of {desk.folder} at http://{names[0]}:{port}", flush=True)  # noqa: T201 - the one line that says where to look
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as by Ctrl-C: every live session gets to close its trace
     try:
         with few_pauses():
             server.start()

@@ -14,8 +14,8 @@ function render({ model, el }) {
   const table = make("table", { class: "mtd-table" }, make("thead", {}, make("tr", {}, ...["session", "agent", "state", "so far", ""].map((name) => make("th", {}, name)))), body);
   el.append(make("div", { class: "microturn mtd" },
     make("form", { class: "mtd-filters", onsubmit: (event) => event.preventDefault() }, make("label", {}, "agent ", agent),
-      make("label", { class: "mtd-slider" }, "threshold ", bar, pace), make("label", {}, "your voice ", voice)),
-    note, make("h3", {}, "Going on now"), table, none));
+      make("label", { class: "mtd-slider" }, "begin at threshold ", bar, pace), make("label", {}, "your voice ", voice)),
+    note, table, none));
 
   function policy() {
     agent.replaceChildren(...model.agents.map((name) => make("option", { value: name }, name)));
@@ -29,9 +29,12 @@ function render({ model, el }) {
     none.hidden = !table.hidden;
     body.replaceChildren(...model.running.map((row) => make("tr", { "data-name": row.name },
       make("td", {}, row.name), make("td", {}, row.agent), make("td", { class: "mtd-state" }, row.state), make("td", {}, row.seconds),
-      make("td", {}, make("button", { type: "button", onclick: () => model.send_msg({ t: "open", name: `${row.name}.sqlite` }) }, "Look")))));
+      make("td", {}, make("button", { type: "button", onclick: () => { model.send_msg({ t: "open", name: `${row.name}.sqlite` }); location.hash = "#sessions"; } }, "Look")))));
   }
   const tell = () => { note.textContent = model.note; };
+  new IntersectionObserver((seen, watch) => { // whoever comes here may want to talk: the agent is loaded by then
+    if (seen.some((entry) => entry.isIntersecting)) { watch.disconnect(); say(); }
+  }).observe(el);
   model.on(["policy", "agents"], policy);
   model.on("running", running);
   model.on("note", tell);

@@ -140,7 +140,7 @@ def _marks(both: Pair, theme: Theme) -> Iterator[dict[str, Any]]:
             **whole,
             **times,
             "type": "rect",
-            "fillcolor": faded(theme.gate, 0.12),
+            "fillcolor": faded(theme.gate, 0.10),
             "line": {"width": 0},
             "layer": "below",
             "name": "chose",
@@ -173,7 +173,12 @@ def _row(choice: Choice, tick_s: float) -> str:
     at_s = choice.tick * tick_s
     cells = (f"{at_s:.1f} s", str(choice.tick), *_cells(choice.left), *_cells(choice.right))
     inner = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f'<tr data-at="{at_s:.3f}" tabindex="0">{inner}</tr>'
+    kind = "other" if _said(choice.left) != _said(choice.right) else ""
+    return f'<tr class="{kind}" data-at="{at_s:.3f}" tabindex="0">{inner}</tr>'
+
+
+def _said(decision: Decision | None) -> str:
+    return decision.said if decision else ""
 
 
 def _cells(decision: Decision | None) -> tuple[str, str]:

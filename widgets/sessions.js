@@ -23,10 +23,11 @@ function render({ model, el }) {
   const count = make("p", { class: "mtd-count", role: "status" });
   const body = make("tbody");
   const table = make("table", { class: "mtd-table" }, make("thead", {}, make("tr", {}, ...COLUMNS.map((name) => make("th", {}, name)))), body);
+  const list = make("div", { class: "mtd-list", tabindex: 0, role: "region", "aria-label": "Sessions" }, table);
   el.append(make("div", { class: "microturn mtd" },
     make("form", { class: "mtd-filters", role: "search", onsubmit: (event) => event.preventDefault() }, text, family, agent,
       make("label", {}, "from ", since), make("label", {}, "to ", until), clear, compare),
-    count, make("div", { class: "mtd-list", tabindex: 0, role: "region", "aria-label": "Sessions" }, table)));
+    count, list));
 
   function options(select, all, names) {
     const before = select.value;
@@ -51,7 +52,7 @@ function render({ model, el }) {
     const state = row.state === "whole" ? "" : make("span", { class: "mtd-state", title: row.problem }, row.state === "live" ? `live: ${row.problem}` : "not closed");
     const score = row.score && make("span", { class: row.passed ? "mtd-yes" : "mtd-no", title: "expectations of the scenario that were met" }, row.score);
     return make("tr", { "data-name": row.name, "data-state": row.state, onclick: (event) => { if (!event.target.closest("button, input")) open(); } },
-      cell("pick", box), cell("when", row.when), cell("scenario", button), cell("agent", row.agent, make("small", {}, row.setting)), cell("voice", row.voice),
+      cell("pick", box), cell("when", row.when), cell("scenario", button), cell("agent", row.agent, make("small", {}, row.setting)), cell("voice", make("span", { title: row.manner }, row.voice)),
       cell("length", length, state), cell("score", score), cell("words", row.words), cell("file", row.name));
   }
   function draw() {
@@ -63,6 +64,7 @@ function render({ model, el }) {
     mark();
   }
   function mark() {
+    list.classList.toggle("mtd-low", model.opened.length > 0);
     for (const row of body.rows) row.classList.toggle("mtd-here", model.opened.includes(row.dataset.name));
   }
   function facts() {

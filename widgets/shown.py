@@ -23,6 +23,7 @@ from workbench.trace import Trace
 
 Json: TypeAlias = dict[str, Any]
 WORDS_SHOWN = 14
+UNSEEDED = ("live", "recording")  # a seed says nothing of what happened in these
 STATES = {"asking": "waits for consent", "talking": "talking", "away": "page gone, waiting for it", "ended": "over"}
 HINT = "User on the left ear, agent on the right. Click the timeline or a row to go there and to see why; drag to pan, scroll to zoom."
 
@@ -43,8 +44,9 @@ def _session_row(entry: Entry, live: str) -> Json:
         "agent": entry.agent,
         "setting": entry.setting,
         "family": entry.family.replace("_", " "),
-        "seed": "" if entry.seed is None else str(entry.seed),
-        "voice": entry.voice,
+        "seed": "" if entry.seed is None or entry.family in UNSEEDED else str(entry.seed),
+        "voice": entry.voice.split(" ")[0],
+        "manner": entry.voice,
         "length": "" if entry.state == "damaged" else f"{entry.duration_s:.1f} s",
         "ticks": entry.ticks,
         "score": f"{met}/{expected}" if entry.outcome else "",
@@ -82,7 +84,7 @@ def shown_pair(names: Sequence[str], labels: Sequence[str], traces: Sequence[Tra
     both = pair((labels[0], labels[1]), traces[0], traces[1])
     return {
         "names": list(names),
-        "title": f"{both.views[0].title} against {both.views[1].title}",
+        "title": _title(both.views[0].title, both.views[1].title),
         "facts": "",
         "verdict": both.verdict(),
         "figure": pair_figure(both).to_json(),
@@ -92,6 +94,10 @@ def shown_pair(names: Sequence[str], labels: Sequence[str], traces: Sequence[Tra
         "hint": HINT,
         "table": choices_table(both),
     }
+
+
+def _title(one: str, other: str) -> str:
+    return f"{one}, twice on one clock" if one == other else f"{one} and {other} on one clock"
 
 
 def labels_of(entries: Sequence[Entry]) -> list[str]:

@@ -68,15 +68,17 @@ def turn_difference(left: MicroTurn, right: MicroTurn, *, exact: bool = False) -
 def differing_choices(left: Trace, right: Trace) -> list[Choice]:
     """The micro-turns in which the agents of two runs said something else or held the floor in another state, in order.
 
-    A run that is over has no record in the ticks that the other goes on for. What came out counts, not the probabilities that led to it.
+    A run that is over, or that left no record, counts as silent. What came out counts, not the probabilities that led to it.
     """
     ours, theirs = dict(left.events(Decision)), dict(right.events(Decision))
     pairs = (Choice(tick, ours.get(tick), theirs.get(tick)) for tick in sorted(ours.keys() | theirs.keys()))
-    return [pair for pair in pairs if _came_out(pair.left) != _came_out(pair.right)]
+    return [pair for pair in pairs if _otherwise(pair.left, pair.right)]
 
 
-def _came_out(decision: Decision | None) -> tuple[str, str] | None:
-    return None if decision is None else (decision.said, decision.floor)
+def _otherwise(left: Decision | None, right: Decision | None) -> bool:
+    if left is None or right is None:
+        return any(decision is not None and decision.said for decision in (left, right))
+    return (left.said, left.floor) != (right.said, right.floor)
 
 
 def _event_difference(tick: int, ours: list[Event], theirs: list[Event], within: float) -> Difference | None:
