@@ -24,14 +24,14 @@ CONSTANTS = f"const COLOURS = {json.dumps(dict(exchanged(LIGHT, DARK)))}, WINDOW
 Asked = Callable[[Mapping[str, Any]], None]
 
 
-class Part(JSComponent):  # type: ignore[misc]
+class Part(JSComponent):
     """A part that hands every message of its page to `asked`."""
 
     _esm = "export default { render() {} }"
     _stylesheets: ClassVar[list[str]] = [STYLE]
 
     def __init__(self, asked: Asked, **values: Any) -> None:
-        super().__init__(sizing_mode="stretch_width", **values)
+        super().__init__(sizing_mode="stretch_width", **values)  # type: ignore[no-untyped-call]
         self._asked = asked
 
     def _handle_msg(self, data: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ class Boards(Part):
     opened = param.String(default="")
 
 
-class PanelTalk(JSComponent):  # type: ignore[misc]
+class PanelTalk(JSComponent):
     """The client to talk to a runtime through, carried by messages of this component: one packed buffer in each direction.
 
     The messages of a page are fed in their order from a thread of their own, so a session that takes long to begin holds up no other page.
@@ -88,7 +88,7 @@ class PanelTalk(JSComponent):  # type: ignore[misc]
     probe = param.Boolean(default=True)
 
     def __init__(self, runtime: Runtime, **values: Any) -> None:
-        super().__init__(sizing_mode="stretch_width", **values)
+        super().__init__(sizing_mode="stretch_width", **values)  # type: ignore[no-untyped-call]
         self.runtime = runtime
         self._mail = ThreadPoolExecutor(1, thread_name_prefix="talk")
         self._unsubscribe = runtime.subscribe(lambda message, buffers: self._send_msg({"packed": pack(message, buffers)}))

@@ -57,7 +57,9 @@ class Page:
 
     def __init__(self, desk: Desk, visitor: str) -> None:
         self.desk, self.query, self.opened, self.found = desk, Query(), Opened(), tuple[Evaluation, ...]()
-        self._document = pn.state.curdoc
+        document = pn.state.curdoc
+        assert document is not None, "a page is made for a visitor"
+        self._document = document
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="page")
         self._waiting = False
         self.host = desk.host()
@@ -157,7 +159,7 @@ class Page:
         now = tuple(entries[entry.name].stamp if entry.name in entries else () for entry in self.opened.entries)
         _change(self.stage, "news", "It has changed on disk: read it again" if now != self.opened.stamps else "")
 
-    def _later(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
+    def _later(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
         """Do this in the page's thread, one thing after the other, and then that on the loop."""
 
         def do() -> None:
@@ -181,7 +183,7 @@ def _read(desk: Desk, names: Sequence[str]) -> tuple[Opened, dict[str, Any]]:
         traces = [read_trace(desk.folder / entry.name) for entry in entries]
         shown = shown_session(entries[0].name, traces[0]) if len(entries) == 1 else shown_pair(names, labels, traces)
     except FAILURES as error:
-        return Opened(), {"problem": f"{' and '.join(names)} cannot be shown: {error or type(error).__name__}"}
+        return Opened(), {"problem": f"{' and '.join(names)} cannot be shown: {str(error) or type(error).__name__}"}
     return Opened(tuple(entries), tuple(labels), tuple(traces)), shown
 
 
@@ -213,9 +215,9 @@ def serve(
     """
     port = port or _free_port(host)
     names = LOOPBACK[:2] if host in LOOPBACK else (host,)
-    guard = (
-        {"basic_auth": dict(login), "cookie_secret": secrets.token_urlsafe(32), "login_template": str(HERE / "login.html")} if login else {}
-    )
+    guard: dict[str, Any] = {}
+    if login:
+        guard = {"basic_auth": dict(login), "cookie_secret": secrets.token_urlsafe(32), "login_template": str(HERE / "login.html")}
     try:
         server = get_server(
             lambda: _page(desk),
@@ -254,7 +256,7 @@ def _page(desk: Desk) -> pn.Template:
 
 def _visitor() -> str:
     """Who is counted: the login, or the address."""
-    request = pn.state.curdoc.session_context.request if pn.state.curdoc and pn.state.curdoc.session_context else None
+    request = getattr(pn.state.curdoc and pn.state.curdoc.session_context, "request", None)
     return str(pn.state.user or getattr(request, "remote_ip", "") or "someone")
 
 
