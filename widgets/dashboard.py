@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -159,13 +160,20 @@ class Page:
         now = tuple(entries[entry.name].stamp if entry.name in entries else () for entry in self.opened.entries)
         _change(self.stage, "news", "It has changed on disk: read it again" if now != self.opened.stamps else "")
 
+    def _trouble(self, text: str) -> None:
+        self._waiting = False
+        self.stage.param.update(shown={"problem": text}, busy=False)
+
     def _later(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
         """Do this in the page's thread, one thing after the other, and then that on the loop."""
 
         def do() -> None:
-            result = work()
+            try:
+                done = partial(then, work())
+            except FAILURES as error:
+                done = partial(self._trouble, f"{type(error).__name__}: {error}")
             with contextlib.suppress(RuntimeError):  # the document was closed meanwhile
-                self._document.add_next_tick_callback(lambda: then(result))
+                self._document.add_next_tick_callback(done)
 
         with contextlib.suppress(RuntimeError):  # the page was left meanwhile
             self._worker.submit(do)

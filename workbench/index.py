@@ -106,12 +106,12 @@ def search(entries: Mapping[str, Entry], query: Query = Query()) -> list[Entry]:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Sizes and times of a file and of its write-ahead log; empty when it is gone."""
+    """Sizes and times of a file and of its write-ahead log; empty when it is gone or out of reach."""
     try:
         about = [path.stat()]
         log = path.with_name(f"{path.name}-wal")
         about += [log.stat()] if log.exists() else []
-    except FileNotFoundError:
+    except OSError:
         return ()
     return tuple(number for each in about for number in (each.st_size, each.st_mtime_ns))
 

@@ -1,0 +1,288 @@
+"""The dashboard as a person uses it: `microturn dashboard` in a process of its own, and a real browser before it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import CHROMIUM_FLAGS, ROOT
+from tests.sample_session import YIELD_TICK, stopped_count
+from tests.scenario_fakes import Tones, one_voice
+from tests.talk_fakes import FAKE_MICROPHONE, until
+from workbench.agents import OracleAgent
+from workbench.clock import Tick
+from workbench.errors import WorkbenchError
+from workbench.evaluate import evaluate
+from workbench.events import Decision, ModelYielded, PlaybackPosition, TranscriptDelta
+from workbench.packets import MicroTurn
+from workbench.speech import speaker
+from workbench.store import finished, read_trace, save_trace, verify
+from workbench.trace import Trace
+from workbench.voices import Voice
+
+pytestmark = pytest.mark.browser
+
+EVIL = "<img src=x onerror=alert(1)>"
+PATIENCE_MS = 180_000
+USER, HEARD, AGENT = (0, 114, 178), (0, 158, 115), (213, 94, 0)  # of the light theme
+INKED = """(canvas, inks) => {  // how many pixels of the live timeline have each of these colours
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), found = inks.map(() => 0);
+  for (let at = 0; at < data.length; at += 4) inks.forEach((ink, i) => { found[i] += ink.every((value, j) => data[at + j] === value); });
+  return found;
+}"""
+
+
+def counted(threshold: float, said: str = "") -> Trace:
+    """The stopped count by a neural agent at a threshold; with `said` it says that where it gave way."""
+    trace = stopped_count()
+    agent = {"agent": {"kind": "nano", "threshold": threshold}}
+    trace.header = replace(trace.header, created="2026-05-04T10:00:00Z", participants=agent)
+    if said:
+        turn = trace.turns[YIELD_TICK]
+        events = tuple(replace(e, said=said) if isinstance(e, Decision) else e for e in turn.events)
+        trace.turns[YIELD_TICK] = MicroTurn(Tick(YIELD_TICK), turn.packets, events)
+    return trace
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("sessions")
+    save_trace(counted(0.5), made / "one.sqlite")
+    save_trace(counted(0.9, EVIL), made / "other.sqlite")
+    (made / "cut.sqlite").write_bytes((made / "one.sqlite").read_bytes()[:40_000])
+    evaluate(OracleAgent(), ("answer",), "train", 1, 5, pick=one_voice, speaker_of=Tones).write(made / "evaluation.json")
+    return made
+
+
+COMMAND = (sys.executable, "-c", "from workbench.cli import main; main()", "dashboard")
+
+
+@contextmanager
+def served(*command: str) -> Iterator[str]:
+    """The address of the dashboard that this command serves, in a process that is stopped afterwards as by Ctrl-C."""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if found := re.search(r" at (http://\S+)$", line.strip()):
+                    yield found[1]
+                    break
+            else:
+                pytest.fail("the dashboard did not start:\n" + "".join(lines))
+        finally:
+            process.send_signal(2)
+            process.communicate(timeout=120)
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with served(sys.executable, "-m", "tests.dashboard_fakes", str(folder)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the fake microphone hears, over and over: "count to twenty", and "stop" while the agent counts."""
+    try:
+        voice = speaker(Voice(engine="espeak", name="en-us"))
+        ask, stop = (voice.phrase(text).samples for text in ("count to twenty", "stop"))
+    except WorkbenchError as error:
+        pytest.skip(f"nobody to speak: {error}")
+    quiet = {seconds: np.zeros(round(seconds * 16_000), np.float32) for seconds in (1.0, 3.2, 3.0)}
+    wave = np.concatenate([quiet[1.0], ask, quiet[3.2], stop, quiet[3.0]])
+    path = tmp_path_factory.mktemp("microphone") / "ask.wav"
+    soundfile.write(path, soxr.resample(wave, 16_000, 48_000), 48_000, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str, microphone: Path) -> Iterator[Any]:
+    fake = (*FAKE_MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}", "--autoplay-policy=no-user-gesture-required")
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *fake])
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def visit(browser: Any, address: str, part: str = "", **context: Any) -> Iterator[Any]:
+    """A page of the dashboard with its list; fails on an error in it, and on a request to anywhere else."""
+    opened = browser.new_context(**context)
+    page = opened.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith((address, "data:", "blob:")) else problems.append(request.url))
+    try:
+        page.goto(f"{address}/{part}")
+        page.wait_for_selector("tr[data-name]", state="attached")
+        yield page
+        assert problems == []
+    finally:
+        opened.close()
+
+
+def names(page: Any) -> list[str]:
+    return [row.get_attribute("data-name") for row in page.locator(".mtd-list tr[data-name]").all()]
+
+
+def drawn(page: Any, shown: str) -> Any:
+    page.wait_for_selector(f"section[data-drawn='{shown}'] .main-svg")
+    return page.locator("section[data-drawn]")
+
+
+def test_sessions_are_listed_found_and_opened_and_a_damaged_one_says_so(browser: Any, address: str) -> None:
+    with visit(browser, address) as page:
+        assert names(page) == ["one.sqlite", "other.sqlite", "cut.sqlite"]
+        assert "damaged" in page.locator("tr[data-name='cut.sqlite'] .mtd-problem").inner_text()
+        assert "1 damaged" in page.locator(".mtd-count").inner_text()
+        assert "count to twenty one two" in page.locator("tr[data-name='one.sqlite']").inner_text()
+        page.get_by_label("Search what was said").fill("seven")
+        until(lambda: names(page) == [], page, 120)
+        page.get_by_label("Search what was said").fill("twenty one.sq")
+        until(lambda: names(page) == ["one.sqlite"], page, 120)
+        page.locator("tr[data-name='one.sqlite'] .mtd-open").click()
+        stage = drawn(page, "one.sqlite")
+        assert any("p(speak)" in title for title in stage.locator("g.annotation").all_text_contents())
+        stage.locator("audio").evaluate("(sound) => sound.readyState >= 1 || new Promise((done) => { sound.onloadedmetadata = done; })")
+        stage.locator("tr[data-at]", has_text="<yield>").click()
+        page.wait_for_selector(".mtd-why ul")
+        assert "At 5.0 s the agent gave up the floor: p(yield) 0.97." in stage.locator(".mtd-why").inner_text()
+        until(lambda: stage.locator("audio").evaluate("(sound) => sound.currentTime") == pytest.approx(5.0, abs=0.01), page, 120)
+        assert stage.locator(".mtd-cursor").is_visible()
+        place = stage.locator(".mtd-place")
+        place.click(position={"x": place.bounding_box()["width"] - 40, "y": 60})
+        page.wait_for_function("(why) => why.innerText.includes('stayed silent')", arg=stage.locator(".mtd-why").element_handle())
+
+
+def test_two_sessions_on_one_clock_show_where_they_part(browser: Any, address: str) -> None:
+    with visit(browser, address) as page:
+        compare = page.locator(".mtd-compare")
+        assert compare.is_disabled()
+        for name in ("one.sqlite", "other.sqlite"):
+            page.get_by_label(f"Choose {name} to compare").check()
+        compare.click()
+        stage = drawn(page, "one.sqlite other.sqlite")
+        assert stage.locator(".mtd-verdict").inner_text().startswith("They differ from 5.0 s on, at tick 25, decision: ")
+        headings = [text for text in stage.locator("g.annotation").all_text_contents() if "threshold" in text and "nano" in text]
+        assert headings == ["nano threshold 0.5", "nano threshold 0.9"]
+        assert stage.locator(".mtd-ticks tr[data-at]").count() == 1
+        assert EVIL in stage.locator(".mtd-ticks").inner_text(), "what was said is text, and nothing else"
+        stage.locator(".mtd-ticks tr[data-at]").click()
+        page.wait_for_selector(".mtd-why ul")
+        assert stage.locator(".mtd-why h4").all_inner_texts() == ["nano threshold 0.5", "nano threshold 0.9"]
+        stage.get_by_role("button", name="nano threshold 0.9").click()
+        assert stage.get_by_role("button", name="nano threshold 0.9").get_attribute("aria-pressed") == "true"
+
+
+def test_on_a_phone_in_the_dark_a_session_that_is_new_on_disk_appears_and_opens(browser: Any, address: str, folder: Path) -> None:
+    with visit(browser, address, viewport={"width": 390, "height": 800}, color_scheme="dark") as page:
+        save_trace(counted(0.3), folder / "new.sqlite")
+        page.wait_for_selector("tr[data-name='new.sqlite']")
+        page.locator("tr[data-name='new.sqlite'] .mtd-open").click()
+        stage = drawn(page, "new.sqlite")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        strip = stage.locator(".mtd-strip")
+        assert strip.evaluate("(strip) => strip.scrollWidth > strip.clientWidth"), "the timeline is moved by its own scrolling"
+        ground = stage.locator(".main-svg").first.evaluate("(svg) => getComputedStyle(svg).backgroundColor")
+        assert ground == "rgb(20, 24, 30)"
+        (folder / "new.sqlite").unlink()
+        page.wait_for_selector("tr[data-name='new.sqlite']", state="detached")
+        assert stage.locator(".mtd-news").is_visible()
+        stage.locator(".mtd-news").click()
+        page.wait_for_selector(".mtd-trouble:not([hidden])")
+        assert "new.sqlite is not in the folder any more" in page.locator(".mtd-trouble").inner_text()
+
+
+def test_a_scoreboard_is_shown_in_a_frame_of_its_own(browser: Any, address: str) -> None:
+    with visit(browser, address, "#scoreboards") as page:
+        line = page.locator("tr[data-name='evaluation.json']")
+        assert "100.0 %" in line.inner_text()
+        line.get_by_role("button").click()
+        assert page.frame_locator("iframe").locator("h1").inner_text() == "OracleAgent on train voices"
+
+
+@pytest.mark.parametrize("agent", ["listener", pytest.param("nano", marks=pytest.mark.checkpoint)])
+def test_a_person_is_heard_answered_aloud_and_stops_it_over_panels_messages(
+    browser: Any, address: str, folder: Path, checkpoint: Path, tmp_path: Path, agent: str
+) -> None:
+    def said(page: Any, side: str) -> list[str]:
+        return [word for line in page.locator(f".mt-log li[data-side='{side}'] span").all_inner_texts() for word in line.split()]
+
+    def yielded() -> bool:
+        return any(read_trace(trace, streams=(), kinds=(ModelYielded.kind,)).events(ModelYielded)) if (trace := newest()) else False
+
+    def newest() -> Path | None:
+        return next((path for path in folder.glob("live-*.sqlite") if path not in before), None)
+
+    before = set(folder.glob("live-*.sqlite"))
+
+    with visit(browser, address, "#live", permissions=["microphone"], viewport={"width": 1200, "height": 1000}) as page:
+        page.get_by_label("Agent", exact=True).and_(page.locator("#part-live select")).select_option(agent)
+        page.get_by_label("Threshold to begin with").evaluate(
+            "(bar) => { bar.value = 0.6; bar.dispatchEvent(new Event('input')); bar.dispatchEvent(new Event('change')); }"
+        )
+        page.wait_for_function(
+            f"(note) => note.innerText.includes('{agent} is ready')", arg=page.locator("#part-live .mtd-facts").element_handle()
+        )
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_label("first check with a short tone").uncheck()
+        page.get_by_role("button", name="Agree").click()
+        page.wait_for_selector("[data-state='talking']")
+        assert "Panel message" in page.locator(".mt-route").inner_text()
+        page.wait_for_selector("#part-live .mtd-table tr[data-name^='live-']")
+        until(lambda: {"count", "stop"} <= set(said(page, "user")) and "two" in said(page, "model") and yielded(), page, PATIENCE_MS / 1000)
+        inked = page.locator(".mt-base").evaluate(INKED, [USER, HEARD, AGENT])
+        page.screenshot(path=tmp_path / "live.png")
+        page.get_by_role("button", name="Stop", exact=True).click()
+        page.wait_for_selector("[data-state='ended']")
+        shown = {side: Counter(said(page, side)) for side in ("user", "model")}
+        path = newest()
+        assert path is not None
+        until(lambda: finished(path), page, 60)
+        page.get_by_role("link", name="Sessions").click()
+        page.wait_for_selector(f"tr[data-name='{path.name}'][data-state='whole']")
+    assert verify(path).ok
+    trace = read_trace(path)
+    assert (trace.header.participants["agent"]["kind"], trace.header.participants["agent"]["threshold"]) == (agent, 0.6)
+    for side, words in shown.items():
+        assert words <= Counter(e.word for _, e in trace.events(TranscriptDelta) if e.side == side)
+    heard_s = max(e.heard_s for _, e in trace.events(PlaybackPosition))
+    first_s = min(e.start_s for _, e in trace.events(TranscriptDelta) if e.side == "model")
+    assert heard_s > first_s, "the page counted no played sample of the agent's voice"
+    assert min(inked) > 20, f"the timeline lacks the user's wave, the words heard or the agent: {inked} pixels"
+
+
+def test_with_a_password_nobody_gets_in_without_it(folder: Path) -> None:
+    with (
+        served(*COMMAND, str(folder), "--port", "0", "--auth", "ann:secret word") as address,
+        httpx.Client(base_url=address, follow_redirects=True) as client,
+    ):
+        assert "Log in" in client.get("/").text
+        assert "Invalid username or password" in client.post("/login", data={"username": "ann", "password": "secret"}).text
+        assert "part-sessions" in client.post("/login", data={"username": "ann", "password": "secret word"}).text
+
+
+def test_a_port_that_is_taken_is_named(address: str, folder: Path) -> None:
+    port = address.rsplit(":", 1)[1]
+    done = subprocess.run([*COMMAND, str(folder), "--port", port], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: port {port} of localhost cannot be had")
