@@ -33,22 +33,22 @@ def joined(*names: str) -> str:
 
 def style_sheet() -> str:
     """Colours (light, dark, and those of JupyterLab's own theme) and layout of everything under the class `microturn`."""
-    light, dark = _variables(LIGHT), _variables(DARK)
-    colours = (
-        f".microturn {{ {light} }}\n"
-        f"@media (prefers-color-scheme: dark) {{ .microturn {{ {dark} }} }}\n"
-        f'body[data-jp-theme-light="true"] .microturn {{ {light} }}\n'
-        f'body[data-jp-theme-light="false"] .microturn {{ {dark} }}\n'
-    )
-    return colours + (HERE / "talk.css").read_text(encoding="utf-8")
+    by_system = f".microturn {{ {variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ .microturn {{ {variables(DARK)} }} }}\n"
+    by_lab = themed('body[data-jp-theme-light="true"]', 'body[data-jp-theme-light="false"]')
+    return by_system + by_lab + (HERE / "talk.css").read_text(encoding="utf-8")
+
+
+def themed(light: str, dark: str) -> str:
+    """Rules that give the client the colours of a page's own theme: `light` and `dark` select an ancestor that says which one it is."""
+    return "".join(f"{chosen} .microturn {{ {variables(theme)} }}\n" for chosen, theme in ((light, LIGHT), (dark, DARK)))
 
 
 def page_colours() -> str:
     """The same colours for a whole page, light or dark as its reader prefers: rules for `:root`."""
-    return f":root {{ {_variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}\n"
+    return f":root {{ {variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {variables(DARK)} }} }}\n"
 
 
-def _variables(theme: Theme) -> str:
+def variables(theme: Theme) -> str:
     names = "page lane ink muted grid grid_minor on_colour user heard agent threshold gate yielded cost font".split()
     values = {name: getattr(theme, name) for name in names}
     values |= {f"floor_{state}": colour for state, colour in theme.floor.items()}
