@@ -1,0 +1,208 @@
+"""The shared page in a real browser: tried, agreed to, heard, answered, stopped, taken home; and what it says when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import TimeoutError as NotYet
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import CHROMIUM_FLAGS
+from tests.shared_fakes import Counter, Site, hello, site
+from workbench.agents import EchoAgent
+from workbench.events import ModelYielded, PlaybackPosition, TranscriptDelta
+from workbench.live.admission import Limits
+from workbench.live.protocol import Welcome
+from workbench.speech import speaker
+from workbench.store import read_trace, verify
+from workbench.trace import Trace
+from workbench.voices import pick_voice
+
+pytestmark = pytest.mark.browser
+
+PATIENCE_MS = 120_000
+ATTEMPTS = 4
+# A microphone that is silent until it is given samples at 16 kHz, and a list of the ticks that the page is told of.
+PREPARED = """() => {
+  const context = new AudioContext({ sampleRate: 16000 }), out = context.createMediaStreamDestination();
+  window.opened = 0;
+  navigator.mediaDevices.getUserMedia = async () => { window.opened++; await context.resume(); return out.stream; };
+  window.speak = (samples) => {
+    const buffer = context.createBuffer(1, samples.length, 16000);
+    buffer.copyToChannel(Float32Array.from(samples), 0);
+    const source = new AudioBufferSourceNode(context, { buffer });
+    source.connect(out);
+    source.start();
+  };
+  window.told = [];
+  talk.on("tick", (message) => window.told.push(message));
+}"""
+COLOURS = """() => {
+  const base = document.querySelector(".mt-base"), { data } = base.getContext("2d").getImageData(0, 0, base.width, base.height);
+  return new Set(new Uint32Array(data.buffer)).size;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, "--autoplay-policy=no-user-gesture-required"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Any]:
+    """Opens the page of a site, without saying hello yet; no page may raise an error or ask anything of another server."""
+    contexts, wrong = [], list[str]()
+
+    def open_page(at: Site, **context: Any) -> Any:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: None if request.url.startswith((at.address, "data:", "blob:")) else wrong.append(request.url))
+        page.goto(at.address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def ready(page: Any) -> None:
+    page.get_by_role("button", name="Start", exact=True).wait_for()
+    page.evaluate(PREPARED)
+
+
+def agree(page: Any) -> None:
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_label("first check with a short tone").uncheck()
+    page.get_by_role("button", name="Agree").click()
+    page.wait_for_function("talk.state === 'talking'")
+
+
+def until(page: Any, condition: str, argument: Any = None, within_ms: int = PATIENCE_MS) -> None:
+    page.wait_for_function(condition, arg=argument, timeout=within_ms)
+
+
+def taken_home(page: Any, folder: Path) -> Trace:
+    """The session stopped, downloaded and read; every word that the page was told stands in it."""
+    page.get_by_role("button", name="Stop", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    assert verify(path).ok
+    trace = read_trace(path)
+    kept = {(word.side, word.word, word.start_s) for _, word in trace.events(TranscriptDelta)}
+    shown = {
+        (side, word, start_s) for side, word, start_s in page.evaluate("told.flatMap((tick) => tick.words.map((word) => word.slice(0, 3)))")
+    }
+    assert shown <= kept
+    return trace
+
+
+def test_what_is_tried_is_answered_and_stopped_and_the_session_taken_home(visit: Any, tmp_path: Path) -> None:
+    with site(Counter(), tmp_path) as served:
+        page = visit(served)
+        ready(page)
+        count, stop = page.get_by_role("button", name="type it").all()
+        assert count.is_disabled()
+        page.get_by_role("button", name="Start", exact=True).click()
+        question = page.get_by_role("alertdialog")
+        question.wait_for()
+        assert "Nothing is captured until you agree" in question.inner_text()
+        assert "your voice: kept in full" in page.locator(".mt-head").inner_text()
+        assert (page.evaluate("opened"), list(tmp_path.glob("*.sqlite"))) == (0, [])
+        page.get_by_label("first check with a short tone").uncheck()
+        page.get_by_role("button", name="Agree").click()
+        until(page, "talk.state === 'talking'")
+        count.click()
+        until(page, "told.some((tick) => tick.words.some(([, word]) => word === 'three'))")
+        stop.click()
+        table = page.get_by_role("group", name="Recent decisions")
+        table.get_by_text("yields").wait_for()
+        table.get_by_text("◆ threshold: wanted one, did <silence> (p(speak) 0.40 < threshold 0.50)").first.wait_for()
+        page.get_by_label("Threshold of p(speak)").fill("0.7")
+        table.get_by_text("p(speak) 0.40 < threshold 0.70").first.wait_for()
+        assert page.evaluate(COLOURS) > 20
+        until(page, "talk.timeline.record.played > 0")
+        for scheme, width in (("light", 1280), ("dark", 390)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 844})
+            page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
+            until(page, "document.documentElement.scrollWidth <= innerWidth")
+            colour = "getComputedStyle(document.querySelector('.mt-client')).backgroundColor"
+            assert (page.evaluate(colour) == "rgb(255, 255, 255)") == (scheme == "light")
+        trace = taken_home(page, tmp_path)
+        assert [event.side for _, event in trace.events(TranscriptDelta)][:3] == ["model"] * 3
+        assert len(list(trace.events(ModelYielded))) == 1
+        assert max(event.heard_s for _, event in trace.events(PlaybackPosition)) > 0
+
+
+def test_a_visitor_who_finds_it_full_is_told_when_to_come_back_and_can_start_again(visit: Any, tmp_path: Path) -> None:
+    with site(EchoAgent(), tmp_path, limits=Limits(sessions=1)) as served, served.connect() as other:
+        assert isinstance(hello(other), Welcome)
+        page = visit(served)
+        ready(page)
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_role("alert").get_by_text("full: 1 conversation of 1 going on; try again in 10 minutes").wait_for()
+        assert page.locator(".mt-recording").inner_text() == "ended, not recording"
+        page.get_by_role("button", name="Start", exact=True).wait_for()
+
+
+def test_the_page_is_behind_its_login_and_one_that_was_logged_out_says_so(visit: Any, tmp_path: Path) -> None:
+    with site(EchoAgent(), tmp_path, logins={"ann": "secret"}) as served:
+        page = visit(served)
+        page.get_by_label("username").fill("ann")
+        assert page.locator(".mt-shared").count() == 0
+        page.get_by_label("password").fill("secret")
+        page.get_by_role("button", name="Login").click()
+        ready(page)
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_role("alertdialog").wait_for()
+        page.get_by_role("button", name="No", exact=True).click()
+        page.evaluate("fetch('logout')")
+        until(page, "fetch('microturn/trace').then((answer) => answer.status === 401)")
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_role("alert").get_by_text("not logged in any more; load the page again and log in").wait_for()
+
+
+@pytest.mark.checkpoint
+def test_the_shipped_agent_hears_a_spoken_count_and_a_stop_and_is_heard(visit: Any, checkpoint: Path, tmp_path: Path) -> None:
+    from workbench.neural import load_agent
+
+    person = speaker(pick_voice("unseen", 3))
+    count, stop = (np.round(person.phrase(text).samples, 4).tolist() for text in ("count to twenty", "stop"))
+    said = "(from) => told.slice(from).some((tick) => tick.words.some(([side, word]) => side === 'model' && word === 'three'))"
+    gave_way = "(from) => told.slice(from).some((tick) => tick.events.some(([kind]) => kind === 'model.yielded'))"
+    agent = load_agent(checkpoint)
+    with site(agent, tmp_path) as served:
+        page = visit(served)
+        ready(page)
+        agree(page)
+        until(page, "told.length > 5")
+        for _ in range(ATTEMPTS):  # on a busy machine ticks are late, and what is said in them may be missed
+            begun = page.evaluate("(samples) => { speak(samples); return told.length; }", count)
+            try:
+                until(page, said, begun, 30_000)
+                page.evaluate("(samples) => speak(samples)", stop)
+                until(page, gave_way, begun, 15_000)
+                break
+            except NotYet:
+                continue
+        else:
+            raise AssertionError(f"not answered and stopped in {ATTEMPTS} attempts; it heard: {page.get_by_role('log').inner_text()}")
+        until(page, "talk.timeline.record.played > 16000")
+        assert page.evaluate(COLOURS) > 20
+        page.screenshot(path=tmp_path / "counted-and-stopped.png", full_page=True)
+        trace = taken_home(page, tmp_path)
+    words = {(event.side, event.word) for _, event in trace.events(TranscriptDelta)}
+    assert {("user", "count"), ("user", "stop"), ("model", "one"), ("model", "three")} <= words
+    assert max(event.heard_s for _, event in trace.events(PlaybackPosition)) > 1
