@@ -1,0 +1,128 @@
+"""The command that lets people talk with an agent as it runs: talk."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.clock import ClockSpec, RealTime, few_pauses
+from workbench.commands_common import out_console
+from workbench.errors import InputError
+from workbench.live.admission import Admission, Limits
+from workbench.live.ear import Ear, LiveUser
+from workbench.live.host import Host
+from workbench.session import Participant, Session
+
+if TYPE_CHECKING:
+    from workbench.neural import NeuralAgent
+
+WARM_TICKS = 5
+
+Logins = Annotated[
+    list[str] | None,
+    typer.Option("--auth", help="Who may come in: USER:PASSWORD, or a file with one such line for each; repeat for more."),
+]
+
+
+def talk(
+    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint of the agent (default: the shipped one).")] = None,
+    threshold: Annotated[float, typer.Option(help="p(speak) at which the agent speaks; each visitor can move it.")] = 0.5,
+    host: Annotated[str, typer.Option(help="Address to listen at. One that others can reach needs --auth.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 7860,
+    auth: Logins = None,
+    share: Annotated[bool, typer.Option("--share", help="Also a public https address, through Gradio's tunnel. Needs --auth.")] = False,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="A further page that may connect, e.g. https://talk.example.org of a proxy; repeat for more.")
+    ] = None,
+    visitor_header: Annotated[
+        str, typer.Option(help="Header in which your proxy names the visitor, e.g. X-Forwarded-For. Only behind a proxy that sets it.")
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the traces, one file a session; made if absent.")] = Path("runs/talk"),
+    sessions: Annotated[int, typer.Option(help="Conversations at once.")] = 4,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes that a visitor may talk in an hour (default: 30 with --auth, else no limit).")
+    ] = None,
+    megabytes: Annotated[float, typer.Option(help="Megabytes that a visitor may send in an hour.")] = 300.0,
+) -> None:
+    """Serve a page to talk with the agent through a microphone, and watch its decisions. Ctrl-C ends it; every session leaves a trace."""
+    logins = _logins(auth or [])
+    if not logins and (share or not _only_here(host)):
+        asked = "--share" if share else f"--host {host}"
+        raise InputError(f"{asked} lets others in, and nobody has to log in; give --auth USER:PASSWORD (or a file of them) as well")
+    allowed = (math.inf if not logins else 30.0) if minutes is None else minutes
+    limits = Limits(sessions=sessions, visitor_minutes=allowed, visitor_bytes=round(megabytes * 1e6))
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
+    from widgets.shared import Door, Served, SharedPage, listen
+    from widgets.shared import share as share_address
+
+    with listen(host, port) as listening:
+        agent = _agent(checkpoint, threshold)
+        out.mkdir(parents=True, exist_ok=True)
+        rooms = Host(lambda: agent, out, Admission(limits, RealTime(ClockSpec()).now))
+        door = Door(logins=logins, origins=tuple(origin or ()), visitor_header=visitor_header)
+        page = SharedPage(rooms, door, agent.families)
+        with few_pauses(), Served(page.app, listening) as served:
+            _say_where(host, served.port, share_address(served.port) if share else "", out)
+            _wait_for_the_end()
+            out_console.print("ending; open sessions get their traces")
+            rooms.close()
+
+
+def _logins(options: Sequence[str]) -> dict[str, str]:
+    """Name to password."""
+    lines = [line for option in options for line in ([option] if ":" in option else _lines(Path(option)))]
+    pairs = [line.partition(":") for line in lines]
+    if not all(name.strip() and password for name, _, password in pairs):
+        raise InputError("--auth has a line without a name or without a password; give USER:PASSWORD")
+    return {name.strip(): password for name, _, password in pairs}
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise InputError(f"--auth {path} is neither USER:PASSWORD nor a file of such lines; check the path, or put a colon between the two")
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _only_here(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _agent(checkpoint: Path | None, threshold: float) -> NeuralAgent:
+    """The agent, loaded and warm, so that the first tick of the first session is on time; sessions share it."""
+    from workbench.neural import load_agent
+
+    agent = load_agent(checkpoint, threshold)
+    clock = ClockSpec()
+    user: Participant = LiveUser(Ear(clock, RealTime(clock).now))
+    Session.start([user, agent], clock=clock).run(WARM_TICKS)
+    return agent
+
+
+def _say_where(host: str, port: int, shared: str, out: Path) -> None:
+    name = "localhost" if _only_here(host) or host in ("0.0.0.0", "::") else host
+    out_console.print(f"talk at http://{name}:{port}", markup=False)
+    if shared:
+        out_console.print(f"   and at {shared}", markup=False)
+    if not _only_here(host):
+        out_console.print("others need https to be given their microphone by the browser: put a proxy with a certificate before this port")
+    out_console.print(f"traces go to {out}; Ctrl-C ends it", markup=False)
+
+
+def _wait_for_the_end() -> None:
+    """Until Ctrl-C or a request to terminate."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
