@@ -49,6 +49,7 @@ def page_colours() -> str:
 
 
 def variables(theme: Theme) -> str:
+    """A theme as variables of a style sheet."""
     names = "page lane ink muted grid grid_minor on_colour user heard agent threshold gate yielded cost font".split()
     values = {name: getattr(theme, name) for name in names}
     values |= {f"floor_{state}": colour for state, colour in theme.floor.items()}
