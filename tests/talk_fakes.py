@@ -56,12 +56,12 @@ class FakeRuntime:
         self.silent = threading.Event()
         self.gone = threading.Event()
         self._listeners: list[Callable[[Mapping[str, Any], Sequence[bytes]], None]] = []
-        self._replaced: Callable[[], None] = lambda: None
+        self._replaced: Callable[[], object] = lambda: None
         self._ticking: threading.Thread | None = None
         self._samples = np.zeros(0, np.int16)
 
     def subscribe(
-        self, callback: Callable[[Mapping[str, Any], Sequence[bytes]], None], replaced: Callable[[], None] = lambda: None
+        self, callback: Callable[[Mapping[str, Any], Sequence[bytes]], None], replaced: Callable[[], object] = lambda: None
     ) -> Callable[[], None]:
         if self._listeners:
             self._replaced()

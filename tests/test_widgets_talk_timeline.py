@@ -63,6 +63,15 @@ def page(talking: Any) -> Iterator[Any]:
     talking.locator(".mt-over").press("End")
 
 
+@pytest.fixture
+def still(page: Any) -> Any:
+    """The same, paused at its beginning."""
+    page.get_by_role("button", name="Pause").click()
+    page.locator(".mt-over").press("Home")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page
+
+
 def near(colour: list[int], expected: tuple[int, int, int]) -> bool:
     return max(abs(a - b) for a, b in zip(colour, expected, strict=True)) < 12
 
@@ -74,9 +83,9 @@ def point(page: Any, tick: float) -> tuple[float, float]:
     return box["x"] + x, box["y"] + y
 
 
-def test_the_canvas_shows_the_bars_the_words_and_the_gate_of_the_session(page: Any) -> None:
+def test_the_canvas_shows_the_bars_the_words_and_the_gate_of_the_session(still: Any) -> None:
     def pixel(lane: str, tick: float, high: float) -> list[int]:
-        return page.evaluate(PIXEL, [lane, tick, high])
+        return still.evaluate(PIXEL, [lane, tick, high])
 
     assert near(pixel("speak", 8, 0.7), AGENT)
     assert not near(pixel("speak", 8, 0.96), AGENT)
@@ -94,17 +103,17 @@ def test_what_was_said_stands_beside_the_canvas_as_text(page: Any) -> None:
     assert ["count" in lines[0], "as heard" in lines[0], "one" in lines[1], "agent" in lines[1]] == [True] * 4
 
 
-def test_pointing_at_a_tick_names_its_numbers(page: Any) -> None:
-    page.mouse.move(*point(page, 4))
-    tip = page.locator(".mt-tip").inner_text()
+def test_pointing_at_a_tick_names_its_numbers(still: Any) -> None:
+    still.mouse.move(*point(still, 4))
+    tip = still.locator(".mt-tip").inner_text()
     assert "tick 4 · 0.8 s · wait" in tip
     assert "p(speak) 0.80, threshold 0.50, p(yield) 0.10" in tip
     assert "patience: the user still speaks" in tip
 
 
-def test_a_click_on_a_tick_opens_its_decision_record(page: Any) -> None:
-    page.mouse.click(*point(page, 4))
-    record = page.get_by_label("Inspector", exact=True)
+def test_a_click_on_a_tick_opens_its_decision_record(still: Any) -> None:
+    still.mouse.click(*point(still, 4))
+    record = still.get_by_label("Inspector", exact=True)
     text = record.inner_text()
     for part in ("Tick 4 · 0.8 s", "0.80 against 0.50", "patience: one → silence, the user still speaks", "24.0 ms of 200"):
         assert part in text
@@ -140,10 +149,10 @@ def test_dragging_and_keys_scroll_back_and_return(page: Any) -> None:
     for _ in range(3):
         page.get_by_role("button", name="Show less time").click()
     until(lambda: page.evaluate("talk.timeline.record.last") > 24, page)
-    before = page.evaluate("talk.timeline.view.right")
-    x, y = point(page, before - 10)
+    x, y = point(page, page.evaluate("talk.timeline.view.right") - 10)
     page.mouse.move(x, y)
     page.mouse.down()
+    before = page.evaluate("talk.timeline.view.right")
     page.mouse.move(x + 150, y, steps=4)
     page.mouse.up()
     moved = page.evaluate("talk.timeline.view")
@@ -158,6 +167,18 @@ def test_dragging_and_keys_scroll_back_and_return(page: Any) -> None:
     assert page.evaluate("talk.timeline.view.follow")
     for _ in range(3):
         page.get_by_role("button", name="Show more time").click()
+
+
+def test_only_the_lanes_that_the_runtime_has_are_shown(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime(script)
+    runtime.lanes = ["user", "agent", "of.a.newer.runtime"]
+    with visit(browser, pages, runtime) as page:
+        until(lambda: page.evaluate("talk.timeline.record.last") >= 6, page)
+        assert page.locator(".mt-label b").all_inner_texts() == ["User", "Agent"]
+        page.mouse.move(*page.evaluate(
+            """() => { const b = talk.timeline.box("said"), o = document.querySelector(".mt-over").getBoundingClientRect();
+            return [o.x + b.x(5) + 2, o.y + b.y + 2]; }"""))  # fmt: skip
+        assert "tick 5" in page.locator(".mt-tip").inner_text()
 
 
 def test_a_moved_picture_equals_one_painted_anew(browser: Any, pages: Pages) -> None:

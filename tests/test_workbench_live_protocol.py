@@ -44,6 +44,12 @@ OBJECTS = st.dictionaries(WORDS, st.none() | st.booleans() | NUMBERS | WORDS, ma
 ROWS = st.lists(st.tuples(WORDS, NUMBERS), max_size=3).map(tuple)
 
 
+QUIET: dict[str, Any] = {
+    "tick": 3, "at_s": 0.6, "said": "", "words": (), "decision": None, "events": (), "cost_ms": 1.0, "late_ms": 0.0, "lost": 0,
+    "user": (0,) * 20, "agent": (0,) * 20, "position": 9600,
+}  # fmt: skip
+
+
 def pcm(low: int, high: int) -> st.SearchStrategy[Any]:
     return st.integers(low, high).map(lambda size: np.random.default_rng(size).integers(-32768, 32768, size).astype(np.int16))
 
@@ -70,7 +76,8 @@ def messages() -> st.SearchStrategy[Message]:
         st.builds(
             TickDone,
             tick=COUNTS, at_s=NUMBERS.map(abs), said=WORDS, words=ROWS, decision=st.none() | OBJECTS, events=ROWS, cost_ms=NUMBERS,
-            late_ms=NUMBERS, lost=COUNTS, user=OUTLINES, agent=OUTLINES, position=COUNTS, samples=pcm(0, 4000),
+            late_ms=NUMBERS, lost=COUNTS, user=OUTLINES, agent=OUTLINES, position=COUNTS, heard=st.none() | COUNTS, typed=WORDS, tasks=ROWS,
+            samples=pcm(0, 4000), seen=st.none() | frames().map(lambda whole: whole[0]),
         ),
         st.builds(Drop, from_position=COUNTS),
         st.builds(Problem, code=WORDS, text=WORDS),
@@ -107,6 +114,22 @@ def test_the_binary_form_is_length_json_and_buffers() -> None:
     assert data[4 + length : 4 + length + 4] == b"\x00\x00\x01\x00"
     assert decode({"t": "drop", "from": 3200}) == Drop(from_position=3200)
     assert json.loads(pack(*encode(Stop()))[4:]) == {"t": "stop"}
+
+
+def test_a_tick_of_an_older_side_has_no_picture_no_tasks_and_does_not_say_what_was_heard() -> None:
+    body, buffers = encode(TickDone(**QUIET, samples=np.zeros(4, np.int16)))
+    older = decode({name: value for name, value in body.items() if name not in ("heard", "typed", "tasks")}, buffers)
+    assert isinstance(older, TickDone)
+    assert (older.heard, older.typed, older.tasks, older.seen) == (None, "", (), None)
+
+
+@pytest.mark.parametrize(
+    ("seen", "pictures", "told"), [([4], [bytes(48)], r"give \[width, height\]"), ([4, 4], [bytes(47)], "one buffer of 48")]
+)
+def test_a_picture_that_does_not_fit_its_size_is_refused(seen: list[int], pictures: list[bytes], told: str) -> None:
+    body, buffers = encode(TickDone(**QUIET, samples=np.zeros(4, np.int16)))
+    with pytest.raises(InputError, match=told):
+        decode({**body, "seen": seen}, [*buffers, *pictures])
 
 
 def test_what_a_newer_side_adds_is_passed_over() -> None:

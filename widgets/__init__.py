@@ -1,7 +1,8 @@
 """What a person sees and hears of a session: `Trace -> plain tables -> figure`, each step pure.
 
-`Talk(session)` in a notebook to speak with a live session, `show(trace)` to see a finished one, `write_timeline(trace, path)` for a page
-that stands alone, `timeline` and `training_curves` for the figures.
+In a notebook `Talk(session)` to speak with a live session, `Timeline(trace_or_session)` to scroll through one while or after it runs,
+`show(trace)` for a finished one as figure and sound; `write_timeline(trace, path)` for a page that stands alone, `timeline` and
+`training_curves` for the figures.
 """
 
 from widgets.ablations import of_question, read_study, silence_figure, study_figure, study_table
@@ -12,6 +13,7 @@ from widgets.page import write_timeline
 from widgets.show import Shown, show
 from widgets.talk import Talk
 from widgets.theme import DARK, LIGHT, Theme
+from widgets.watch import Timeline
 
 __all__ = [
     "DARK",
@@ -19,6 +21,7 @@ __all__ = [
     "Shown",
     "Talk",
     "Theme",
+    "Timeline",
     "of_question",
     "probe_curves",
     "read_study",

@@ -1,6 +1,6 @@
 """The browser client as two texts: one module of JavaScript and one style sheet, for a notebook, a Gradio page or a Panel component.
 
-The sources are plain ES modules (carriers, sound, timeline, talk); joined in the order of their imports they are one module without any.
+The sources are plain ES modules; joined in the order of their imports they are one module without any.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from widgets.theme import DARK, LIGHT, Theme
 
 HERE = Path(__file__).parent
 SOURCES = ("carriers.js", "sound.js", "timeline.js", "talk.js")
+WATCH = ("carriers.js", "timeline.js", "watch.js")  # the timeline alone
 _LOCAL = re.compile(r'^(?:import|export) \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 # Text in a stream's colour must be readable at its size; on white the fills themselves are too light for that.
 _INKS = {

@@ -31,7 +31,7 @@ class Runtime(Protocol):
         """Take a message of the client; returns at once."""
 
     def subscribe(
-        self, callback: Callable[[Mapping[str, Any], Sequence[bytes]], None], replaced: Callable[[], None] = ...
+        self, callback: Callable[[Mapping[str, Any], Sequence[bytes]], None], replaced: Callable[[], object] = ...
     ) -> Callable[[], None]:
         """Call back with every message for the client, until the function that is returned is called or, after another has subscribed,
         `replaced` was."""

@@ -104,7 +104,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
   function welcome(message) {
     if (talk.welcome?.session === message.session) return; // resumed: the timeline and the microphone go on
     talk.welcome = message;
-    timeline.reset(message.tick_ms);
+    timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
     kept.textContent = keptText(message.kept);
     question.replaceChildren(
@@ -168,7 +168,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
 
   function tick(message, buffers) {
     const samples = new Int16Array(buffers[0]?.buffer ?? 0), count = samples.length;
-    timeline.tick(message, count);
+    timeline.tick(message, count, buffers[1]);
     if (count) talk.sound?.play(message.position, samples);
     for (const [side, word, startS] of message.words ?? []) write(side, word, startS);
     if (message.decision?.threshold !== undefined && !bar.matches(":focus")) {

@@ -141,7 +141,7 @@ class Connection:
         else:
             self.session.receive(self.outbox, told)
 
-    def subscribe(self, callback: Callback, replaced: Callable[[], None] = lambda: None) -> Callable[[], None]:
+    def subscribe(self, callback: Callback, replaced: Callable[[], object] = lambda: None) -> Callable[[], None]:
         """Call back with every message for the page, from a thread of its own, until the function that is returned is called.
 
         A callback that is slow delays no session; it loses ticks. Who subscribes later takes over: nothing more is called back here, and
@@ -200,4 +200,4 @@ class Connection:
 @dataclass(frozen=True, eq=False)
 class _Subscriber:
     callback: Callback
-    replaced: Callable[[], None]
+    replaced: Callable[[], object]

@@ -197,7 +197,9 @@ class TickDone(_Message):
     """One tick of the session, as the timeline draws it, and the agent's sound in it.
 
     `words` are (side, word, start_s, end_s, p), `events` (kind, at_s, text), `user` and `agent` the outlines of the two waves, ten pairs of
-    lowest and highest in -127 to 127. `position` is the number of the first sample of `samples` in the agent's stream.
+    lowest and highest in -127 to 127. `position` is the number of the first sample of `samples` in the agent's stream, `heard` how many of
+    that stream had left the loudspeaker, as far as was known. `typed` is what the user typed. `tasks` are (id, state, text) of background
+    work, `seen` (h, w, 3) is the last frame of the tick that the model was shown. What is None was not there.
     """
 
     t: ClassVar[str] = "tick"
@@ -213,7 +215,11 @@ class TickDone(_Message):
     user: tuple[int, ...] = _field(_outline)
     agent: tuple[int, ...] = _field(_outline)
     position: int = _field(_whole())
+    heard: int | None = _field(_or_null(_whole()), default=None)
+    typed: str = _field(_text(LONGEST_JSON), default="")
+    tasks: tuple[tuple[Any, ...], ...] = _field(_rows, default=())
     samples: Pcm
+    seen: Frames | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,8 +268,13 @@ def encode(message: Message) -> tuple[dict[str, Any], list[bytes]]:
         if "check" in f.metadata:
             body[f.metadata["wire"] or f.name] = getattr(message, f.name)
     match message:
-        case Audio() | TickDone():
-            return body, [message.samples.astype("<i2", copy=False).tobytes()]
+        case Audio():
+            return body, [_bytes(message.samples)]
+        case TickDone():
+            if message.seen is None:
+                return body, [_bytes(message.samples)]
+            height, width, _ = message.seen.shape
+            return {**body, "seen": [width, height]}, [_bytes(message.samples), message.seen.tobytes()]
         case Frame():
             count, height, width, _ = message.frames.shape
             return {**body, "w": width, "h": height, "count": count}, [message.frames.tobytes()]
@@ -279,8 +290,12 @@ def decode(body: Json, buffers: Buffers = ()) -> Message:
     if cls is None:
         raise InputError(f"message type {_short(body.get('t'))} is not known; 't' is one of {', '.join(MESSAGES)}")
     values = {f.name: _read(body, f, cls.t) for f in fields(cls) if "check" in f.metadata}
-    if cls is Audio or cls is TickDone:
+    if cls is Audio:
         values["samples"] = _pcm(cls, buffers)
+    elif cls is TickDone:
+        seen = body.get("seen")
+        values["samples"] = _pcm(cls, buffers if seen is None else buffers[:1])
+        values["seen"] = None if seen is None else _seen(seen, buffers[1:])
     elif cls is Frame:
         values["frames"] = _frames(body, buffers)
     elif buffers:
@@ -348,6 +363,17 @@ def _pcm(cls: type[Audio] | type[TickDone], buffers: Buffers) -> Pcm:
     if cls is Audio and not SHORTEST_AUDIO <= len(samples) <= LONGEST_AUDIO:
         raise InputError(f"'audio' carries {len(samples)} samples; send {SHORTEST_AUDIO} to {LONGEST_AUDIO}, which is 20 to 200 ms")
     return samples
+
+
+def _bytes(samples: Pcm) -> bytes:
+    return samples.astype("<i2", copy=False).tobytes()
+
+
+def _seen(size: Any, buffers: Buffers) -> Frames:
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        raise InputError(f"'seen' of 'tick' is {_short(size)}; give [width, height]")
+    frame: Frames = _frames({"count": 1, "w": size[0], "h": size[1]}, buffers)[0]
+    return frame
 
 
 def _frames(body: Json, buffers: Buffers) -> Frames:

@@ -51,7 +51,7 @@ from workbench.trace import Header
 Going: TypeAlias = Literal["asking", "talking", "away", "ended"]
 
 KEPT = (USER_AUDIO, USER_TEXT, USER_CAMERA, AGENT_AUDIO, AGENT_TEXT)
-LANES = ("user", "camera", "floor", "decision", "agent", "deadline")
+LANES = ("user", "camera", "floor", "decision", "agent", "background", "deadline")
 CONSENT_POLL_S = 0.05
 QUIET_PAGE_S = 3.0  # a page that has sent sound or played some, and then neither for so long, counts as gone
 

@@ -1,0 +1,89 @@
+"""A finished session told again, tick by tick: the same messages that its page was sent while it ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.live_fakes import Wall, opened, ramp
+from workbench.agents import ScriptedAgent
+from workbench.clock import ClockSpec, Tick
+from workbench.events import Event, TickCost, Unknown
+from workbench.live.protocol import Drop, Stop, TickDone, decode, encode
+from workbench.live.telling import outline, tick_message, told
+from workbench.packets import USER_CAMERA, MicroTurn, Packet
+from workbench.session import Session
+from workbench.store import read_trace
+from workbench.trace import record
+from workbench.users import SilentUser
+
+SIZE = ClockSpec().samples_per_tick
+COUNTING = ScriptedAgent(((2, ("one", "two", "three")), (5, ("<yield>",))))
+
+
+def comparable(message: TickDone | Drop) -> dict[str, Any]:
+    """A message without what is measured anew: what a tick cost is in no event of a live session."""
+    body, buffers = encode(message)
+    return {**body, "cost_ms": None, "buffers": buffers}
+
+
+def test_a_trace_of_a_live_session_tells_what_its_page_was_told(tmp_path: Path) -> None:
+    wall = Wall()
+    session, page = opened(COUNTING, tmp_path / "a.sqlite", wall)
+    page.say(ramp(1.5))
+    for tick in range(3, 9):
+        wall.at(tick * 0.2, lambda tick=tick: page.play(SIZE * (tick - 2)))  # type: ignore[misc]
+    wall.at(2.1, lambda: page.send(Stop()))
+    session.run()
+    page.take()
+    sent = [message for message in page.told if isinstance(message, TickDone | Drop)]
+    again = list(told(read_trace(session.path)))
+    assert [type(message) for message in again] == [type(message) for message in sent]
+    assert [comparable(message) for message in again] == [comparable(message) for message in sent]
+    assert any(isinstance(message, Drop) for message in again)
+    assert {message.heard for message in again if isinstance(message, TickDone)} > {None, SIZE}
+
+
+def test_in_a_simulation_what_is_said_is_heard_at_once() -> None:
+    session = Session.start([SilentUser(), COUNTING])
+    trace = record(session)
+    session.run(4)
+    ticks = [message for message in told(trace) if isinstance(message, TickDone)]
+    assert [tick.heard for tick in ticks] == [SIZE, 2 * SIZE, 3 * SIZE, 4 * SIZE]
+    assert ticks[2].said == "one two three"
+
+
+def turn_with(*events: Event, frames: np.ndarray | None = None) -> MicroTurn:
+    packets = () if frames is None else (Packet(USER_CAMERA, Tick(3), frames),)
+    return MicroTurn(Tick(3), packets, events)
+
+
+def test_a_tick_carries_its_last_frame_and_what_the_background_did() -> None:
+    frames = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    created = Unknown(name="delegation.created", body={"task": "t1", "ask": "look it up", "origin_tick": 3})
+    changed = Unknown(name="delegation.state", body={"task": "t1", "before": "queued", "after": "running", "cause": "a place was free"})
+    refused = Unknown(name="delegation.refused", body={"act": "open", "ask": "sing", "cause": "nobody sings"})
+    turn = turn_with(created, changed, refused, frames=frames)
+    message = tick_message(turn, ClockSpec(), cost_ms=1, late_ms=0, lost=0)
+    assert message.tasks == (("t1", "created", "look it up"), ("t1", "running", "a place was free"))
+    assert np.array_equal(message.seen, frames[1])  # type: ignore[arg-type]
+    back = decode(*encode(message))
+    assert isinstance(back, TickDone)
+    assert np.array_equal(back.seen, frames[1])  # type: ignore[arg-type]
+
+
+def test_what_a_tick_cost_is_the_sum_of_its_stages() -> None:
+    session = Session.start([SilentUser(), COUNTING])
+    trace = record(session)
+    session.run(1)
+    trace.turns.append(turn_with(TickCost(stages_ms={"trunk": 20.0, "heads": 4.0})))
+    assert [message.cost_ms for message in told(trace) if isinstance(message, TickDone)][-1] == 24.0
+
+
+def test_an_outline_is_the_lowest_and_highest_of_each_tenth() -> None:
+    samples = np.zeros(SIZE, np.float32)
+    samples[0], samples[SIZE // 10 + 1] = 0.5, -1.0
+    assert outline(samples)[:6] == (0, 64, -127, 0, 0, 0)
+    assert outline(np.zeros(SIZE, np.float32)) == (0,) * 20
