@@ -12,7 +12,7 @@ from workbench.agents import ScriptedAgent
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Event, TickCost, Unknown
 from workbench.live.protocol import Drop, Stop, TickDone, decode, encode
-from workbench.live.telling import outline, tick_message, told
+from workbench.live.telling import BLOCK, outlines, tick_message, told
 from workbench.packets import USER_CAMERA, MicroTurn, Packet
 from workbench.session import Session
 from workbench.store import read_trace
@@ -55,6 +55,16 @@ def test_in_a_simulation_what_is_said_is_heard_at_once() -> None:
     assert ticks[2].said == "one two three"
 
 
+def test_a_long_session_is_told_whole_and_the_same_without_its_sound() -> None:
+    session = Session.start([SilentUser(), COUNTING])
+    trace = record(session)
+    session.run(BLOCK + 2)
+    loud, quiet = list(told(trace)), list(told(trace, sound=False))
+    assert [message.tick for message in quiet if isinstance(message, TickDone)] == list(range(BLOCK + 2))
+    assert [encode(message)[0] for message in quiet] == [encode(message)[0] for message in loud]
+    assert {len(message.samples) for message in quiet if isinstance(message, TickDone)} == {0}
+
+
 def turn_with(*events: Event, frames: np.ndarray | None = None) -> MicroTurn:
     packets = () if frames is None else (Packet(USER_CAMERA, Tick(3), frames),)
     return MicroTurn(Tick(3), packets, events)
@@ -83,7 +93,8 @@ def test_what_a_tick_cost_is_the_sum_of_its_stages() -> None:
 
 
 def test_an_outline_is_the_lowest_and_highest_of_each_tenth() -> None:
-    samples = np.zeros(SIZE, np.float32)
-    samples[0], samples[SIZE // 10 + 1] = 0.5, -1.0
-    assert outline(samples)[:6] == (0, 64, -127, 0, 0, 0)
-    assert outline(np.zeros(SIZE, np.float32)) == (0,) * 20
+    samples = np.zeros((1, 2, SIZE), np.float32)
+    samples[0, 1, 0], samples[0, 1, SIZE // 10 + 1] = 0.5, -1.0
+    [[silent, sounding]] = outlines(samples)
+    assert silent == (0,) * 20
+    assert sounding == (0, 64, -127, 0, *(0,) * 16)

@@ -106,8 +106,8 @@ registerProcessor("microturn-capture", Capture);
 registerProcessor("microturn-playback", Playback);
 `;
 
-/** A 16 kHz AudioContext with both worklets loaded. Call it in a click, or the browser keeps it silent. */
-async function soundContext() {
+/** A 16 kHz AudioContext with both worklets loaded. Call it in a click, or the browser keeps it silent and, if it `waits`, does not return. */
+async function soundContext(waits = true) {
   if (!window.isSecureContext || !navigator.mediaDevices?.getUserMedia) {
     throw new Trouble("insecure", `A browser gives the microphone only to a secure page, and ${location.origin} is not one. ` +
       "Open it as http://localhost (through an SSH tunnel if it runs elsewhere) or over https.");
@@ -124,7 +124,8 @@ async function soundContext() {
       .catch((error) => { throw new Trouble("worklet", `The page's rules forbid loading the sound code (${error.message}). ` +
         "The server must allow `blob:` in its Content-Security-Policy (script-src and worker-src)."); })
       .finally(() => URL.revokeObjectURL(address));
-    await context.resume();
+    const running = context.resume();
+    if (waits) await running;
     return context;
   } catch (error) {
     context.close();
@@ -170,22 +171,15 @@ export async function openSound({ constraints, leadMs, onFrame, onPlayed, onEnde
 
 function joined(context, stream, source, { leadMs, onFrame, onPlayed, onEnded }) {
   const capture = new AudioWorkletNode(context, "microturn-capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
-  const player = new AudioWorkletNode(context, "microturn-playback", {
-    numberOfInputs: 0, outputChannelCount: [1], processorOptions: { lead: Math.round((leadMs * SOUND_RATE) / 1000) },
-  });
+  const player = playerIn(context, leadMs, onPlayed);
   const [track] = stream.getAudioTracks();
   let hear = () => {};
   source.connect(capture);
-  player.connect(context.destination);
   capture.port.onmessage = ({ data }) => hear(data.n, data.samples);
-  player.port.onmessage = ({ data }) => onPlayed(data);
   track.onended = onEnded;
-  player.port.postMessage({ do: "latency", samples: ((context.baseLatency || 0) + (context.outputLatency || 0)) * SOUND_RATE });
   return {
-    context, player, settings: { ...track.getSettings(), contextRate: context.sampleRate },
+    context, ...player, settings: { ...track.getSettings(), contextRate: context.sampleRate },
     begin() { hear = onFrame; capture.port.postMessage("begin"); },
-    play(position, samples) { player.port.postMessage({ do: "play", position, samples }, [samples.buffer]); },
-    drop(from) { player.port.postMessage({ do: "drop", from }); },
     async probe() {
       const found = await listenForTone(context, (ear) => { hear = ear; capture.port.postMessage("begin"); });
       capture.port.postMessage("pause");
@@ -194,8 +188,41 @@ function joined(context, stream, source, { leadMs, onFrame, onPlayed, onEnded })
     close() {
       track.onended = null;
       capture.port.postMessage("end");
-      player.port.postMessage({ do: "finish" });
+      player.finish();
       stream.getTracks().forEach((each) => each.stop());
+      if (context.state !== "closed") context.close();
+    },
+  };
+}
+
+/** { player, play, drop, finish }: a ring of the agent's stream in front of the loudspeaker. */
+function playerIn(context, leadMs, onPlayed) {
+  const player = new AudioWorkletNode(context, "microturn-playback", {
+    numberOfInputs: 0, outputChannelCount: [1], processorOptions: { lead: Math.round((leadMs * SOUND_RATE) / 1000) },
+  });
+  player.connect(context.destination);
+  player.port.onmessage = ({ data }) => onPlayed(data);
+  player.port.postMessage({ do: "latency", samples: ((context.baseLatency || 0) + (context.outputLatency || 0)) * SOUND_RATE });
+  return {
+    player,
+    play(position, samples) { player.port.postMessage({ do: "play", position, samples }, [samples.buffer]); },
+    drop(from) { player.port.postMessage({ do: "drop", from }); },
+    finish() { player.port.postMessage({ do: "finish" }); },
+  };
+}
+
+/**
+ * Open the loudspeaker alone: { context, play, drop, allow, close }. Throws Trouble.
+ *
+ * Before anything was clicked on the page the browser may keep it silent (`context.state` is "suspended"): `allow()` in a click lets it sound.
+ */
+export async function openLoudspeaker({ leadMs }) {
+  const context = await soundContext(false), player = playerIn(context, leadMs, () => {});
+  return {
+    context, ...player,
+    allow: () => context.resume(),
+    close() {
+      player.finish();
       if (context.state !== "closed") context.close();
     },
   };

@@ -3,7 +3,7 @@
 // `mount(root, { carrier })` builds it; the default export is the same as an anywidget. One file with the others for a page without modules
 // of its own: see `widgets/client.py`.
 import { connect, panelCarrier, socketOrComm } from "./carriers.js";
-import { Trouble, openPictures, openSound } from "./sound.js";
+import { Trouble, openLoudspeaker, openPictures, openSound } from "./sound.js";
 import { clock, createTimeline, make } from "./timeline.js";
 export { connect, panelCarrier, socketCarrier } from "./carriers.js";
 
@@ -18,11 +18,12 @@ const keptText = (kept) => Object.entries(kept ?? {}).map(([stream, how]) => `${
 /**
  * Build the panel in `root`. `carrier()` gives, or promises, a fresh carrier for each start.
  *
- * Options: `microphone` (constraints), `probe` (offer a probe tone, true), `graceMs`, `silenceMs`. Returns { state, link, sound, timeline, start, agree,
- * stop, type, on, destroy }; `state` is idle, connecting, asking, opening, talking, waiting or ended. `on(type, ear)` hears every message of the runtime
- * by its type, in this session and later ones, and "panel" with every new state; `type(text)` types a line, and tells whether it was sent.
+ * Options: `microphone` (constraints), `probe` (offer a probe tone, true), `standIn` (who talks in the person's place: the page looks on, from
+ * now on, and opens no microphone), `graceMs`, `silenceMs`. Returns { state, link, sound, timeline, start, agree, stop, type, on, destroy };
+ * `state` is idle, connecting, asking, opening, talking, waiting or ended. `on(type, ear)` hears every message of the runtime by its type, in
+ * this session and later ones, and "panel" with every new state; `type(text)` types a line, and tells whether it was sent.
  */
-export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ...patience }) {
+export function mount(root, { carrier, microphone = MICROPHONE, probe = true, standIn = "", ...patience }) {
   root.classList.add("microturn");
   const talk = { state: "idle", link: null, sound: null, welcome: null }, ears = [];
   let pictures = null, starts = 0;
@@ -36,7 +37,9 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
   const kept = make("span", { class: "mt-kept" });
   const level = make("meter", { class: "mt-level", min: 0, max: 1, value: 0, "aria-label": "Microphone level", title: "microphone level" });
   const route = make("p", { class: "mt-route" }, "");
-  const finding = make("p", { class: "mt-finding", role: "status" }, "Headphones advised: without them the agent may hear itself.");
+  const finding = make("p", { class: "mt-finding", role: "status" },
+    standIn ? `${standIn} talks in your place: no microphone is opened.` : "Headphones advised: without them the agent may hear itself.");
+  const loud = button("Hear it", () => talk.sound?.allow?.().then(() => { loud.hidden = true; }), { hidden: true });
   const trouble = make("div", { class: "mt-trouble", role: "alert", hidden: true });
   const tone = make("input", { type: "checkbox", checked: probe });
   const yes = button("Agree and start the microphone", () => agree(true), { class: "mt-yes" });
@@ -53,17 +56,17 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
   const log = make("ol", { class: "mt-log", role: "log", "aria-label": "What was said", tabindex: 0 });
   const place = make("div", { class: "mt-place" });
   const panel = make("div", { class: "mt-panel" },
-    make("div", { class: "mt-head" }, startStop, make("span", { class: "mt-lamp" }, light, recording, level), kept),
+    make("div", { class: "mt-head" }, startStop, loud, make("span", { class: "mt-lamp" }, light, recording, standIn ? null : level), kept),
     question, trouble,
     make("div", { class: "mt-notes" }, finding, route),
-    make("div", { class: "mt-controls" }, typing, see.camera, see.screen, make("label", { class: "mt-bar" }, "threshold ", bar, pace)),
+    make("div", { class: "mt-controls" }, typing, ...(standIn ? [] : [see.camera, see.screen]), make("label", { class: "mt-bar" }, "threshold ", bar, pace)),
     place, make("h3", { class: "mt-logname" }, "What was said"), log);
   root.append(panel);
   for (const control of [line, bar]) control.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has keys of its own
   const timeline = createTimeline(place);
 
   const active = () => ["connecting", "asking", "opening", "talking", "waiting"].includes(talk.state);
-  const RECORDING = { talking: "recording", waiting: "recording, connection lost", opening: "opening the microphone", ended: "ended, not recording", asking: "not recording yet" };
+  const RECORDING = { talking: standIn ? `${standIn} talks` : "recording", waiting: standIn ? "connection lost" : "recording, connection lost", opening: "opening the microphone", ended: "ended, not recording", asking: "not recording yet" };
   function become(state) {
     talk.state = state;
     panel.dataset.state = state;
@@ -81,14 +84,15 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
 
   // Start, consent, stop ----------------------------------------------------------------------------------------------------
 
-  async function start() {
+  /** `begin`: where someone stands in, begin another session if the last one is over. */
+  async function start(begin = true) {
     const mine = ++starts;
     complain("");
     become("connecting");
     const chosen = await carrier();
     if (mine !== starts) { chosen.close(); return; }
     route.textContent = chosen.reason;
-    const link = (talk.link = connect({ carrier: chosen, settings: { agent: navigator.userAgent, microphone }, ...patience }));
+    const link = (talk.link = connect({ carrier: chosen, settings: { agent: navigator.userAgent, ...(standIn ? { begin } : { microphone }) }, ...patience }));
     link.on("welcome", welcome).on("tick", tick).on("drop", ({ from }) => { talk.sound?.drop(from); timeline.drop(from); })
       .on("problem", ({ text }) => complain(text))
       .on("end", ({ reason, text, trace }) => complain([text || `The session ended (${reason}).`, trace ? `Its trace: ${trace}` : ""].filter(Boolean).join(" ")))
@@ -107,6 +111,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
     kept.textContent = keptText(message.kept);
+    if (standIn) { lookOn(); return; }
     question.replaceChildren(
       make("p", {}, make("b", {}, `May ${message.agent || "the agent"} hear you? `), "Nothing is captured until you agree."),
       make("p", {}, `Kept of this session: ${keptText(message.kept) || "the server does not say"}.`),
@@ -115,6 +120,19 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     become("asking");
     question.hidden = false;
     yes.focus();
+  }
+  async function lookOn() {
+    const mine = starts;
+    become("talking");
+    try {
+      const sound = await openLoudspeaker({ leadMs: LEAD_MS[talk.link.carrier.name] ?? LEAD_MS.comm });
+      if (mine !== starts) { sound.close(); return; }
+      talk.sound = sound;
+      loud.hidden = sound.context.state === "running";
+      sound.context.onstatechange = () => { loud.hidden = sound.context.state !== "suspended"; };
+    } catch (error) {
+      route.textContent += ` The sound cannot be played: ${error.message}`;
+    }
   }
   async function agree(given) {
     if (talk.state !== "asking") return;
@@ -160,6 +178,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     talk.sound?.close();
     pictures?.close();
     talk.sound = pictures = talk.welcome = null;
+    loud.hidden = true;
     for (const each of Object.values(see)) each.setAttribute("aria-pressed", "false");
     become("ended");
   }
@@ -167,9 +186,11 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
   // What comes and what goes --------------------------------------------------------------------------------------------------
 
   function tick(message, buffers) {
+    if (message.tick <= timeline.record.last) return; // told again, after the connection was lost
     const samples = new Int16Array(buffers[0]?.buffer ?? 0), count = samples.length;
     timeline.tick(message, count, buffers[1]);
     if (count) talk.sound?.play(message.position, samples);
+    if (standIn && message.typed) write("typed", message.typed, timeline.typed(message.typed));
     for (const [side, word, startS] of message.words ?? []) write(side, word, startS);
     if (message.decision?.threshold !== undefined && !bar.matches(":focus")) {
       bar.value = message.decision.threshold;
@@ -198,7 +219,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
     const text = typed.trim();
     if (!text || talk.state !== "talking") return false;
     talk.link.send({ t: "text", text });
-    write("typed", text, timeline.typed(text));
+    if (!standIn) write("typed", text, timeline.typed(text)); // what someone else types is told with its tick, and so is this then
     return true;
   }
   async function look(kind) {
@@ -224,6 +245,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, ..
   const leave = () => { if (active()) stop(); };
   window.addEventListener("pagehide", leave);
   become("idle");
+  if (standIn) start(false);
   return Object.assign(talk, {
     timeline, start, agree, stop, type,
     on(type, ear) { ears.push([type, ear]); return talk; },
@@ -244,7 +266,7 @@ function render({ model, el }) {
     return undefined;
   }
   const carrier = () => socketOrComm(model, model.get("address"), model.get("unavailable"));
-  const talk = mount(el, { carrier, probe: model.get("probe") });
+  const talk = mount(el, { carrier, probe: model.get("probe"), standIn: model.get("stand_in") });
   return () => talk.destroy();
 }
 

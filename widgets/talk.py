@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -11,6 +12,17 @@ import traitlets
 
 from widgets.client import module, style_sheet
 from widgets.sockets import Runtime, SocketCarrier
+from workbench.clock import ClockSpec, RealTime
+from workbench.errors import InputError
+from workbench.live.admission import Admission, Limits
+from workbench.live.host import Host
+from workbench.live.runtime import LiveSession, LiveSpec
+from workbench.live.stand_in import StandIn, User, user_named
+from workbench.scenarios import FAMILIES
+from workbench.session import Session
+from workbench.users import SilentUser
+
+FOLDER = Path("runs") / "live"
 
 
 class Talk(anywidget.AnyWidget):
@@ -19,7 +31,11 @@ class Talk(anywidget.AnyWidget):
     The page carries the messages over a WebSocket to this kernel where it can reach one, else over the widget's comm, and shows which and
     why. Microphone and session close with the view: when the cell is run again, its output is cleared, the tab closes or the kernel ends.
 
-    `websocket=False` leaves the comm alone; `probe=False` asks for no probe tone; `origins` names further pages that may connect.
+    With `user`, a scenario family such as "stop", a sound file or a participant, no microphone is opened: that user talks in your place,
+    from now on and in real time, whether or not there is a page (`workbench.live.stand_in`); `seed` picks the scenario. `websocket=False`
+    leaves the comm alone; `probe=False` asks for no probe tone; `origins` names further pages that may connect.
+
+    Raises InputError for a user that is neither a family nor a file.
     """
 
     _esm = module()
@@ -27,14 +43,74 @@ class Talk(anywidget.AnyWidget):
     address = traitlets.Unicode().tag(sync=True)
     unavailable = traitlets.Unicode().tag(sync=True)
     probe = traitlets.Bool(True).tag(sync=True)
+    stand_in = traitlets.Unicode().tag(sync=True)
+    _unsubscribe: Callable[[], None] | None = None
+    _end: Callable[[], object] = staticmethod(lambda: None)  # a widget whose making failed is closed too
 
-    def __init__(self, runtime: Runtime, *, websocket: bool = True, probe: bool = True, origins: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        user: User | None = None,
+        seed: int = 0,
+        websocket: bool = True,
+        probe: bool = True,
+        origins: Collection[str] = (),
+    ) -> None:
+        if user is not None:
+            runtime = StandIn(runtime, user_named(user, seed))
         socket, unavailable = _socket(runtime, origins) if websocket else (None, "widget comm: asked for")
-        super().__init__(address=socket.address if socket else "", unavailable=unavailable, probe=probe)
+        address, stand_in = socket.address if socket else "", "" if user is None else _name(user)
+        super().__init__(address=address, unavailable=unavailable, probe=probe, stand_in=stand_in)
         self.runtime = runtime
-        self._unsubscribe: Callable[[], None] | None = None
         self._end = weakref.finalize(self, _end, socket, runtime)
         self.on_msg(self._hear)
+        if isinstance(runtime, StandIn):
+            runtime.begin()
+
+    @classmethod
+    def with_nano(
+        cls,
+        user: User | None = None,
+        *,
+        seed: int = 0,
+        folder: str | Path = FOLDER,
+        checkpoint: str | Path | None = None,
+        threshold: float = 0.5,
+        minutes: float = 10.0,
+        **more: Any,
+    ) -> Talk:
+        """A panel with a host of its own: the shipped model, or that of `checkpoint`, one conversation at a time, its traces in `folder`.
+
+        Raises CheckpointError where there is no such model, and what the constructor raises.
+        """
+        from workbench.neural import load_agent
+
+        agent = load_agent(checkpoint, threshold)
+        Session.start([SilentUser(), agent]).run(1)  # what is slow the first time is over before anybody waits for it
+        limits = Limits(sessions=1, minutes=minutes, visitor_minutes=24 * 60, visitor_bytes=1 << 40)
+        host = Host(lambda: agent, Path(folder), Admission(limits, RealTime(ClockSpec()).now), LiveSpec(minutes=minutes))
+        return cls(host.open("notebook"), user=user, seed=seed, **more)
+
+    @property
+    def session(self) -> LiveSession | None:
+        """The live session that goes on here, or went on last."""
+        session: LiveSession | None = getattr(self.runtime, "session", None)
+        return session
+
+    @property
+    def trace(self) -> Path | None:
+        """The file of the session's trace; it can be read while the session goes on."""
+        return None if self.session is None else self.session.path
+
+    def wait(self, timeout_s: float | None = None) -> str:
+        """Wait until the session is over, and say how it ended; with a `user` only. Raises InputError when it goes on for longer."""
+        if not isinstance(self.runtime, StandIn):
+            raise InputError("nobody talks in your place here, so the session ends when you stop it; give user= to wait for one")
+        over = self.runtime.wait(timeout_s)
+        if over is None:
+            raise InputError(f"the session still goes on after {timeout_s:g} s; wait longer, or press Stop")
+        return over.text
 
     def close(self) -> None:
         """End the session and remove the panel; also when the kernel ends."""
@@ -56,6 +132,10 @@ class Talk(anywidget.AnyWidget):
         self.send(
             {"t": "end", "reason": "left", "text": "This session was opened in another page or view, and goes on there.", "trace": None}
         )
+
+
+def _name(user: User) -> str:
+    return f"the scripted user ({user})" if isinstance(user, str) and user in FAMILIES else f"the user ({getattr(user, 'name', user)})"
 
 
 def _socket(runtime: Runtime, origins: Collection[str]) -> tuple[SocketCarrier | None, str]:

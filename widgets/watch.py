@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,6 +50,7 @@ class Timeline(anywidget.AnyWidget):
 
     def __init__(self, source: Source) -> None:
         self._outbox: Outbox | None = None
+        self._detach: Callable[[], None] = lambda: None
         self._since: list[bytes] = []  # chunks that came after the widget was made, for pages that come later still
         self._over = False
         self._lock = threading.Lock()
@@ -61,12 +63,11 @@ class Timeline(anywidget.AnyWidget):
                 super().__init__(about=_about(source.session.clock, 0, f"{source.name}, as it goes on"))
                 self._clock, self._outbox = source.session.clock, Outbox(WAITING)
                 source.watch(self._outbox)
-                self._detach = lambda: source.disconnect(self._outbox or Outbox())
+                self._detach = partial(source.disconnect, self._outbox)
             case Session():
                 super().__init__(about=_about(source.clock, 0, f"a session, from micro-turn {source.tick} on"))
                 self._clock, self._outbox = source.clock, Outbox(WAITING)
                 source.sinks = (*source.sinks, _Teller(source.clock, self._outbox))
-                self._detach = lambda: None
             case _:
                 raise InputError(f"{type(source).__name__} has no timeline; give a trace, its file, a session or a live session")
         if self._outbox is not None:
@@ -114,13 +115,13 @@ class _Teller:
         self._clock, self._outbox = clock, outbox
 
     def append(self, turn: MicroTurn) -> None:
-        for message in told_of(turn, self._clock, heard=(turn.tick + 1) * self._clock.samples_per_tick):
+        for message in told_of(turn, self._clock):
             self._outbox.put(message)
 
 
 def chunks_of(trace: Trace) -> Iterator[bytes]:
     """A finished session as chunks that `watch.js` draws, `CHUNK` messages in each."""
-    messages = told(trace)
+    messages = told(trace, sound=False)
     while part := list(islice(messages, CHUNK)):
         yield _chunk(part, trace.header.clock.samples_per_tick)
 

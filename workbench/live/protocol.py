@@ -256,6 +256,10 @@ Message: TypeAlias = FromClient | FromRuntime
 MESSAGES: Mapping[str, type[Message]] = {
     cls.t: cls for cls in (Hello, Consent, Audio, Frame, Text, Played, Set, Stop, Welcome, TickDone, Drop, Problem, End)
 }
+# What of a message is in its JSON: the name there, and the name of the field.
+WIRES: Mapping[type, tuple[tuple[str, str], ...]] = {
+    cls: tuple((f.metadata["wire"] or f.name, f.name) for f in fields(cls) if "check" in f.metadata) for cls in MESSAGES.values()
+}
 
 
 # Messages to JSON and buffers, and back --------------------------------------------------------------------------------------
@@ -263,10 +267,7 @@ MESSAGES: Mapping[str, type[Message]] = {
 
 def encode(message: Message) -> tuple[dict[str, Any], list[bytes]]:
     """The JSON object and the buffers of a message."""
-    body: dict[str, Any] = {"t": message.t}
-    for f in fields(message):
-        if "check" in f.metadata:
-            body[f.metadata["wire"] or f.name] = getattr(message, f.name)
+    body: dict[str, Any] = {"t": message.t, **{wire: getattr(message, name) for wire, name in WIRES[type(message)]}}
     match message:
         case Audio():
             return body, [_bytes(message.samples)]

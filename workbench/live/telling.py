@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from workbench.clock import ClockSpec
 from workbench.events import (
+    KINDS,
     AudioDropped,
     AudioLost,
     DeadlineMissed,
@@ -23,22 +24,91 @@ from workbench.events import (
     to_json,
 )
 from workbench.live.ear import to_pcm
-from workbench.live.protocol import OUTLINE_PAIRS, Drop, TickDone
+from workbench.live.protocol import OUTLINE_PAIRS, Drop, Pcm, TickDone
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
 from workbench.trace import Trace
 
 LOUDEST = 127
+BLOCK = 500  # ticks whose waves are outlined together
 DELEGATION = "delegation."
+SAYS = {
+    kind: tuple(f.name for f in fields(kind) if f.name not in ("extra", "at_s")) for kind in (*KINDS.values(), Unknown)
+}  # beside its time
 NOT_LISTED = Decision | TickCost | TranscriptDelta  # told in fields of their own
 
 
-def tick_message(turn: MicroTurn, clock: ClockSpec, *, cost_ms: float, late_ms: float, lost: int, heard: int | None = None) -> TickDone:
-    """What a listener is told of a finished micro-turn, with the agent's sound in it.
+def tick_message(turn: MicroTurn, clock: ClockSpec, *, cost_ms: float, late_ms: float, lost: int) -> TickDone:
+    """What a listener is told of a micro-turn that has just passed, with the agent's sound in it."""
+    agent = turn.audio(AGENT_AUDIO, clock.samples_per_tick)
+    passed = _Passed(cost_ms=cost_ms, late_ms=late_ms, lost=lost, heard=_played(turn, clock))
+    return _tick(turn, clock, passed, outlines(_waves(turn, clock)), to_pcm(agent))
 
-    `heard` counts samples of the agent's stream that have been played; without it, it is what the loudspeaker last reported in this tick.
+
+def told(trace: Trace, *, sound: bool = True) -> Iterator[TickDone | Drop]:
+    """All that a page would have been told of a finished session while it ran, in order; without the agent's sound it is faster.
+
+    Where no loudspeaker reported, as in a simulation, what the agent says counts as heard in the tick in which it is said.
     """
-    size, at_s = clock.samples_per_tick, clock.seconds(turn.tick)
-    user, agent = turn.audio(USER_AUDIO, size), turn.audio(AGENT_AUDIO, size)
+    clock = trace.header.clock
+    played = next(trace.events(PlaybackPosition), None) is not None
+    for begin in range(0, len(trace), BLOCK):
+        yield from _told(trace.turns[begin : begin + BLOCK], clock, sound=sound, played=played)
+
+
+def told_of(turn: MicroTurn, clock: ClockSpec) -> Iterator[TickDone | Drop]:
+    """What is told of one micro-turn of a simulation, without its sound."""
+    return _told([turn], clock, sound=False, played=False)
+
+
+def outlines(samples: Audio) -> list[list[tuple[int, ...]]]:
+    """Of waves (ticks, sides, samples): lowest and highest value of each of ten equal stretches, in -127 to 127, one after the other."""
+    ticks, sides, size = samples.shape
+    edges = np.arange(OUTLINE_PAIRS) * size // OUTLINE_PAIRS
+    low, high = (extreme.reduceat(samples, edges, axis=-1) for extreme in (np.minimum, np.maximum))
+    pairs = np.clip(np.rint(np.stack([low, high], axis=-1) * LOUDEST), -LOUDEST, LOUDEST)
+    return [[tuple(side) for side in tick] for tick in pairs.astype(int).reshape(ticks, sides, 2 * OUTLINE_PAIRS).tolist()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Passed:
+    """How a tick passed, beside what was said in it."""
+
+    cost_ms: float
+    late_ms: float
+    lost: int
+    heard: int | None
+
+
+def _told(turns: Sequence[MicroTurn], clock: ClockSpec, *, sound: bool, played: bool) -> Iterator[TickDone | Drop]:
+    size, nothing = clock.samples_per_tick, np.zeros(0, np.int16)
+    for turn, waves in zip(turns, outlines(np.concatenate([_waves(turn, clock) for turn in turns])), strict=True):
+        cost_ms, late_ms, lost = 0.0, 0.0, 0
+        for event in turn.events:
+            match event:
+                case TickCost():
+                    cost_ms += sum(event.stages_ms.values())
+                case DeadlineMissed(stage="begin"):
+                    late_ms = event.late_ms
+                case AudioLost():
+                    lost += event.samples
+                case AudioDropped():
+                    yield Drop(from_position=event.position)
+                case _:
+                    pass
+        heard = _played(turn, clock) if played else (turn.tick + 1) * size
+        passed = _Passed(cost_ms=cost_ms, late_ms=late_ms, lost=lost, heard=heard)
+        yield _tick(turn, clock, passed, [waves], to_pcm(turn.audio(AGENT_AUDIO, size)) if sound else nothing)
+
+
+def _waves(turn: MicroTurn, clock: ClockSpec) -> Audio:
+    """(1, 2, samples): the user's and the agent's sound in a tick."""
+    size = clock.samples_per_tick
+    return np.stack([turn.audio(USER_AUDIO, size), turn.audio(AGENT_AUDIO, size)])[None]
+
+
+def _tick(turn: MicroTurn, clock: ClockSpec, passed: _Passed, waves: list[list[tuple[int, ...]]], samples: Pcm) -> TickDone:
+    [[user, agent]] = waves
+    at_s = clock.seconds(turn.tick)
     words = [e for e in turn.events if isinstance(e, TranscriptDelta)]
     decision = next((e for e in turn.events if isinstance(e, Decision)), None)
     frames = turn.frames(USER_CAMERA)
@@ -49,57 +119,18 @@ def tick_message(turn: MicroTurn, clock: ClockSpec, *, cost_ms: float, late_ms: 
         words=tuple((w.side, w.word, w.start_s, w.end_s, w.probability) for w in words),
         decision=None if decision is None else _decision(decision),
         events=tuple(_event(e, at_s) for e in turn.events if not isinstance(e, NOT_LISTED)),
-        cost_ms=round(cost_ms, 2),
-        late_ms=round(late_ms, 2),
-        lost=lost,
-        user=outline(user),
-        agent=outline(agent),
-        position=turn.tick * size,
-        heard=_played(turn, clock) if heard is None else heard,
+        cost_ms=round(passed.cost_ms, 2),
+        late_ms=round(passed.late_ms, 2),
+        lost=passed.lost,
+        user=user,
+        agent=agent,
+        position=turn.tick * clock.samples_per_tick,
+        heard=passed.heard,
         typed=turn.text(USER_TEXT),
         tasks=tuple(task for e in turn.events if (task := _task(e)) is not None),
-        samples=to_pcm(agent),
+        samples=samples,
         seen=None if frames is None else frames[-1],
     )
-
-
-def told(trace: Trace) -> Iterator[TickDone | Drop]:
-    """All that a page would have been told of a finished session while it ran, in order.
-
-    Where no loudspeaker reported, as in a simulation, what the agent says counts as heard in the tick in which it is said.
-    """
-    clock = trace.header.clock
-    played = next(trace.events(PlaybackPosition), None) is not None
-    for turn in trace.turns:
-        yield from told_of(turn, clock, heard=None if played else (turn.tick + 1) * clock.samples_per_tick)
-
-
-def told_of(turn: MicroTurn, clock: ClockSpec, *, heard: int | None = None) -> Iterator[TickDone | Drop]:
-    """What is told of one recorded micro-turn: that sound was dropped, if so, and the tick. `heard` is as in `tick_message`."""
-    cost_ms, late_ms, lost = 0.0, 0.0, 0
-    for event in turn.events:
-        match event:
-            case TickCost():
-                cost_ms += sum(event.stages_ms.values())
-            case DeadlineMissed(stage="begin"):
-                late_ms = event.late_ms
-            case AudioLost():
-                lost += event.samples
-            case AudioDropped():
-                yield Drop(from_position=event.position)
-            case _:
-                pass
-    yield tick_message(turn, clock, cost_ms=cost_ms, late_ms=late_ms, lost=lost, heard=heard)
-
-
-def outline(samples: Audio) -> tuple[int, ...]:
-    """Lowest and highest value of each of ten equal stretches, in -127 to 127."""
-    if not samples.any():
-        return (0,) * (2 * OUTLINE_PAIRS)
-    edges = np.arange(OUTLINE_PAIRS) * len(samples) // OUTLINE_PAIRS
-    low, high = np.minimum.reduceat(samples, edges), np.maximum.reduceat(samples, edges)
-    pairs = np.clip(np.rint(np.stack([low, high], axis=1) * LOUDEST), -LOUDEST, LOUDEST)
-    return tuple(pairs.astype(int).ravel().tolist())
 
 
 def _decision(decision: Decision) -> dict[str, Any]:
@@ -115,7 +146,7 @@ def _decision(decision: Decision) -> dict[str, Any]:
 
 
 def _event(event: Event, at_s: float) -> tuple[str, float, str]:
-    values = [f"{f.name} {getattr(event, f.name)}" for f in fields(event) if f.name not in ("extra", "at_s")]
+    values = [f"{name} {getattr(event, name)}" for name in SAYS[type(event)]]
     return kind_of(event), float(getattr(event, "at_s", at_s)), ", ".join(values)
 
 

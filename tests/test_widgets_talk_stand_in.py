@@ -1,0 +1,94 @@
+"""A user stands in for the person at the panel: it begins by itself, opens no microphone, and shows and plays what goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import CHROMIUM_FLAGS
+from tests.talk_fakes import FakeRuntime, Pages, until
+from tests.test_workbench_live_stand_in import Caller
+from widgets import Talk
+from widgets.sockets import SocketCarrier
+from workbench.agents import EchoAgent
+from workbench.clock import ClockSpec, RealTime
+from workbench.errors import InputError
+from workbench.live.admission import Admission, Limits
+from workbench.live.host import Host
+from workbench.live.stand_in import StandIn
+from workbench.store import verify
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    made = Host(EchoAgent, tmp_path, Admission(Limits(), RealTime(ClockSpec()).now))
+    yield made
+    made.close()
+
+
+def test_a_panel_with_a_user_talks_without_a_page_and_names_its_trace(host: Host) -> None:
+    talk = Talk(host.open("notebook"), user=Caller())
+    assert talk.stand_in == "the user (user)"
+    assert talk.wait(60) == "stopped by the person who talked"
+    assert talk.trace is not None
+    assert verify(talk.trace).ok
+    talk.close()
+
+
+def test_a_panel_that_is_closed_ends_the_session_of_its_user(host: Host) -> None:
+    talk = Talk(host.open("notebook"), user=Caller(times=10_000))
+    with pytest.raises(InputError, match=r"still goes on after 0.5 s; wait longer, or press Stop"):
+        talk.wait(0.5)
+    talk.close()
+    assert talk.wait(60) == "the page was closed"
+    assert host.sessions == []
+
+
+def test_who_is_no_user_is_refused_before_anything_begins(host: Host) -> None:
+    with pytest.raises(InputError, match="neither a scenario family nor a sound file"):
+        Talk(host.open("notebook"), user="stopp")
+    assert host.sessions == []
+    own = Talk(FakeRuntime())
+    with pytest.raises(InputError, match="nobody talks in your place"):
+        own.wait(1)
+    own.close()
+
+
+@pytest.mark.browser
+def test_a_page_shows_and_plays_what_a_user_says_and_opens_no_microphone(host: Host, chromium: str, pages: Pages) -> None:
+    stand_in = StandIn(host.open("notebook"), Caller(times=10_000)).begin()
+    carrier = SocketCarrier(stand_in)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        page: Any = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.goto(pages.address)
+        page.wait_for_function("window.ready")
+        page.evaluate(
+            f"""() => {{
+              window.opened = 0;
+              navigator.mediaDevices.getUserMedia = async () => {{ window.opened++; throw new Error("none"); }};
+              const carrier = () => client.socketCarrier("{carrier.address}", "a test");
+              window.talk = client.mount(root, {{ standIn: "the caller", carrier }});
+            }}"""
+        )
+        until(lambda: page.evaluate("talk.timeline.record.last") >= 3, page, within_s=60)
+        assert page.locator(".mt-recording").inner_text() == "the caller talks"
+        assert page.get_by_role("alertdialog").count() == 0
+        if page.get_by_role("button", name="Hear it").count():
+            page.get_by_role("button", name="Hear it").click()
+        until(lambda: page.evaluate("talk.sound?.context.state") == "running", page, within_s=60)
+        assert page.get_by_label("Microphone level").count() == 0
+        page.get_by_role("button", name="Stop").click()
+        until(lambda: stand_in.end is not None, page, within_s=60)
+        last = stand_in.end
+        page.get_by_role("button", name="Start").click()
+        until(lambda: page.evaluate("talk.state") == "talking" and stand_in.end is None, page, within_s=60)
+        assert page.evaluate("window.opened") == 0
+        browser.close()
+    carrier.close()
+    stand_in.close()
+    assert stand_in.wait(60) != last
