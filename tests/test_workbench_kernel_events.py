@@ -20,9 +20,11 @@ BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "<class 'str'>": WORDS,
     "<class 'int'>": st.integers(),
     "<class 'float'>": NUMBERS,
+    "<class 'bool'>": st.booleans(),
     "tuple[str, ...]": st.lists(WORDS, max_size=3).map(tuple),
     "tuple[tuple[str, float], ...]": st.lists(st.tuples(WORDS, NUMBERS), max_size=3).map(tuple),
     "tuple[workbench.events.Gate, ...]": st.lists(st.builds(Gate, WORDS, WORDS, WORDS, WORDS), max_size=2).map(tuple),
+    "collections.abc.Mapping[str, typing.Any]": st.dictionaries(WORDS, JSON, max_size=2),
     "collections.abc.Mapping[str, float]": st.dictionaries(WORDS, NUMBERS, max_size=3),
 }
 

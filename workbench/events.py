@@ -9,18 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 from workbench.errors import TraceError
+from workbench.events_background import BackgroundEvent
+from workbench.events_base import EventBase as _Base
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Base:
-    kind: ClassVar[str]
-    volatile: ClassVar[bool] = False  # wall-clock measurements: not compared when a run is replayed
-    extra: Mapping[str, Any] = field(default_factory=dict)  # fields written by a newer version, carried along
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +74,10 @@ class FloorOverlap(_Base):
 
 @dataclass(frozen=True, kw_only=True)
 class TranscriptDelta(_Base):
-    """One word on one side: `side` is "user" (as heard by the agent) or "model" (as said by the agent)."""
+    """One word on one side: `side` is "user" (as heard by the agent) or "model" (as said by the agent).
+
+    An agent that tells voices apart may give "other" for what is said by somebody else, or not to it.
+    """
 
     kind: ClassVar[str] = "transcript.delta"
     side: str
@@ -372,6 +370,7 @@ Event: TypeAlias = (
     | TruthPiece
     | Edited
     | PayloadErased
+    | BackgroundEvent
     | Unknown
 )
 
@@ -406,6 +405,7 @@ KINDS: dict[str, type[_Base]] = {
         TruthPiece,
         Edited,
         PayloadErased,
+        *get_args(BackgroundEvent),
     )
 }
 

@@ -107,7 +107,7 @@ class Session:
 
     def fork(self, sinks: Sequence[Sink] = ()) -> Session:
         """A copy with the same past and its own future; writes to `sinks` only."""
-        states = [_clone(state) for state in self.states]
+        states = [clone_state(state) for state in self.states]
         return Session(self.participants, self.clock, self.seed, states, self.tick, self.last, tuple(sinks), self.done)
 
     def specs(self) -> dict[str, Mapping[str, Any]]:
@@ -204,6 +204,7 @@ def _check_owners(participants: Sequence[Participant]) -> None:
             owners[stream] = participant.name
 
 
-def _clone(state: State) -> State:
+def clone_state(state: State) -> State:
+    """A copy of a participant's state that goes its own way."""
     clone = getattr(state, "clone", None)
     return clone() if callable(clone) and not isinstance(state, type) else copy.deepcopy(state)

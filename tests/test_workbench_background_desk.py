@@ -1,0 +1,225 @@
+"""A delegated task goes through its states for reasons that are told, its result comes at a fitting moment, and counts once it was heard."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.background_fakes import (
+    CLOCK,
+    Knows,
+    Typist,
+    asked,
+    asks,
+    causes,
+    conversation,
+    handed,
+    heard,
+    played,
+    states,
+    together,
+)
+from tests.workbench_fakes import assert_same_turn
+from workbench.background.backends import Recorded
+from workbench.background.desk import Desk
+from workbench.background.parts import Answer, Failure, Partial
+from workbench.background.tasks import FINAL, NEXT
+from workbench.background.telling import Delegating
+from workbench.check import check_participant
+from workbench.errors import InputError
+from workbench.events import ModelYielded, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
+from workbench.events_background import (
+    DelegationCreated,
+    DelegationMerged,
+    DelegationNote,
+    DelegationRefused,
+    DelegationRequested,
+    DelegationResult,
+)
+from workbench.packets import BACKGROUND_SHOWN, USER_PLAYBACK, USER_TEXT
+from workbench.session import Session
+
+SUM = "what is two plus three"
+
+
+def test_a_task_is_delivered_once_its_words_have_been_heard() -> None:
+    trace = played(conversation(asked(2, SUM), Knows({SUM: (Answer(text="two plus three is 5"),)})), 30)
+    assert states(trace) == ["running", "completed", "delivering", "delivered"]
+    assert all(causes(trace))
+    created = next(event for _, event in trace.events(DelegationCreated))
+    assert (created.ask, created.origin_tick, created.source, created.words) == (SUM, 3, "user.speech", 5)
+    tick, note = handed(trace)[0]
+    assert note.text == "two plus three is 5"
+    assert causes(trace)[-1].startswith("heard to its end")
+    last_word_s = max(e.end_s for _, e in trace.events(TranscriptDelta) if e.side == "model")
+    done_tick = next(t for t, e in trace.all_events() if getattr(e, "after", "") == "delivered")
+    assert CLOCK.seconds(done_tick) >= last_word_s > CLOCK.seconds(tick)
+
+
+def test_a_result_waits_until_nobody_speaks_but_one_that_may_interrupt_does_not() -> None:
+    talk = {4: (UserSpeechStarted(at_s=0.8),), 30: (UserSpeechStopped(at_s=6.0),)}
+    waits = played(conversation(together(asked(2, SUM), talk)), 50)
+    assert [tick for tick, _ in handed(waits)] == [33]
+    now = played(conversation(together(asked(2, SUM, schedule="interrupt"), talk)), 50)
+    assert [tick for tick, _ in handed(now)] == [9]
+
+
+def test_a_silent_result_is_handed_over_at_once_and_never_spoken() -> None:
+    trace = played(conversation(together(asked(2, SUM, schedule="silent"), {4: (UserSpeechStarted(at_s=0.8),)})), 30)
+    assert states(trace) == ["running", "completed", "delivered"]
+    assert [note.schedule for _, note in handed(trace)] == ["silent"]
+
+
+def test_barge_in_stops_the_speech_and_not_the_work() -> None:
+    other = "look up the river"
+    plan = together(asked(2, SUM), asked(5, other), {12: (ModelYielded(at_s=2.4, p_yield=0.9, reason="the user speaks"),)})
+    agent = Knows({SUM: (Answer(text="one two three four five six seven eight"),), other: (Answer(text="the river is long", after_s=4.0),)})
+    trace = played(conversation(plan, agent), 60)
+    assert states(trace)[:4] == ["running", "completed", "delivering", "completed"]
+    assert "cut off before" in causes(trace)[3]
+    assert states(trace)[-1] == states(trace, "2")[-1] == "delivered"
+    assert "queued" not in states(trace, "2")
+
+
+def test_a_result_that_is_never_said_fails_in_the_end() -> None:
+    trace = played(conversation(asked(2, SUM, expires_s=100.0), says_notes=False, say_s=1.0, offers=2), 60)
+    assert states(trace) == ["running", "completed", "delivering", "completed", "delivering", "failed"]
+    assert causes(trace)[-1].startswith("handed over 2 times and never heard")
+
+
+def test_what_the_loudspeaker_has_not_played_was_not_heard() -> None:
+    slow = {tick: ((USER_PLAYBACK, "1.0" if tick < 25 else "9.0"),) for tick in range(60)}
+    user = Typist(slow, speaks=(USER_TEXT, USER_PLAYBACK))
+    trace = played(conversation(asked(2, SUM), user=user), 40)
+    assert next(t for t, e in trace.all_events() if getattr(e, "after", "") == "delivered") == 26
+
+
+def test_a_correction_begins_the_running_work_anew_and_drops_what_was_running() -> None:
+    plan = together(asked(2, "what is the height of it"), heard((5, "no the other one")), asks(6, "no the other one", "amend"))
+    trace = played(conversation(plan, Knows({"no the other one": (Answer(text="nine"),)}), latency_s=2.0), 40)
+    assert states(trace) == ["running", "queued", "running", "completed", "delivering", "delivered"]
+    assert causes(trace)[1] == "amended: no the other one"
+    assert [note.text for _, note in handed(trace)] == ["nine"]
+
+
+def test_an_amendment_of_a_delivered_result_opens_a_task_that_knows_it() -> None:
+    plan = together(asked(2, "plot the sales"), heard((22, "make it red")), asks(23, "make it red", "amend"))
+    seen = []
+
+    class Looks(Knows):
+        def work(self, envelope, stop):  # type: ignore[no-untyped-def]
+            seen.append(envelope)
+            return super().work(envelope, stop)
+
+    trace = played(conversation(plan, Looks({})), 50)
+    assert states(trace, "2")[-1] == "delivered"
+    assert (seen[1].ask, seen[1].amendments) == ("plot the sales", ("make it red",))
+    assert [(e.task, e.text) for e in seen[1].earlier] == [("1", "answer to plot the sales")]
+
+
+@pytest.mark.parametrize("tick", [4, 8, 11], ids=["running", "completed", "delivering"])
+def test_cancelled_work_is_never_spoken_of_again(tick: int) -> None:
+    busy = {3: (UserSpeechStarted(at_s=0.6),), 9: (UserSpeechStopped(at_s=1.8),)}
+    plan = together(asked(2, SUM), busy, heard((tick - 1, "never mind")), asks(tick, "never mind", "cancel"))
+    trace = played(conversation(plan, latency_s=0.6), 40)
+    assert states(trace)[-1] == "cancelled"
+    cancelled = next(t for t, e in trace.all_events() if getattr(e, "after", "") == "cancelled")
+    assert [t for t, _ in handed(trace) if t >= cancelled] == []
+
+
+def test_somebody_without_authority_can_neither_cancel_nor_amend() -> None:
+    stop = together(heard((4, "never mind"), side="other"), asks(5, "never mind", "cancel"), asks(6, "never mind", "amend"))
+    trace = played(conversation(together(asked(2, SUM), stop)), 30)
+    assert states(trace)[-1] == "delivered"
+    assert [e.cause for _, e in trace.events(DelegationRefused)] == [
+        "other.speech has no authority to cancel; only the user's own speech has",
+        "other.speech has no authority to amend; only the user's own speech has",
+    ]
+
+
+def test_a_late_result_is_introduced_and_one_of_no_use_is_dropped() -> None:
+    soft = played(conversation(asked(2, SUM), latency_s=3.0, soften_s=2.0), 40)
+    assert [event.about for _, event in soft.events(DelegationResult)] == [SUM]
+    stale = played(conversation(asked(2, SUM, expires_s=2.0), latency_s=3.0), 40)
+    assert states(stale) == ["running", "stale"]
+    assert handed(stale) == []
+
+
+def test_the_same_request_twice_is_one_task() -> None:
+    trace = played(conversation(together(asked(2, SUM), asked(4, "What is 2 plus 3?"))), 30)
+    assert [event.task for _, event in trace.events(DelegationMerged)] == ["1"]
+    assert len(handed(trace)) == 1
+
+
+def test_partial_results_are_handed_over_in_pauses_and_merged() -> None:
+    parts = (Partial(text="found one"), Partial(text="found two"), Partial(text="found three", after_s=2.0), Answer(text="all", after_s=2))
+    trace = played(conversation(asked(2, SUM), Knows({SUM: parts})), 60)
+    assert [note.text for _, note in handed(trace, "partial")] == ["found one found two", "found three"]
+    assert states(trace)[-1] == "delivered"
+
+
+def test_a_failure_reaches_the_agent_with_its_cause() -> None:
+    trace = played(conversation(asked(2, SUM), Knows({SUM: (Failure(cause="the server is gone"),)})), 30)
+    assert states(trace)[-1] == "failed"
+    assert [event.text for _, event in trace.events(DelegationNote)] == ["the server is gone"]
+
+
+def test_work_waits_its_turn_and_too_much_of_it_is_refused() -> None:
+    plan = together(*(asked(2 + 2 * i, f"look up {word}") for i, word in enumerate("one two three four".split())))
+    trace = played(conversation(plan, latency_s=3.0, at_once=1, queue=3), 18)
+    assert states(trace, "1")[:1] == ["running"]
+    assert states(trace, "2") == []
+    assert [e.ask for _, e in trace.events(DelegationRefused)] == ["look up four"]
+
+
+def test_a_request_that_makes_no_sense_is_refused_with_the_rule() -> None:
+    plan = {3: (DelegationRequested(act="open", ask="x", at_s=0.6, schedule="soon"), DelegationRequested(act="beg", ask="x", at_s=0.6))}
+    refused = [e.cause for _, e in played(conversation(plan), 6).events(DelegationRefused)]
+    assert "schedule is one of silent, when_idle, interrupt" in refused[0]
+    assert "ask to open, amend or cancel" in refused[1]
+
+
+def test_what_is_to_be_seen_is_shown_while_the_user_talks() -> None:
+    shown = {"kind": "text", "text": "five"}
+    plan = together(asked(2, SUM), {4: (UserSpeechStarted(at_s=0.8),)})
+    trace = played(conversation(plan, Knows({SUM: (Answer(text="5", shown=shown),)})), 20)
+    assert [turn.tick for turn in trace.turns if turn.text(BACKGROUND_SHOWN)] == [9]
+
+
+def test_a_session_with_slow_work_replays_bit_for_bit_and_forks() -> None:
+    plan = together(asked(2, SUM), asked(6, "look up the river"))
+    one, two = played(conversation(plan, seed=3), 40), played(conversation(plan, seed=3), 40)
+    for a, b in zip(one.turns, two.turns, strict=True):
+        assert_same_turn(a, b)
+    session = conversation(plan, seed=3)
+    session.run(7)
+    fork = session.fork()
+    fork.run(33)
+    for turn in one.turns[7:]:
+        assert_same_turn(session.step(), turn)
+
+
+def test_a_trace_brings_the_background_back_without_its_agent() -> None:
+    plan = asked(2, SUM)
+    trace = played(conversation(plan), 30)
+    session = conversation(plan)
+    desk = Desk(Recorded.of_trace(trace))
+    again = played(Session.start([*session.participants[:2], desk], clock=CLOCK), 30)
+    for a, b in zip(trace.turns, again.turns, strict=True):
+        assert_same_turn(a, b)
+
+
+def test_desk_and_wrapper_keep_the_rules_of_participants() -> None:
+    session = conversation(asked(2, SUM))
+    assert check_participant(session.participants[1]).ok, check_participant(session.participants[1])
+    assert check_participant(session.participants[2]).ok, check_participant(session.participants[2])
+    assert isinstance(session.participants[1], Delegating)
+
+
+def test_every_state_leads_to_a_final_one() -> None:
+    for state, following in NEXT.items():
+        assert bool(following) == (state not in FINAL)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(InputError, match="counts must be at least 1"):
+        conversation({}, at_once=0)

@@ -1,0 +1,43 @@
+"""Who may have slow work done: only the session's user, by speech addressed to the agent.
+
+A model can be talked into anything by a voice from the television, a typed line, a document, or a result that says "now delete
+everything". So it is never asked on whose behalf it acts. Whoever listens along compares the words of its request with all that came in
+shortly before: the request belongs to the one whose words it repeats. No more than that is decided here; what a request without a user
+behind it may not do is decided by the desk (amend, cancel, consent) and by the toolbox (call a tool).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.background.parts import NOBODY, USER_SPEECH, Word
+from workbench.background.words import spoken_words
+
+EVIDENCE_S = 30.0  # how far back the words lie that a request may repeat
+REPEATED = 0.5  # share of the words of a request that must be its source's
+_EMPTY = frozenset(
+    "a an the of to in on at for and or is are was were be do does did it its this that these those my your me i you we he she they "
+    "please what which who how when where can could would will shall with from by as about".split()
+)
+
+
+def source_of(ask: str, words: Sequence[Word], at_s: float) -> str:
+    """Whose words a request repeats, of all words that were there at `at_s`: a source, or "nobody".
+
+    The user's speech is its source when it holds at least half of the request's content words, and no other source holds more. Of the
+    others the one that holds most is named.
+    """
+    wanted = [word for word in spoken_words(ask) if word not in _EMPTY] or list(spoken_words(ask))
+    if not wanted:
+        return NOBODY
+    said: dict[str, set[str]] = {}
+    for word in words:
+        if at_s - EVIDENCE_S <= word.start_s <= at_s:
+            said.setdefault(word.source, set()).update(spoken_words(word.word))
+    shares = {source: sum(word in theirs for word in wanted) / len(wanted) for source, theirs in said.items()}
+    most = max(shares.values(), default=0.0)
+    if most < REPEATED:
+        return NOBODY
+    if shares.get(USER_SPEECH, 0.0) >= most:
+        return USER_SPEECH
+    return min(source for source, share in shares.items() if share == most)

@@ -1,0 +1,94 @@
+"""A delegated task and the states it may go through; every change is an event with its cause.
+
+    queued -> running -> completed -> delivering -> delivered
+                 |                         |
+                 +-> failed <--------------+          anything but delivering may turn stale
+                 +-> cancelling -> cancelled          what does not run is cancelled at once
+
+A task goes back from running to queued when the user amends it or is asked for consent, and from delivering to completed when the user
+cut the answer off. It is delivered only when its words have left the loudspeaker. `failed`, `cancelled`, `stale` and `delivered` are final.
+Names follow Realtime-Venus-Harness, which has no `stale`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from workbench.background.parts import Answer, Envelope, NeedsConsent, Word
+from workbench.clock import Tick
+from workbench.events_background import DelegationChanged
+from workbench.session import FIRST_TICK
+
+QUEUED, RUNNING, COMPLETED, DELIVERING, DELIVERED = "queued", "running", "completed", "delivering", "delivered"
+FAILED, CANCELLING, CANCELLED, STALE = "failed", "cancelling", "cancelled", "stale"
+FINAL = (DELIVERED, FAILED, CANCELLED, STALE)
+
+NEXT: Mapping[str, tuple[str, ...]] = {
+    QUEUED: (RUNNING, CANCELLED, STALE),
+    RUNNING: (QUEUED, COMPLETED, FAILED, CANCELLING, STALE),
+    COMPLETED: (DELIVERING, QUEUED, DELIVERED, CANCELLED, STALE),
+    DELIVERING: (DELIVERED, COMPLETED, QUEUED, FAILED, CANCELLED),
+    CANCELLING: (CANCELLED,),
+    **dict.fromkeys(FINAL, ()),
+}
+
+SCHEDULES = ("silent", "when_idle", "interrupt")
+URGENCIES = ("low", "normal", "high")
+
+
+@dataclass(frozen=True)
+class Saying:
+    """Words that the user should hear, and what the agent has said since it was handed them."""
+
+    words: tuple[str, ...]
+    since_s: float
+    said: tuple[Word, ...] = ()
+
+    def with_words(self, new: tuple[Word, ...]) -> Saying:
+        """With more of the agent's words, those that began to sound since it was handed the text."""
+        return replace(self, said=(*self.said, *(word for word in new if word.start_s >= self.since_s)))
+
+    def cut(self, at_s: float) -> Saying:
+        """Without what had not sounded to its end when the agent gave way."""
+        return replace(self, said=tuple(word for word in self.said if word.end_s <= at_s))
+
+    def unheard(self, heard_s: float) -> tuple[str, ...]:
+        """The words not said, in their order, by what the loudspeaker has played."""
+        played = iter([word.word for word in self.said if word.end_s <= heard_s + 1e-9])
+        left = list(self.words)
+        for word in played:
+            if left and word == left[0]:
+                left.pop(0)
+        return tuple(left)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One delegation: since when it is in its state, how many parts its run has sent, how often its answer was handed over."""
+
+    envelope: Envelope
+    state: str = QUEUED
+    since: Tick = FIRST_TICK
+    began: Tick = FIRST_TICK
+    parts: int = 0
+    partials: tuple[str, ...] = ()
+    answer: Answer | None = None
+    saying: Saying | None = None
+    consent: NeedsConsent | None = None
+    offers: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.envelope.task
+
+    @property
+    def live(self) -> bool:
+        return self.state not in FINAL
+
+
+def moved(task: Task, to: str, cause: str, tick: Tick) -> tuple[Task, DelegationChanged]:
+    """The task in another state, and the event that says so. A step that NEXT does not allow is a mistake of ours."""
+    assert to in NEXT[task.state], f"task {task.id} cannot go from {task.state} to {to} ({cause})"
+    event = DelegationChanged(task=task.id, before=task.state, after=to, cause=cause, run=task.envelope.run)
+    return replace(task, state=to, since=tick), event

@@ -1,0 +1,133 @@
+"""An agent and what the desk has to know of it: its requests with whose words they repeat, what it heard and said, and when it gave way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from workbench.background.authority import EVIDENCE_S, source_of
+from workbench.background.notes import bodies, notes_of
+from workbench.background.parts import AGENT_SPEECH, BACKGROUND, OTHER_SPEECH, TYPED, USER_SPEECH, Word
+from workbench.background.words import spoken_words
+from workbench.clock import ClockSpec, Tick
+from workbench.errors import TraceError
+from workbench.events import (
+    Event,
+    ModelSpeechStarted,
+    ModelSpeechStopped,
+    ModelYielded,
+    TranscriptDelta,
+    UserSpeechStarted,
+    UserSpeechStopped,
+    from_json,
+    to_json,
+)
+from workbench.events_background import DelegationRequested
+from workbench.packets import AGENT_TASKS, BACKGROUND_TEXT, USER_TEXT, MicroTurn, Packet, only
+from workbench.session import Participant, Said, State, clone_state
+
+Told: TypeAlias = (
+    TranscriptDelta | UserSpeechStarted | UserSpeechStopped | ModelSpeechStarted | ModelSpeechStopped | ModelYielded | DelegationRequested
+)
+TOLD = (
+    TranscriptDelta,
+    UserSpeechStarted,
+    UserSpeechStopped,
+    ModelSpeechStarted,
+    ModelSpeechStopped,
+    ModelYielded,
+    DelegationRequested,
+)
+_SOURCES = {"user": USER_SPEECH, "model": AGENT_SPEECH}
+
+
+@dataclass(frozen=True)
+class DelegatingState:
+    """The state of the agent, and the words of everyone that a request may repeat."""
+
+    clock: ClockSpec
+    agent: State
+    words: tuple[Word, ...] = ()
+
+    def clone(self) -> DelegatingState:
+        return replace(self, agent=clone_state(self.agent))
+
+
+@dataclass(frozen=True)
+class Delegating:
+    """An agent beside a desk: it says on `agent.tasks` which of its events the desk has to know, a `delegation.requested` among them.
+
+    The agent requests slow work with that event, and hears of it on `background.text` if it hears that stream. The source of a request is
+    set here, from what came in; what the agent says of it does not count.
+    """
+
+    agent: Participant
+
+    @property
+    def name(self) -> str:
+        return self.agent.name
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        return (*self.agent.speaks, AGENT_TASKS)
+
+    @property
+    def hears(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.agent.hears, USER_TEXT, BACKGROUND_TEXT)))
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"class": "Delegating", "agent": dict(self.agent.spec())}
+
+    def with_threshold(self, threshold: float) -> Delegating:
+        """The same with another bar for speaking, of an agent that has one."""
+        return Delegating(self.agent.with_threshold(threshold))  # type: ignore[attr-defined]
+
+    def start(self, clock: ClockSpec, seed: int) -> DelegatingState:
+        return DelegatingState(clock, self.agent.start(clock, seed))
+
+    def step(self, state: DelegatingState, tick: Tick, heard: MicroTurn) -> tuple[Said, DelegatingState]:
+        said, agent = self.agent.step(state.agent, tick, only(heard, self.agent.hears))
+        now_s = state.clock.seconds(tick)
+        words = (*state.words, *_came_in(heard, state.clock), *words_of(said.events))
+        words = tuple(word for word in words if word.start_s >= now_s - EVIDENCE_S)
+        events = tuple(_sourced(event, words) if isinstance(event, DelegationRequested) else event for event in said.events)
+        told = [event for event in events if isinstance(event, TOLD)]
+        packets = (*said.packets, Packet(AGENT_TASKS, tick, told_text(told))) if told else said.packets
+        return replace(said, packets=packets, events=events), DelegatingState(state.clock, agent, words)
+
+
+def _sourced(request: DelegationRequested, words: Sequence[Word]) -> DelegationRequested:
+    return replace(request, source=source_of(request.ask, words, request.at_s))
+
+
+def _came_in(heard: MicroTurn, clock: ClockSpec) -> list[Word]:
+    """The words that were typed, and those of the background."""
+    at_s, end_s = clock.seconds(max(0, heard.tick)), clock.seconds(max(0, heard.tick) + 1)
+    typed = [Word(TYPED, word, at_s, end_s) for word in spoken_words(heard.text(USER_TEXT))]
+    return typed + [Word(BACKGROUND, word, at_s, end_s) for note in notes_of(heard) for word in spoken_words(note.text)]
+
+
+def words_of(events: Sequence[Event]) -> list[Word]:
+    """The words among some events of an agent, each with whose it was."""
+    deltas = [event for event in events if isinstance(event, TranscriptDelta)]
+    return [Word(_SOURCES.get(e.side, OTHER_SPEECH), word, e.start_s, e.end_s) for e in deltas for word in spoken_words(e.word)]
+
+
+def told_text(events: Sequence[Told]) -> str:
+    """The text of a packet on `agent.tasks`."""
+    return "\n".join(json.dumps(to_json(event), ensure_ascii=False) for event in events)
+
+
+def told_of(turn: MicroTurn) -> tuple[Told, ...]:
+    """What an agent told its desk in a micro-turn; lines that are no such events are left out."""
+    found: list[Told] = []
+    for body in bodies(turn.text(AGENT_TASKS)):
+        try:
+            event = from_json(body)
+        except TraceError:
+            continue
+        if isinstance(event, TOLD):
+            found.append(event)
+    return tuple(found)

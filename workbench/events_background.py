@@ -1,0 +1,184 @@
+"""Events of slow work: delegations and their states, what came back, tools that were called, consent that was asked for and given.
+
+Names follow the crosswalk of OpenAI Live (`session.delegation.created`), Gemini Live (`scheduling`, `will_continue`) and Pipecat's jobs.
+Times are seconds on the session clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+from workbench.events_base import EventBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelegationRequested(EventBase):
+    """The agent wants slow work begun, changed or ended.
+
+    `act` is open, amend or cancel. `task` names which (empty: the newest that lives; for cancel, "*": all). `at_s` is when the agent began
+    to say so: evidence that came later does not count. `source` says whose words the ask repeats; it is set by whoever listens along, never
+    by the agent itself (`workbench.background.authority`). `schedule` is silent, when_idle or interrupt, `urgency` low, normal or high;
+    `expires_s` is how long the answer is of use.
+    """
+
+    kind: ClassVar[str] = "delegation.requested"
+    act: str
+    at_s: float
+    ask: str = ""
+    task: str = ""
+    source: str = ""
+    schedule: str = "when_idle"
+    urgency: str = "normal"
+    expires_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelegationRefused(EventBase):
+    """A request that was not carried out, and why."""
+
+    kind: ClassVar[str] = "delegation.refused"
+    act: str
+    ask: str
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelegationCreated(EventBase):
+    """A task exists from now on. What was said up to `origin_tick` is its evidence: `words` of them went along, and `earlier` results."""
+
+    kind: ClassVar[str] = "delegation.created"
+    task: str
+    session: str
+    ask: str
+    origin_tick: int
+    source: str
+    schedule: str
+    urgency: str
+    expires_at_s: float
+    words: int = 0
+    earlier: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelegationMerged(EventBase):
+    """The same was asked while `task` was still under way; there is one answer to both."""
+
+    kind: ClassVar[str] = "delegation.merged"
+    task: str
+    ask: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelegationChanged(EventBase):
+    """A task went from one state to another, and why. `run` counts how often its work was begun."""
+
+    kind: ClassVar[str] = "delegation.state"
+    task: str
+    before: str
+    after: str
+    cause: str
+    run: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelegationNote(EventBase):
+    """The agent was handed something that is no result: `what` is partial, ask or problem."""
+
+    kind: ClassVar[str] = "delegation.note"
+    task: str
+    what: str
+    text: str
+    schedule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelegationResult(EventBase):
+    """The agent was handed the result, `waited_s` after it was asked for.
+
+    `about` repeats the ask when the result comes so late that it needs an introduction. It is delivered only when it has been heard.
+    """
+
+    kind: ClassVar[str] = "delegation.result"
+    task: str
+    text: str
+    schedule: str
+    waited_s: float
+    about: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundArrived(EventBase):
+    """What the background sent for a task was taken up in this tick; a replay takes it up in the same one."""
+
+    kind: ClassVar[str] = "background.arrived"
+    task: str
+    run: int
+    part: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundDropped(EventBase):
+    """What the background sent was thrown away, and why: its task is over, or was begun anew."""
+
+    kind: ClassVar[str] = "background.dropped"
+    task: str
+    run: int
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolUsed(EventBase):
+    """A tool was wanted for a task: `done` is ran, failed, asked or refused, with the reason; `chars` came back."""
+
+    kind: ClassVar[str] = "tool.used"
+    task: str
+    tool: str
+    arguments: Mapping[str, Any]
+    permission: str
+    done: str
+    reason: str
+    chars: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentAsked(EventBase):
+    """The user is asked whether a tool may be called with these arguments; `how` is voice or click, `call` names that very call."""
+
+    kind: ClassVar[str] = "consent.asked"
+    task: str
+    call: str
+    tool: str
+    arguments: Mapping[str, Any]
+    how: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentGiven(EventBase):
+    """The user's answer, or its absence: `given` with the words or the click that say so."""
+
+    kind: ClassVar[str] = "consent.given"
+    task: str
+    call: str
+    given: bool
+    how: str
+    words: tuple[str, ...] = field(default=())
+
+
+BackgroundEvent: TypeAlias = (
+    DelegationRequested
+    | DelegationRefused
+    | DelegationCreated
+    | DelegationMerged
+    | DelegationChanged
+    | DelegationNote
+    | DelegationResult
+    | BackgroundArrived
+    | BackgroundDropped
+    | ToolUsed
+    | ConsentAsked
+    | ConsentGiven
+)
