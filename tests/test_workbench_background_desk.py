@@ -1,4 +1,4 @@
-"""A delegated task goes through its states for reasons that are told, its result comes at a fitting moment, and counts once it was heard."""
+"""A delegated task goes through its states for causes that are told; its result comes at a fitting moment, and counts once it was heard."""
 
 from __future__ import annotations
 

@@ -300,13 +300,13 @@ class Ledger:
             case Partial(text=text):
                 self.tasks[task.id] = replace(task, partials=(*task.partials, text))
             case Used() as used:
-                names = ("tool", "arguments", "permission", "done", "reason", "chars")
-                self.events.append(ToolUsed(task=task.id, **{name: getattr(used, name) for name in names}))
+                body = {key: value for key, value in part_json(used).items() if key not in ("part", "after_s")}
+                self.events.append(ToolUsed(task=task.id, **body))
             case Answer() as answer:
                 self._completed(task, answer)
             case NeedsConsent() as asked:
-                names = ("call", "tool", "arguments", "how", "text")
-                self.events.append(ConsentAsked(task=task.id, **{name: getattr(asked, name) for name in names}))
+                body = {name: getattr(asked, name) for name in ("call", "tool", "arguments", "how", "text")}
+                self.events.append(ConsentAsked(task=task.id, **body))
                 self.move(replace(task, consent=asked, saying=None), QUEUED, f"asks for consent to {asked.tool}")
             case Failure(cause=cause):
                 self.move(task, FAILED, cause)
@@ -345,7 +345,7 @@ class Ledger:
     def answered(self, task: Task, consent: NeedsConsent, given: bool) -> None:
         """Go on after the user has agreed to a call, or has not."""
         calls = (*(task.envelope.consents if given else task.envelope.refusals), consent.call)
-        changes = {"consents" if given else "refusals": calls, "resume": consent.resume}
+        changes: dict[str, Any] = {"consents" if given else "refusals": calls, "resume": consent.resume}
         self._begin_anew(task, "", self.now_s, **changes)
 
     # --- who speaks ---

@@ -189,18 +189,19 @@ def part_json(part: Part) -> dict[str, Any]:
 
 def part_of(body: Mapping[str, Any]) -> Part:
     """The part of such an object. Raises InputError when it is none."""
-    cls = PARTS.get(str(body.get("part")))
+    cls: Any = PARTS.get(str(body.get("part")))
     if cls is None:
         raise InputError(f"part {body.get('part')!r} is not known; a part is one of {', '.join(PARTS)}")
     try:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in body.items() if key != "part"})
+        part: Part = cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in body.items() if key != "part"})
     except TypeError as error:
         raise InputError(f"{dict(body)!r} is no {cls.__name__}: {error}") from error
+    return part
 
 
 def checked(part: object, most_chars: int) -> Part:
     """The part itself if it is one, of no more than `most_chars` as JSON, with every field of its type; else the Failure that it is."""
-    if not isinstance(part, tuple(PARTS.values())):
+    if not isinstance(part, Partial | Answer | Failure | NeedsConsent | Used | Stopped):
         return Failure(cause=f"garbage: the agent gave a {type(part).__name__}, which is no part of an answer")
     try:
         text = json.dumps(part_json(part), allow_nan=False)
@@ -215,7 +216,7 @@ def checked(part: object, most_chars: int) -> Part:
 
 
 def _typed(part: Part) -> bool:
-    kinds = {"str": str, "bool": bool, "int": int, "float": (int, float), "tuple[str, ...]": tuple}
+    kinds: dict[str, Any] = {"str": str, "bool": bool, "int": int, "float": (int, float), "tuple[str, ...]": tuple}
     for f in fields(part):
         kind, value = kinds.get(str(f.type)), getattr(part, f.name)
         if kind is not None and (not isinstance(value, kind) or (isinstance(value, tuple) and not all(isinstance(v, str) for v in value))):

@@ -1,0 +1,175 @@
+"""A function becomes a tool by its types and its docstring, and whatever it does, there is an outcome and nobody else is harmed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests import tool_samples as samples
+from workbench.background.parts import Envelope, NeedsConsent
+from workbench.background.schema import check_arguments, schema_of
+from workbench.background.toolbox import Calls, Toolbox, call_name
+from workbench.background.tools import Outcome, Tool, run_tool, tool
+from workbench.errors import InputError
+
+
+def never() -> bool:
+    return False
+
+
+def test_types_and_docstring_become_the_schema() -> None:
+    assert samples.add.spec()["function"] == {
+        "name": "add",
+        "description": "Add two whole numbers.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "a": {"description": "the first", "type": "integer"},
+                "b": {"description": "the second", "type": "integer", "default": 2},
+            },
+            "required": ["a"],
+            "additionalProperties": False,
+        },
+    }
+    table = samples.book.schema["properties"]
+    assert samples.book.description == "Book a table in the restaurant."
+    assert table["table"] == {"description": "number of the table", "type": "integer"}
+    assert table["seats"] == {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
+    assert samples.pay.schema["properties"]["colour"] == {"enum": ["red", "blue"]}
+    assert samples.add(1) == 3
+
+
+def test_a_function_that_says_too_little_is_refused() -> None:
+    def untyped(a) -> int:  # type: ignore[no-untyped-def]
+        """Do."""
+        return int(a)
+
+    def mute(a: int) -> int:
+        return a
+
+    def odd(a: complex) -> None:
+        """Do."""
+
+    with pytest.raises(InputError, match="parameter 'a' has no type; annotate it"):
+        tool(untyped)
+    with pytest.raises(InputError, match="mute has no docstring"):
+        tool(mute)
+    with pytest.raises(InputError, match=r"complex.*which JSON does not know"):
+        tool(odd)
+    with pytest.raises(InputError, match="permission 'maybe' is not known"):
+        tool(permission="maybe")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"table": 4, "name": "Ann"}, ""),
+        ({"table": 4, "name": "Ann", "seats": ["a"]}, ""),
+        ({"table": "4", "name": "Ann"}, 'table is "4", which is no integer'),
+        ({"table": True, "name": "Ann"}, "table is true, which is no integer"),
+        ({"name": "Ann"}, "arguments lacks table"),
+        ({"table": 4, "name": "Ann", "seats": [1]}, r"seats\[0\] is 1, which is no string"),
+        ({"table": 4, "name": "Ann", "tip": 1}, "arguments has 'tip', which is not known"),
+        (["table"], "which is no object"),
+    ],
+)
+def test_arguments_are_checked_against_the_schema(arguments: object, problem: str) -> None:
+    schema = schema_of(samples.book.function)
+    if problem:
+        with pytest.raises(InputError, match=problem):
+            check_arguments(schema, arguments)
+    else:
+        assert check_arguments(schema, arguments) == arguments
+
+
+@pytest.mark.parametrize(
+    ("bad", "arguments", "cause"),
+    [
+        (samples.hang, {}, "time-out: hang gave nothing within 0.5 s and was killed"),
+        (samples.crash, {}, "crash raised ValueError: no such thing"),
+        (samples.leave, {}, "leave ended without an answer"),
+        (samples.megabytes, {"count": 3}, "megabytes returned 3000002 characters; 100 are taken"),
+        (samples.eat, {}, "eat raised MemoryError"),
+        (samples.strange, {}, "strange raised TypeError"),
+        (samples.add, {"a": "x"}, 'a is "x", which is no integer'),
+    ],
+    ids=lambda value: value.name if isinstance(value, Tool) else "",
+)
+def test_a_bad_tool_ends_with_a_cause(bad: Tool, arguments: dict[str, object], cause: str) -> None:
+    outcome = run_tool(bad, arguments, never)
+    assert not outcome.ok
+    assert cause in outcome.cause
+
+
+def test_a_good_tool_returns_and_what_it_prints_is_thrown_away(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_tool(samples.add, {"a": 40}, never) == Outcome(True, 42, "42")
+    assert run_tool(samples.flood, {}, never) == Outcome(True, "done", "done")
+    assert capfd.readouterr().out == ""
+
+
+def test_a_tool_that_only_a_notebook_knows_runs_in_a_thread_and_is_left_alone() -> None:
+    free = threading.Event()
+
+    @tool(timeout_s=0.05)
+    def waits() -> str:
+        """Wait."""
+        free.wait()
+        return "late"
+
+    assert waits.isolation == "thread"
+    assert run_tool(waits, {}, never).cause == "time-out: waits gave nothing within 0.05 s and was left alone"
+    free.set()
+    assert run_tool(waits, {}, never).text == "late"
+
+
+def test_a_tool_is_killed_when_its_work_is_cancelled() -> None:
+    assert run_tool(samples.hang, {}, lambda: True).cause == "hang is not wanted any more"
+
+
+# --- who may call ---------------------------------------------------------------------------------------------------------------
+
+BOX = Toolbox((samples.add, samples.book, samples.pay, samples.destroy, samples.read_mail))
+
+
+def calls(**changes: object) -> Calls:
+    envelope = Envelope(session="s", task="1", run=1, origin_tick=0, origin_s=0.0, ask="x", **changes)  # type: ignore[arg-type]
+    return Calls(BOX, envelope, never)
+
+
+def test_permissions_decide_and_every_call_is_told() -> None:
+    mine = calls()
+    assert mine.call("add", {"a": 1}) == Outcome(True, 3, "3")
+    asked = mine.call("book", {"table": 3, "name": "Ann"})
+    assert isinstance(asked, NeedsConsent)
+    assert (asked.how, asked.text) == ("voice", "may I book with table 3 and name Ann")
+    assert mine.call("destroy", {}) == Outcome(False, cause="destroy was not called: it may never be called")
+    assert mine.call("fly", {}) == Outcome(False, cause="fly was not called: there is no tool 'fly'")
+    assert [(u.tool, u.done) for u in mine.told()] == [("add", "ran"), ("book", "asked"), ("destroy", "refused"), ("fly", "refused")]
+    assert list(mine.told()) == []
+
+
+def test_consent_holds_for_that_very_call_only() -> None:
+    agreed = calls(consents=(call_name("book", {"table": 3, "name": "Ann"}),))
+    assert agreed.judge("book", {"name": "Ann", "table": 3})[0] == "run"
+    assert agreed.judge("book", {"name": "Bob", "table": 3})[0] == "ask"
+    refused = calls(refusals=(call_name("book", {"table": 3, "name": "Ann"}),))
+    assert refused.judge("book", {"name": "Ann", "table": 3}) == ("refuse", "the user did not agree")
+
+
+def test_who_has_read_foreign_text_can_only_talk() -> None:
+    mine = calls()
+    assert isinstance(mine.call("read_mail", {"box": "in"}), Outcome)
+    for name, arguments in (("add", {"a": 1}), ("book", {"table": 1, "name": "Eve"}), ("read_mail", {"box": "out"})):
+        assert mine.judge(name, arguments) == ("refuse", "text of others was read before, and may have asked for it")
+
+
+def test_a_task_without_a_user_behind_it_calls_nothing() -> None:
+    mine = calls(authority=False, source="other.speech")
+    assert {mine.judge(tool.name, {})[0] for tool in BOX.tools} == {"refuse"}
+    assert BOX.offered(mine.envelope) == []
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    with pytest.raises(InputError, match="two tools are called 'add'"):
+        Toolbox((samples.add, samples.add))

@@ -1,0 +1,51 @@
+"""The process in which a tool runs: reads one order from its input, writes one answer to its output. It imports nothing of the workbench.
+
+Order: {"module", "name", "path", "arguments", "most_chars", "memory_mb"}. Answer: {"ok": true, "text": the result as JSON} or
+{"ok": false, "cause"}; before it comes one byte, as soon as the function is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+from contextlib import suppress
+from typing import Any, TextIO
+
+
+def main() -> None:
+    """Carry out one order."""
+    order = json.loads(sys.stdin.buffer.read())
+    answer_to = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    with suppress(ValueError, OSError):
+        most = order["memory_mb"] * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    with os.fdopen(answer_to, "w", encoding="utf-8") as out:
+        out.write(json.dumps(answer(order, out)))
+
+
+def answer(order: dict[str, Any], out: TextIO) -> dict[str, Any]:
+    """What the function of an order returns, or why it does not."""
+    sys.path[:] = order["path"]
+    try:
+        found: Any = importlib.import_module(order["module"])
+        for name in order["name"].split("."):
+            found = getattr(found, name)
+        out.write(" ")
+        out.flush()
+        value = getattr(found, "function", found)(**order["arguments"])
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a tool raises is the outcome of its call)
+        return {"ok": False, "cause": f"raised {type(error).__name__}: {str(error)[:200]}"}
+    if len(text) > order["most_chars"]:
+        return {"ok": False, "cause": f"returned {len(text)} characters; {order['most_chars']} are taken"}
+    return {"ok": True, "text": text}
+
+
+if __name__ == "__main__":
+    main()
