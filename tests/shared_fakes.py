@@ -97,7 +97,7 @@ def site(agent: Participant, folder: Path, *, limits: Limits | None = None, **do
     page = SharedPage(host, Door(**door))
     with Served(page.app, listen("localhost", 0)) as served:
         yield Site(host, page, served.port)
-        host.close()
+        host.close(PATIENCE_S)
 
 
 def say(socket: ClientConnection, message: FromClient) -> None:
