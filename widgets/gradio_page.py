@@ -15,8 +15,10 @@ HERE = Path(__file__).parent
 SOURCES = {"gradio_page.js": "text/javascript", "gradio_page.css": "text/css"}
 ASSETS = ("talk.js", *SOURCES)  # served beside the page
 ON_LOAD = """
-const root = location.pathname.replace(/\\/?$/, "/") + "microturn/", tries = JSON.parse(JSON.stringify(props.tries));
-import(root + "gradio_page.js").then((page) => page.build(element.querySelector(".mt-shared"), { root, tries }));
+const root = location.pathname.replace(/\\/?$/, "/") + "microturn/", place = element.querySelector(".mt-shared");
+import(root + "gradio_page.js")
+  .then((page) => page.build(place, { root, tries: JSON.parse(JSON.stringify(props.tries)) }))
+  .catch((error) => place.append(`The page could not be built (${error.message}). Load it again, or use another browser.`));
 """
 LOG_OUT = '<a href="logout">Log out</a>'
 TEMPLATE = """<div class="microturn mt-shared"><header>LOG_OUT<h1>Talk with an interaction model</h1>

@@ -202,9 +202,11 @@ class Served:
         self._thread.join(10)
 
 
-def share(port: int) -> str:
+def share(listening: socket.socket) -> str:
     """A public https address, for a while, through Gradio's tunnel. Raises InputError where there is none."""
+    name, port = listening.getsockname()[:2]
+    local = LOOPBACK[1] if name in ("0.0.0.0", "::") else name
     try:
-        return str(setup_tunnel(LOOPBACK[1], port, secrets.token_urlsafe(32), None, None))
+        return str(setup_tunnel(local, port, secrets.token_urlsafe(32), None, None))
     except Exception as error:  # every part of the tunnel raises errors of its own; all mean the same to a user
         raise InputError(f"--share: no public address could be had ({error}); check the network, or leave --share out") from error

@@ -64,13 +64,14 @@ def talk(
     from widgets.shared import share as share_address
 
     with listen(host, port) as listening:
+        shared = [share_address(listening)] if share else []
         agent = _agent(checkpoint, threshold)
         out.mkdir(parents=True, exist_ok=True)
         rooms = Host(lambda: agent, out, Admission(limits, RealTime(ClockSpec()).now))
-        door = Door(logins=logins, origins=tuple(origin or ()), visitor_header=visitor_header)
+        door = Door(logins=logins, origins=(*(origin or ()), *shared), visitor_header=visitor_header)
         page = SharedPage(rooms, door, agent.families)
         with few_pauses(), Served(page.app, listening) as served:
-            _say_where(host, served.port, share_address(served.port) if share else "", out)
+            _say_where(host, served.port, shared, out)
             _wait_for_the_end()
             out_console.print("ending; open sessions get their traces")
             rooms.close()
@@ -110,11 +111,11 @@ def _agent(checkpoint: Path | None, threshold: float) -> NeuralAgent:
     return agent
 
 
-def _say_where(host: str, port: int, shared: str, out: Path) -> None:
+def _say_where(host: str, port: int, shared: Sequence[str], out: Path) -> None:
     name = "localhost" if _only_here(host) or host in ("0.0.0.0", "::") else host
     out_console.print(f"talk at http://{name}:{port}", markup=False)
-    if shared:
-        out_console.print(f"   and at {shared}", markup=False)
+    for address in shared:
+        out_console.print(f"   and at {address}", markup=False)
     if not _only_here(host):
         out_console.print("others need https to be given their microphone by the browser: put a proxy with a certificate before this port")
     out_console.print(f"traces go to {out}; Ctrl-C ends it", markup=False)
