@@ -108,7 +108,7 @@ class Page:
                 self._open([entry.name for entry in self.opened.entries])
             case "tick":
                 opened, at_s = self.opened, float(message["at_s"])
-                self._later(lambda: explained(opened.labels, opened.traces, at_s), lambda told: self.stage.param.update(why=told))
+                self._later(lambda: explained(opened.labels, opened.traces, at_s), self._explain)
             case "policy":
                 self._set_policy(message)
             case "board":
@@ -127,16 +127,25 @@ class Page:
         try:
             policy = Policy(model=message["model"], threshold=float(message["threshold"]), voice=message["voice"])
         except InputError as error:
-            self.live.note = str(error)
+            self._note(str(error))
             return
         self.desk.set_policy(self.host, policy)
         self.live.param.update(policy=_policy_json(policy), note=f"Loading {policy.model} …")
-        self._later(lambda: _ready(self.desk, policy), lambda note: self.live.param.update(note=note))
+        self._later(lambda: _ready(self.desk, policy), self._note)
 
     def _board(self, name: str) -> None:
         found = next((each for each in self.found if each.name == name), None)
         if found is not None:
-            self._later(lambda: board_page(found), lambda page: self.boards.param.update(page=page, opened=name))
+            self._later(lambda: (name, board_page(found)), self._put_board)
+
+    def _explain(self, told: str) -> None:
+        self.stage.why = told
+
+    def _note(self, text: str) -> None:
+        self.live.note = text
+
+    def _put_board(self, board: tuple[str, str]) -> None:
+        self.boards.opened, self.boards.page = board
 
     # --- what is found ---
 
@@ -164,7 +173,7 @@ class Page:
         self._waiting = False
         self.stage.param.update(shown={"problem": text}, busy=False)
 
-    def _later(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
+    def _later(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         """Do this in the page's thread, one thing after the other, and then that on the loop."""
 
         def do() -> None:
