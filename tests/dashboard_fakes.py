@@ -19,7 +19,7 @@ from workbench.events import Decision, TranscriptDelta
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, MicroTurn
 from workbench.session import Participant, Said
 
-NUMBERS = "one two three four five six seven eight nine ten".split()
+NUMBERS = tuple("one two three four five six seven eight nine ten".split()) * 30  # until it is stopped, however late that is heard
 EVERY_TICKS = 3
 FRAMES = 10  # of a tick, 20 ms each
 LOUD = 0.01  # rms
@@ -42,7 +42,10 @@ class Hearing:
 
 @dataclass(frozen=True)
 class Listener:
-    """Takes a long phrase for "count to twenty" and counts aloud, a short one for "stop" and gives way."""
+    """Takes a long phrase for "count to twenty" and counts aloud, over and over; a short one for "stop", and gives way.
+
+    A busy machine stretches what a microphone captures by silence: this agent understands it at any speed.
+    """
 
     threshold: float = 0.5
     name: str = "agent"
@@ -59,7 +62,7 @@ class Listener:
         phrases, state = _phrases(state, heard)
         words = tuple("count to twenty".split() if phrase > LONG_FRAMES else ["stop"] for phrase in phrases)
         yields = ["stop"] in words and bool(state.left or state.mouth.talking)
-        left = tuple(NUMBERS) if ["count", "to", "twenty"] in words else () if yields else state.left
+        left = NUMBERS if ["count", "to", "twenty"] in words else () if yields else state.left
         due = left[:1] if tick % EVERY_TICKS == 0 else ()
         packets, events, mouth = Mouth().act(state.mouth, state.clock, tick, due, yields, reason="it was told to stop")
         at_s = state.clock.seconds(tick)
