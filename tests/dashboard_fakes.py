@@ -66,7 +66,11 @@ class Listener:
         due = left[:1] if tick % EVERY_TICKS == 0 else ()
         packets, events, mouth = Mouth().act(state.mouth, state.clock, tick, due, yields, reason="it was told to stop")
         at_s = state.clock.seconds(tick)
-        said = [TranscriptDelta(side="user", word=word, start_s=at_s, end_s=at_s, probability=0.9) for each in words for word in each]
+        said = [
+            TranscriptDelta(side="user", word=word, start_s=max(0.0, at_s - 0.4), end_s=at_s, probability=0.9)
+            for each in words
+            for word in each
+        ]
         decision = Decision(
             floor="speak" if mouth.talking else "listen", said=" ".join(["<yield>"] * yields + list(due)), p_speak=0.9 if due else 0.1,
             p_yield=0.9 if yields else 0.1, p_backchannel=0.0, threshold=self.threshold,

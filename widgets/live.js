@@ -28,7 +28,7 @@ function render({ model, el }) {
     table.hidden = !model.running.length;
     none.hidden = !table.hidden;
     body.replaceChildren(...model.running.map((row) => make("tr", { "data-name": row.name },
-      make("td", {}, row.name), make("td", {}, row.agent), make("td", { class: "mtd-state" }, row.state), make("td", {}, row.seconds),
+      make("td", {}, row.name), make("td", {}, row.agent), make("td", {}, make("span", { class: "mtd-state" }, row.state)), make("td", {}, row.seconds),
       make("td", {}, make("button", { type: "button", onclick: () => { model.send_msg({ t: "open", name: `${row.name}.sqlite` }); location.hash = "#sessions"; } }, "Look")))));
   }
   const tell = () => { note.textContent = model.note; };
