@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from widgets.views import session_view
 from workbench.clock import ClockSpec, Tick
 from workbench.conditions import Condition
 from workbench.errors import InputError
-from workbench.events import TranscriptDelta
-from workbench.packets import USER_AUDIO, MicroTurn, Packet
+from workbench.events import Decision, Gate, TickCost, TranscriptDelta
+from workbench.packets import AGENT_AUDIO, USER_AUDIO, MicroTurn, Packet
 from workbench.scenarios import build
 from workbench.trace import Header, Trace
 
@@ -29,6 +30,44 @@ LANES = ["user_wave", "user_words", "heard_words", "floor", "p_speak", "p_yield"
 @pytest.fixture(scope="module")
 def figure() -> go.Figure:
     return timeline(stopped_count())
+
+
+LONG_TICKS = 3_050  # more than ten minutes
+
+
+def long_session() -> Trace:
+    """Both sides talk in turns of three seconds, with a decision record in every tick."""
+    rng, clock = np.random.default_rng(0), ClockSpec()
+    trace = Trace(Header(clock=clock, seed=0, participants={}))
+    wave = rng.normal(0, 0.1, clock.samples_per_tick).astype(np.float32)
+    for number in range(LONG_TICKS):
+        speaks, at_s = number // 15 % 2 == 1, clock.seconds(number)
+        top = tuple((word, 0.1234567) for word in ("one", "two", "three", "four", ""))
+        gates = (Gate("patience", "one", "", "the user still speaks"),) if number % 100 == 7 else ()
+        decision = Decision(
+            floor="speak" if speaks else "listen", said="one" if speaks and number % 3 == 0 else "", p_speak=float(rng.random()),
+            p_yield=float(rng.random()), p_backchannel=0.0, threshold=0.5 if number < 1000 else 0.6, top=top, gates=gates,
+        )  # fmt: skip
+        events: list[Any] = [decision, TickCost(stages_ms={"trunk": 20.0, "heads": 4.0})]
+        if number % 3 == 0:
+            events.append(TranscriptDelta(side="model" if speaks else "user", word=f"word{number}", start_s=at_s, end_s=at_s + 0.4))
+        packets = (Packet(AGENT_AUDIO if speaks else USER_AUDIO, Tick(number), wave),)
+        trace.append(MicroTurn(Tick(number), packets, tuple(events)))
+    return trace
+
+
+def test_an_hour_stays_under_five_megabytes_and_keeps_the_numbers_of_every_tick() -> None:
+    figure = timeline(long_session())
+    assert len(figure.to_json()) / LONG_TICKS * 18_000 < 5e6
+    assert len(_trace(figure, "p_speak").x) == LONG_TICKS
+    record = _trace(figure, "p_speak_record")
+    assert record.customdata.shape == (LONG_TICKS, 6)
+    assert record.customdata[2000, :2] == pytest.approx([2000, 400.0])
+    assert "said <b>one</b><br>top: one 0.12" in record.hovertext[15]
+    assert "gate <b>patience</b>: one → , the user still speaks" in record.hovertext[107]
+    threshold = _trace(figure, "threshold")
+    assert (list(threshold.x), list(threshold.y)) == (pytest.approx([0, 200, 610]), [0.5, 0.6, 0.6])
+    go.Figure(json.loads(figure.to_json()))  # what is written is a figure again
 
 
 def _trace(figure: go.Figure, name: str) -> Any:

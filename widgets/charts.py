@@ -7,25 +7,25 @@ words and wave · the windows a perfect agent acts in · cost against the deadli
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from widgets.canvas import Canvas, Lane, bars, hover_cells
+from widgets.decisions import probabilities
 from widgets.inside import influence_marks, influence_note
 from widgets.picture import data_url
 from widgets.theme import LIGHT, Theme, faded
-from widgets.views import PICTURE_S, DecisionRow, Envelope, SessionView, Span, WordSpan, rows_of, session_view
+from widgets.views import PICTURE_S, Envelope, SessionView, Span, WordSpan, rows_of, session_view
 from workbench.frames import fitted
 from workbench.trace import Trace
 
 WINDOW_S = 12.0  # seconds in sight when the figure opens; longer sessions are panned
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 186, 24, 54, 30
 GAP_PX, JOINED_PX = 14, 3
-YIELD = "<yield>"
 NOMINAL_PX_PER_S, LABEL_STEP_PX = 95.0, 16.0
 THUMBNAIL_PX = 96  # twice the height of its lane, for screens of high density
 STRIP = 0.2  # height of the boxes under slanted words, as a share of their lane
@@ -37,35 +37,12 @@ EXPECT_COLOURS = {
 }
 
 
-@dataclass(frozen=True)
-class Lane:
-    """One strip of the figure; `joined` strips sit close under the one above and share its title."""
-
-    key: str
-    height_px: int
-    title: str = ""
-    note: str = ""
-    joined: bool = False
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """The figure being drawn, and where each lane's axis is."""
-
-    figure: go.Figure
-    axes: Mapping[str, str]
-    view: SessionView
-    theme: Theme
-    labels: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, lane: str, trace: Any) -> None:
-        """Put a plotly trace into a lane."""
-        trace.update(xaxis="x", yaxis=self.axes[lane], showlegend=False)
-        self.figure.add_trace(trace)
-
-
 def timeline(session: Trace | SessionView, theme: Theme = LIGHT, window_s: float = WINDOW_S) -> go.Figure:
-    """The whole session as a figure; `window_s` is what is in sight at first (drag to pan, scroll to zoom, double-click for all)."""
+    """The whole session as a figure; `window_s` is what is in sight at first (drag to pan, scroll to zoom, double-click for all).
+
+    Of a session longer than `views.LONG_S` it holds the numbers of every tick, the whole record only of those in which something was done,
+    and no slanted words: an hour stays under 5 MB.
+    """
     view = session if isinstance(session, SessionView) else session_view(session)
     lanes = _lanes(view, theme)
     axes = {lane.key: "y" if place == 1 else f"y{place}" for place, lane in enumerate(lanes, 1)}
@@ -78,7 +55,7 @@ def timeline(session: Trace | SessionView, theme: Theme = LIGHT, window_s: float
         canvas.add("influence", mark)
     _camera(canvas)
     _floor(canvas)
-    _probabilities(canvas)
+    probabilities(canvas)
     _words(canvas, "agent_words", view.agent_words, theme.agent)
     _wave(canvas, "agent_wave", view.agent_wave, theme.agent)
     _expected(canvas)
@@ -141,7 +118,7 @@ def _ink(text: str, colour: str, bold: bool = True) -> str:
 def _wave(canvas: Canvas, lane: str, wave: Envelope, colour: str) -> None:
     """The outline of a sound as a filled band, scaled to its own peak (never louder than it was by more than 20 dB)."""
     scale = max(wave.peak, 0.1)
-    x = wave.at_s + wave.bin_s / 2
+    x = canvas.numbers(wave.at_s + wave.bin_s / 2)
     line = {"color": colour, "width": 0.5}
     canvas.add(lane, go.Scatter(x=x, y=wave.high / scale, mode="lines", line=line, hoverinfo="skip"))
     canvas.add(
@@ -164,9 +141,9 @@ def _words(canvas: Canvas, lane: str, words: Sequence[WordSpan], colour: str) ->
         lane,
         go.Bar(
             orientation="h",
-            base=[word.start_s for word in words],
-            x=[max(word.end_s - word.start_s, 0.02) for word in words],
-            y=[height / 2] * len(words),
+            base=canvas.numbers([word.start_s for word in words]),
+            x=canvas.numbers([max(word.end_s - word.start_s, 0.02) for word in words]),
+            y=canvas.numbers([height / 2] * len(words)),
             width=height,
             text=None if slanted else [escape(word.word) for word in words],
             textposition="none" if slanted else "inside",
@@ -180,7 +157,7 @@ def _words(canvas: Canvas, lane: str, words: Sequence[WordSpan], colour: str) ->
             name=lane,
         ),
     )
-    if slanted:
+    if slanted and not canvas.long:
         shifts = label_shifts_px([word.start_s for word in words])
         canvas.labels.extend(_slanted(w, ink, canvas.axes[lane], shift) for w, ink, shift in zip(words, inks, shifts, strict=True))
 
@@ -286,72 +263,6 @@ def _boxes(spans: Sequence[Span], colours: Sequence[str], theme: Theme, name: st
     )
 
 
-def _probabilities(canvas: Canvas) -> None:
-    view, theme = canvas.view, canvas.theme
-    rows = view.decisions
-    if not rows:
-        return
-    centre = [row.at_s + view.tick_s / 2 for row in rows]
-    fill = [_act_colour(row, theme) for row in rows]
-    canvas.add("p_speak", _bars(centre, [row.decision.p_speak for row in rows], fill, view.tick_s, "p_speak"))
-    edge = [row.at_s for row in rows] + [rows[-1].at_s + view.tick_s]
-    bar = [row.decision.threshold for row in rows] + [rows[-1].decision.threshold]
-    line = {"color": theme.threshold, "width": 1.6, "dash": "dash", "shape": "hv"}
-    canvas.add("p_speak", go.Scatter(x=edge, y=bar, mode="lines", line=line, hoverinfo="skip", name="threshold"))
-    yielding = [faded(theme.yielded, 0.95 if row.decision.p_yield >= 0.5 else 0.5) for row in rows]
-    canvas.add("p_yield", _bars(centre, [row.decision.p_yield for row in rows], yielding, view.tick_s, "p_yield"))
-    record = [decision_hover(row) for row in rows]
-    for lane in ("p_speak", "p_yield"):
-        canvas.add(lane, _hover_cells(centre, record, view.tick_s, f"{lane}_record"))
-    _gates(canvas)
-
-
-def _act_colour(row: DecisionRow, theme: Theme) -> str:
-    """Strong where the agent did something: its own colour for words, that of yielding for giving up the floor."""
-    if not row.decision.said:
-        return faded(theme.agent, 0.35)
-    return faded(theme.yielded if row.decision.said == YIELD else theme.agent, 0.95)
-
-
-def _bars(x: list[float], y: list[float], fill: list[str], tick_s: float, name: str) -> go.Bar:
-    return go.Bar(x=x, y=y, width=tick_s * 0.86, marker={"color": fill, "line": {"width": 0}}, hoverinfo="skip", name=name)
-
-
-def _hover_cells(x: list[float], text: list[str], tick_s: float, name: str, top: float = 1.0) -> go.Bar:
-    """Transparent bars as high as the lane, so that the record of a tick shows wherever its cell is pointed at."""
-    clear = {"color": "rgba(0,0,0,0)", "line": {"width": 0}}
-    return go.Bar(x=x, y=[top] * len(x), width=tick_s, marker=clear, hovertext=text, hovertemplate="%{hovertext}<extra></extra>", name=name)
-
-
-def decision_hover(row: DecisionRow) -> str:
-    """The decision record of one tick as a few lines of plotly text."""
-    d = row.decision
-    lines = [
-        f"<b>tick {row.tick}</b> · {row.at_s:.1f} s · floor <b>{escape(d.floor)}</b>",
-        f"said <b>{escape(d.said)}</b>" if d.said else "said nothing",
-        f"p(speak) {d.p_speak:.3f} · threshold {d.threshold:.2f} · p(yield) {d.p_yield:.3f}",
-        f"p(back-channel) {d.p_backchannel:.3f} · p(user speaking) {d.p_user_speaking:.2f}",
-    ]
-    if d.top:
-        lines.append("top: " + ", ".join(f"{escape(word) or 'silence'} {p:.2f}" for word, p in d.top[:5]))
-    lines += [f"gate <b>{escape(g.name)}</b>: {escape(g.wanted)} → {escape(g.done)}, {escape(g.reason)}" for g in d.gates]
-    return "<br>".join(lines)
-
-
-def _gates(canvas: Canvas) -> None:
-    marks = canvas.view.gates
-    if not marks:
-        return
-    text = [
-        f"<b>{escape(m.gate.name)}</b> · {m.at_s:.1f} s<br>{escape(m.gate.wanted)} → {escape(m.gate.done)}<br>{escape(m.gate.reason)}"
-        for m in marks
-    ]
-    marker = {"symbol": "diamond", "size": 9, "color": canvas.theme.gate, "line": {"color": canvas.theme.page, "width": 1}}
-    x = [m.at_s + canvas.view.tick_s / 2 for m in marks]
-    hover = {"hovertext": text, "hovertemplate": "%{hovertext}<extra></extra>"}
-    canvas.add("p_speak", go.Scatter(x=x, y=[1.08] * len(x), mode="markers", marker=marker, name="gates", **hover))
-
-
 def _expected(canvas: Canvas) -> None:
     spans = canvas.view.expected
     if not spans:
@@ -430,14 +341,14 @@ def _costs(canvas: Canvas) -> None:
     x = [row.at_s + view.tick_s / 2 for row in view.costs]
     total = [row.total_ms for row in view.costs]
     fill = [theme.agent if ms > budget_ms else theme.cost for ms in total]
-    canvas.add("cost", _bars(x, total, fill, view.tick_s, "cost"))
-    text = [
-        f"<b>{row.total_ms:.1f} of {budget_ms:.0f} ms</b> · tick {row.tick}<br>"
-        + "<br>".join(f"{escape(stage)} {ms:.1f} ms" for stage, ms in row.stages_ms.items())
-        for row in view.costs
-    ]
-    top = max(budget_ms, *total)
-    canvas.add("cost", _hover_cells(x, text, view.tick_s, "cost_record", top))
+    canvas.add("cost", bars(canvas, x, total, fill, "cost"))
+    if not canvas.long:
+        text = [
+            f"<b>{row.total_ms:.1f} of {budget_ms:.0f} ms</b> · tick {row.tick}<br>"
+            + "<br>".join(f"{escape(stage)} {ms:.1f} ms" for stage, ms in row.stages_ms.items())
+            for row in view.costs
+        ]
+        canvas.add("cost", hover_cells(x, text, view.tick_s, "cost_record", max(budget_ms, *total)))
     line = {"color": theme.threshold, "width": 1.4, "dash": "dash"}
     ends = [0.0, max(view.duration_s, view.tick_s)]
     canvas.add("cost", go.Scatter(x=ends, y=[budget_ms, budget_ms], mode="lines", line=line, hoverinfo="skip", name="deadline"))

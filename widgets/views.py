@@ -27,6 +27,7 @@ from workbench.spoken import typed_texts
 from workbench.trace import Trace
 
 ENVELOPE_MS = 20
+LONG_S = 600.0
 CLOSE = 0.2  # this near its bar, a probability was a close call
 _JOIN_S = 1e-6  # spans closer than this touch
 PICTURE_S = 0.6  # a picture is shown for this long at least, so that neighbours do not lie on each other
@@ -169,14 +170,18 @@ class SessionView:
 
 
 def session_view(trace: Trace, attribution: Attribution | None = None) -> SessionView:
-    """Every table of a trace, and of what made it decide when that was looked into. An empty trace gives empty tables."""
-    rate = trace.header.clock.sample_rate
+    """Every table of a trace, and of what made it decide when that was looked into. An empty trace gives empty tables.
+
+    The waves of a session longer than `LONG_S` are outlined per tick.
+    """
+    clock = trace.header.clock
+    rate, bin_ms = clock.sample_rate, ENVELOPE_MS if trace.duration_s <= LONG_S else clock.tick_ms
     return SessionView(
         title=title(trace),
         tick_s=trace.header.clock.tick_s,
         duration_s=trace.duration_s,
-        user_wave=envelope(trace.audio(USER_AUDIO), rate),
-        agent_wave=envelope(trace.audio(AGENT_AUDIO), rate),
+        user_wave=envelope(trace.audio(USER_AUDIO), rate, bin_ms),
+        agent_wave=envelope(trace.audio(AGENT_AUDIO), rate, bin_ms),
         user_words=user_words(trace),
         heard_words=heard_words(trace),
         agent_words=agent_words(trace),
