@@ -175,6 +175,7 @@ def test_only_the_lanes_that_the_runtime_has_are_shown(browser: Any, pages: Page
     with visit(browser, pages, runtime) as page:
         until(lambda: page.evaluate("talk.timeline.record.last") >= 6, page)
         assert page.locator(".mt-label b").all_inner_texts() == ["User", "Agent"]
+        assert page.get_by_role("button", name="Camera").count() == 0  # it has no eyes
         page.mouse.move(*page.evaluate(
             """() => { const b = talk.timeline.box("said"), o = document.querySelector(".mt-over").getBoundingClientRect();
             return [o.x + b.x(5) + 2, o.y + b.y + 2]; }"""))  # fmt: skip

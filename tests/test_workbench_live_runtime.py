@@ -71,6 +71,8 @@ def test_a_page_is_welcomed_with_what_is_kept_and_every_message_to_it_survives_t
     welcome = page.told[0]
     assert isinstance(welcome, Welcome)
     assert (welcome.kept[USER_AUDIO], welcome.kept[AGENT_AUDIO], welcome.agent, welcome.rate) == ("features", "full", "ScriptedAgent", RATE)
+    assert "floor" in welcome.lanes
+    assert "camera" not in welcome.lanes  # this agent has no eyes
     for message in page.told:
         assert type(decode(*encode(message))) is type(message)
     words = [word for tick in page.of(TickDone) for word in tick.words]

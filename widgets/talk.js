@@ -111,6 +111,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
     kept.textContent = keptText(message.kept);
+    for (const each of Object.values(see)) each.hidden = message.lanes?.length > 0 && !message.lanes.includes("camera"); // an agent without eyes
     if (standIn) { lookOn(); return; }
     question.replaceChildren(
       make("p", {}, make("b", {}, `May ${message.agent || "the agent"} hear you? `), "Nothing is captured until you agree."),

@@ -223,7 +223,7 @@ class LiveSession:
             tick_ms=clock.tick_ms,
             rate=clock.sample_rate,
             kept=self.spec.kept,
-            lanes=LANES,
+            lanes=tuple(lane for lane in LANES if lane != "camera" or USER_CAMERA in self._agent.hears),
             agent=agent,
         )
 
