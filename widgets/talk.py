@@ -80,7 +80,8 @@ class Talk(anywidget.AnyWidget):
         minutes: float = 10.0,
         **more: Any,
     ) -> Talk:
-        """A panel with a host of its own: the shipped model, or that of `checkpoint`, one conversation at a time, its traces in `folder`.
+        """A panel with a host of its own: the shipped model, or that of `checkpoint`, one conversation at a time, its traces in `folder`,
+        which is made.
 
         Raises CheckpointError where there is no such model, and what the constructor raises.
         """
@@ -88,6 +89,7 @@ class Talk(anywidget.AnyWidget):
 
         agent = load_agent(checkpoint, threshold)
         Session.start([SilentUser(), agent]).run(1)  # what is slow the first time is over before anybody waits for it
+        Path(folder).mkdir(parents=True, exist_ok=True)
         limits = Limits(sessions=1, minutes=minutes, visitor_minutes=24 * 60, visitor_bytes=1 << 40)
         host = Host(lambda: agent, Path(folder), Admission(limits, RealTime(ClockSpec()).now), LiveSpec(minutes=minutes))
         return cls(host.open("notebook"), user=user, seed=seed, **more)
