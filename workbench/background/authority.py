@@ -22,7 +22,7 @@ _EMPTY = frozenset(
 
 
 def source_of(ask: str, words: Sequence[Word], at_s: float) -> str:
-    """Whose words a request repeats, of all words that were there at `at_s`: a source, or "nobody".
+    """Whose words a request repeats, of all words (as spoken, see `spoken_words`) that were there at `at_s`: a source, or "nobody".
 
     The user's speech is its source when it holds at least half of the request's content words, and no other source holds more. Of the
     others the one that holds most is named.
@@ -33,7 +33,7 @@ def source_of(ask: str, words: Sequence[Word], at_s: float) -> str:
     said: dict[str, set[str]] = {}
     for word in words:
         if at_s - EVIDENCE_S <= word.start_s <= at_s:
-            said.setdefault(word.source, set()).update(spoken_words(word.word))
+            said.setdefault(word.source, set()).add(word.word)
     shares = {source: sum(word in theirs for word in wanted) / len(wanted) for source, theirs in said.items()}
     most = max(shares.values(), default=0.0)
     if most < REPEATED:

@@ -68,7 +68,7 @@ def bounded(agent: BackgroundAgent, envelope: Envelope, limits: Limits, stop: St
                 yield Stopped()
                 return
             part = checked(given, limits.part_chars)
-            count, chars = count + 1, chars + len(str(part))
+            count, chars = count + 1, chars + len(repr(part))
             if count > limits.parts or chars > limits.chars:
                 yield Failure(cause=f"flood: the agent sent more than {limits.parts} parts or {limits.chars} characters")
                 return

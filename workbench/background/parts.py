@@ -204,6 +204,8 @@ def checked(part: object, most_chars: int) -> Part:
     if not isinstance(part, Partial | Answer | Failure | NeedsConsent | Used | Stopped):
         return Failure(cause=f"garbage: the agent gave a {type(part).__name__}, which is no part of an answer")
     try:
+        if (chars := sum(len(value) for value in vars(part).values() if isinstance(value, str))) > most_chars:
+            return _too_large(part, chars, most_chars)
         text = json.dumps(part_json(part), allow_nan=False)
         fits = _typed(part) and part_of(json.loads(text)) == part
     except (TypeError, ValueError, RecursionError) as error:
@@ -211,8 +213,12 @@ def checked(part: object, most_chars: int) -> Part:
     if not fits:
         return Failure(cause=f"garbage: the agent's {part.tag} has fields of the wrong type")
     if len(text) > most_chars:
-        return Failure(cause=f"too large: the agent's {part.tag} has {len(text)} characters, {most_chars} are taken")
+        return _too_large(part, len(text), most_chars)
     return part
+
+
+def _too_large(part: Part, chars: int, most_chars: int) -> Failure:
+    return Failure(cause=f"too large: the agent's {part.tag} has {chars} characters, {most_chars} are taken")
 
 
 def _typed(part: Part) -> bool:

@@ -40,6 +40,7 @@ TOLD = (
     ModelYielded,
     DelegationRequested,
 )
+NOTE_WORDS = 100  # of a note that are remembered, lest long results hide what the user said
 _SOURCES = {"user": USER_SPEECH, "model": AGENT_SPEECH}
 
 
@@ -91,7 +92,8 @@ class Delegating:
         said, agent = self.agent.step(state.agent, tick, only(heard, self.agent.hears))
         now_s = state.clock.seconds(tick)
         words = (*state.words, *_came_in(heard, state.clock), *words_of(said.events))
-        words = tuple(word for word in words if word.start_s >= now_s - EVIDENCE_S)
+        if words and words[0].start_s < now_s - 2 * EVIDENCE_S:
+            words = tuple(word for word in words if word.start_s >= now_s - EVIDENCE_S)
         events = tuple(_sourced(event, words) if isinstance(event, DelegationRequested) else event for event in said.events)
         told = [event for event in events if isinstance(event, TOLD)]
         packets = (*said.packets, Packet(AGENT_TASKS, tick, told_text(told))) if told else said.packets
@@ -106,7 +108,7 @@ def _came_in(heard: MicroTurn, clock: ClockSpec) -> list[Word]:
     """The words that were typed, and those of the background."""
     at_s, end_s = clock.seconds(max(0, heard.tick)), clock.seconds(max(0, heard.tick) + 1)
     typed = [Word(TYPED, word, at_s, end_s) for word in spoken_words(heard.text(USER_TEXT))]
-    return typed + [Word(BACKGROUND, word, at_s, end_s) for note in notes_of(heard) for word in spoken_words(note.text)]
+    return typed + [Word(BACKGROUND, word, at_s, end_s) for note in notes_of(heard) for word in spoken_words(note.text)[:NOTE_WORDS]]
 
 
 def words_of(events: Sequence[Event]) -> list[Word]:
