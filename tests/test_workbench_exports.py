@@ -144,6 +144,28 @@ def test_vtt_has_a_cue_per_phrase_with_its_speaker(tmp_path: Path) -> None:
     ]
 
 
+def test_rttm_has_a_line_per_stretch_of_one_speaker(tmp_path: Path) -> None:
+    (path,) = export(stop_trace(), "rttm", tmp_path)
+    rows = [line.split() for line in path.read_text().splitlines()]
+    assert all(len(row) == 10 and row[0] == "SPEAKER" and row[2] == "1" for row in rows)
+    found = [(row[7], float(row[3]), round(float(row[3]) + float(row[4]), 3)) for row in rows]
+    assert found == [("user", 0.1, 0.5), ("agent", 1.0, 2.0), ("user", 1.65, 1.9), ("bystander", 1.8, 1.95)]
+
+
+def test_a_chrome_trace_has_lanes_spans_instants_and_counters(tmp_path: Path) -> None:
+    (path,) = export(stop_trace(), "chrome-trace", tmp_path)
+    body = json.loads(path.read_text())
+    rows = body["traceEvents"]
+    lanes = {row["tid"]: row["args"]["name"] for row in rows if row["ph"] == "M"}
+    assert {"user", "agent", "floor"} <= set(lanes.values())
+    assert all({"ph", "ts", "pid", "tid", "name"} <= set(row) for row in rows)
+    words = [(row["name"], row["ts"], row["dur"]) for row in rows if row["ph"] == "X" and lanes[row["tid"]] == "agent"]
+    assert words[0] == ("one", pytest.approx(1e6), pytest.approx(words[0][2]))
+    assert [row["name"] for row in rows if row["ph"] == "i" and lanes[row["tid"]] == "agent"] == ["yield"]
+    assert all(row["dur"] >= 0 for row in rows if row["ph"] == "X")
+    assert all(row["args"]["speak"] <= 1 for row in rows if row["ph"] == "C")
+
+
 def test_an_empty_trace_exports(tmp_path: Path) -> None:
     empty = Trace(Header(clock=CLOCK, seed=0, participants={}))
     for name in EXPORTS:
@@ -152,5 +174,5 @@ def test_an_empty_trace_exports(tmp_path: Path) -> None:
 
 
 def test_an_unknown_export_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no export called 'mp3'; there are fdb, textgrid, vtt"):
+    with pytest.raises(InputError, match="no export called 'mp3'; there are fdb, textgrid, vtt, rttm, chrome-trace, turnbench"):
         export(stop_trace(), "mp3", tmp_path)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tests.sample_session import stopped_count
 from tests.test_workbench_scoring import beat, question, says, trace_of
 from workbench.events import DeadlineMissed
-from workbench.scoring.latency import FLOOR_TRANSFER, LATENCY_SPECS, LatencyReport, latency_report, quantile_interval
+from workbench.scoring.latency import FLOOR_TRANSFER, LATENCY_SPECS, LatencyReport, latency_report, measure, quantile_interval
 from workbench.trace import Trace
 
 
 def reports(*traces: Trace) -> dict[str, LatencyReport]:
-    return {r.spec.name: r for r in latency_report({str(n): trace for n, trace in enumerate(traces)})}
+    return {r.spec.name: r for r in latency_report({str(n): measure(trace) for n, trace in enumerate(traces)})}
 
 
 def test_a_reply_is_measured_from_the_end_of_the_question_to_the_first_word() -> None:

@@ -21,6 +21,7 @@ from workbench.trace import Trace
 
 TRACE_NAME = "trace.sqlite"
 AGENTS = ("nano", "silent", "oracle", "echo")
+AGENT_HELP = f"{', '.join(AGENTS[:-1])} or {AGENTS[-1]}"
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe
 

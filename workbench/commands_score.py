@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,34 +16,73 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from workbench.commands_common import TRACE_NAME, error_console, make_agent, out_console, progress
+from workbench.adapters.recorded import is_recording, recorded_trace
+from workbench.commands_common import AGENT_HELP, TRACE_NAME, error_console, make_agent, out_console, progress
 from workbench.commands_run import Checkpoint, OutFolder, Threshold, Under
 from workbench.errors import InputError
+from workbench.session import Participant
 from workbench.store import read_trace
+from workbench.suites import INTERACTION, SUITES, Suite
+from workbench.suites import suite as find_suite
+from workbench.tables import comparison_table, families_table, suite_table
+from workbench.trace import Trace
 
 if TYPE_CHECKING:
     from workbench.evaluate import Report
     from workbench.neural import Recipe
     from workbench.sweeps import Sweep
 
-SUITES = ("interaction",)
 LABELS = {"loss": "loss", "family_loss": "family loss", "scores": "score", "family_scores": "family score"}  # of a run's log
 PARTS = ("model", "voice")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Suite = Annotated[str, typer.Option(help=f"One of {', '.join(SUITES)}.")]
+SUITE_HELP = f"One of {', '.join((INTERACTION, *SUITES))}."
 
 
 def score(
-    traces: Annotated[list[Path], typer.Argument(help="Trace files, or folders with trace files.")],
-    suite: Suite = "interaction",
+    traces: Annotated[list[Path], typer.Argument(help="Trace files, folders with trace files, or folders in the benchmark's own layout.")],
+    suite: Annotated[str, typer.Option(help=SUITE_HELP)] = INTERACTION,
     as_json: AsJson = False,
 ) -> None:
-    """Judge finished sessions by the ground truth in their traces: every expectation in a sentence, then shares and latencies."""
+    """Judge finished sessions: by the ground truth in their traces, or by a benchmark's rules, with intervals and what they depend on."""
+    if suite == INTERACTION:
+        _score_interaction(traces, as_json)
+        return
+    chosen = find_suite(suite)
+    sessions: dict[str, Any] = {}
+    for given in traces:
+        sessions |= _gathered(chosen, given)
+    found = chosen.score(sessions)
+    if not any(one.n for one in found):
+        raise InputError(f"none of the {len(sessions)} sessions holds what suite {suite!r} judges ({chosen.about})")
+    if as_json:
+        typer.echo(json.dumps({"suite": suite, "sessions": len(sessions), "scores": [one.to_json() for one in found]}, indent=1))
+        return
+    out_console.print(suite_table(f"{suite}, {len(sessions)} sessions", found))
+
+
+def _gathered(chosen: Suite, given: Path) -> Mapping[str, Any]:
+    """What a suite needs of the sessions that a path means: traces and recordings first, then files of the benchmark's own layout."""
+    plain = given.suffix == ".sqlite" or (given.is_dir() and (_has_traces(given) or is_recording(given)))
+    if not plain and (own := chosen.folder(given)) is not None:
+        return own
+    return {str(path): chosen.gather(trace, str(path)) for path, trace in _traces_of(given)}
+
+
+def _traces_of(given: Path) -> Iterator[tuple[Path, Trace]]:
+    """The traces that a path means: trace files, else the conversations recorded in the folder or in the folders in it."""
+    if given.is_dir() and not _has_traces(given):
+        folders = [path for path in (given, *sorted(given.iterdir())) if is_recording(path)]
+        if folders:
+            yield from ((path, recorded_trace(path)) for path in folders)
+            return
+    yield from ((path, read_trace(path)) for path in _trace_files(given))
+
+
+def _score_interaction(traces: Sequence[Path], as_json: bool) -> None:
+    """Every expectation in a sentence, then shares and latencies."""
     from workbench.scoring.interaction import explain, outcomes
     from workbench.scoring.summary import summarise
-    from workbench.tables import families_table
 
-    _check_suite(suite)
     judged = []
     by_family: dict[str, list[Any]] = {}
     for path in [file for given in traces for file in _trace_files(given)]:
@@ -57,7 +96,7 @@ def score(
     whole = summarise(by_family)
     if as_json:
         files = [{"trace": str(path), "family": family, "outcomes": [asdict(o) for o in found]} for path, family, found in judged]
-        typer.echo(json.dumps({"suite": suite, "traces": files, **whole}, indent=1))
+        typer.echo(json.dumps({"suite": INTERACTION, "traces": files, **whole}, indent=1))
         return
     for path, family, found in judged:
         out_console.print(f"{path} ({family})", markup=False, soft_wrap=True)
@@ -67,11 +106,12 @@ def score(
 
 
 def evaluate(
-    agent: Annotated[str, typer.Option(help="nano, silent, oracle or echo.")] = "nano",
-    suite: Suite = "interaction",
+    agent: Annotated[list[str] | None, typer.Option(help=f"{AGENT_HELP} (default: nano); repeat for a table of several.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help=f"{SUITE_HELP} Repeat for more.")] = None,
     voices: Annotated[str, typer.Option("--voices", "--voice", help="train, unseen, flite, recorded or held-back.")] = "unseen",
     families: Annotated[
-        str | None, typer.Option(help="Families, separated by commas (default: those the agent was trained on; all for the others).")
+        str | None,
+        typer.Option(help="Families, separated by commas (default: those of the suites; interaction: those trained on, or all)."),
     ] = None,
     count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.")] = 1_000_000,
@@ -87,37 +127,74 @@ def evaluate(
     robustness: Annotated[int, typer.Option(help="Also under noise, loss, jitter, echo ...: this many episodes a family each.")] = 0,
     thresholds: Annotated[int, typer.Option(help="Also at thresholds 0.2 to 0.9: this many episodes a family each.")] = 0,
     as_json: AsJson = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json, scoreboard.html (and traces); made if absent.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for evaluation.json, scoreboard.html (and traces), of several agents one each.")
+    ] = None,
 ) -> None:
-    """Play an agent through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
+    """Play agents through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
     from workbench.conditions import parse_condition
     from workbench.evaluate import evaluate as run_evaluation
 
-    _check_suite(suite)
+    agents, suites = tuple(dict.fromkeys(agent or ["nano"])), tuple(dict.fromkeys(suite or [INTERACTION]))
+    for name in suites:
+        if name != INTERACTION:
+            find_suite(name)
     if out is None and (keep_traces or robustness or thresholds):
         raise InputError("--keep-traces, --robustness and --thresholds write files; give --out DIR for them")
     chosen = None if families is None else [name.strip() for name in families.split(",") if name.strip()]
-    participant = make_agent(agent, checkpoint, threshold)
-    if thresholds and not hasattr(participant, "with_threshold"):
-        raise InputError(f"agent {agent!r} has no threshold to move; leave --thresholds out, or use --agent nano")
+    participants = {name: _fitted(name, agents, checkpoint, threshold) for name in agents}
+    unmoved = [name for name, one in participants.items() if not hasattr(one, "with_threshold")]
+    if thresholds and unmoved:
+        raise InputError(f"agent {unmoved[0]!r} has no threshold to move; leave --thresholds out, or use --agent nano")
     people: Literal["held_back"] | None = "held_back" if recorded_bystanders else None
-    judge = partial(run_evaluation, families=chosen, voices=voices, seed=seed, batch=batch, workers=workers, bystanders=people)
     under = parse_condition("+".join(condition or []))
-    keep = out / "traces" if keep_traces and out is not None else None
-    with progress(f"evaluating {agent} on {voices} voices") as show:
-        report = judge(participant, count=count, condition=under, progress=show, keep=keep)
-    swept = {}
-    if robustness:
-        swept["robustness"] = _robustness(partial(judge, participant, count=robustness))
-    if thresholds:
-        swept["thresholds"] = _thresholds(partial(judge, count=thresholds, condition=under), participant)
-    written = [] if out is None else _write_evaluation(report, swept, out)
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=1))
-        return
-    out_console.print(report.table(), *(sweep.table() for sweep in swept.values()))
+    judge = partial(run_evaluation, families=chosen, voices=voices, seed=seed, batch=batch, workers=workers, bystanders=people)
+    reports: dict[str, Report] = {}
+    for name, participant in participants.items():
+        folder = out / name.replace("/", "_") if out is not None and len(agents) > 1 else out
+        keep = folder / "traces" if keep_traces and folder is not None else None
+        with progress(f"evaluating {name} on {voices} voices") as show:
+            reports[name] = judge(participant, count=count, condition=under, progress=show, keep=keep, suites=suites)
+        swept = {}
+        if robustness:
+            swept["robustness"] = _robustness(partial(judge, participant, count=robustness))
+        if thresholds:
+            swept["thresholds"] = _thresholds(partial(judge, count=thresholds, condition=under), participant)
+        written = [] if folder is None else _write_evaluation(reports[name], swept, folder)
+        if not as_json:
+            _show_evaluation(reports[name], suites if len(agents) == 1 else (), list(swept.values()), written)
+    _show_together(reports, out, as_json)
+
+
+def _fitted(name: str, agents: Sequence[str], checkpoint: Path | None, threshold: float | None) -> Participant:
+    """The agent of that name; of several, only the neural one gets the checkpoint and the threshold."""
+    given = (checkpoint, threshold) if name == "nano" or "nano" not in agents else (None, None)
+    return make_agent(name, *given)
+
+
+def _show_evaluation(report: Report, suites: Sequence[str], swept: Sequence[Sweep], written: Sequence[Path]) -> None:
+    """The tables of one agent: of these suites, and of its sweeps."""
+    if INTERACTION in suites:
+        out_console.print(report.table())
+    others = (suite_table(f"{name}, {len(report.episodes)} episodes", found) for name, found in report.suites.items() if name in suites)
+    for table in (*others, *(sweep.table() for sweep in swept)):
+        out_console.print(table)
     if written:
         out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
+
+
+def _show_together(reports: Mapping[str, Report], out: Path | None, as_json: bool) -> None:
+    """One agent as a JSON object if asked for; several as one object or as one table, and in a file."""
+    bodies = {name: report.to_json() for name, report in reports.items()}
+    whole = next(iter(bodies.values())) if len(bodies) == 1 else {"agents": bodies}
+    if as_json:
+        typer.echo(json.dumps(whole, indent=1))
+    elif len(bodies) > 1:
+        out_console.print(comparison_table(bodies))
+    if out is not None and len(bodies) > 1:
+        path = out / "comparison.json"
+        path.write_text(json.dumps(whole, indent=1) + "\n")
+        error_console.print(f"written: {path}", markup=False, soft_wrap=True)
 
 
 def _robustness(judge: Callable[..., Report]) -> Sweep:
@@ -216,13 +293,12 @@ def _changed(recipe: Recipe, minutes: float | None, seed: int | None, workers: i
     return recipe if begin_from is None else replace(recipe, begin_from=str(begin_from))
 
 
-def _check_suite(suite: str) -> None:
-    if suite not in SUITES:
-        raise InputError(f"no suite called {suite!r}; there is {', '.join(SUITES)}")
+def _has_traces(folder: Path) -> bool:
+    return next(folder.glob("*.sqlite"), None) is not None
 
 
 def _trace_files(given: Path) -> list[Path]:
-    """The traces meant by a path: a file, trace.sqlite in a folder, or every *.sqlite in it."""
+    """The trace files meant by a path: a file, trace.sqlite in a folder, or every *.sqlite in it."""
     if not given.is_dir():
         return [given]
     files = [given / TRACE_NAME] if (given / TRACE_NAME).exists() else sorted(given.glob("*.sqlite"))

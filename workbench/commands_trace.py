@@ -70,7 +70,7 @@ def export(
     to: Annotated[str, typer.Option(help=f"One of {', '.join(EXPORTS)}.")],
     out: Annotated[Path, typer.Option(help="Folder for the files; made if absent.")],
 ) -> None:
-    """Write a trace in the format of other programs: Full-Duplex-Bench folder, Praat TextGrid, WebVTT."""
+    """Write a trace in the format of other programs: Full-Duplex-Bench folder, Praat TextGrid, WebVTT, RTTM, Chrome trace."""
     for path in write_export(read_trace(trace_path(trace)), to, out):
         typer.echo(str(path))
 

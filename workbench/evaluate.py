@@ -20,18 +20,18 @@ from workbench.scenarios.world import USER_WORDS
 from workbench.scoring.false_starts import KINDS, false_starts
 from workbench.scoring.heard import WordErrors, heard_words
 from workbench.scoring.interaction import outcomes
+from workbench.scoring.measured import Measured
 from workbench.scoring.score import Outcome, wilson
 from workbench.scoring.summary import summarise
 from workbench.session import Participant, Session, advance
 from workbench.speech import pick_voice, speaker
 from workbench.store import save_trace
+from workbench.suites import INTERACTION, Gathered, Suite, suite
 from workbench.trace import Trace, record
 from workbench.users import ScriptedUser, SpeakerOf
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-SUITE = "interaction"
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -91,13 +91,15 @@ class Episode:
     heard: WordErrors
     false_starts: Mapping[str, int]
     voice: str = ""
+    gathered: Mapping[str, Gathered] = field(default_factory=dict)  # by suite: what it needs of this session
 
 
 @dataclass(frozen=True)
 class Report:
     """The result of an evaluation: every episode, the tables made of them, and one trace a family to look at.
 
-    An example is the first episode of its family in which something went wrong, or the first of all where nothing did.
+    An example is the first episode of its family in which something went wrong, or the first of all where nothing did. `suites` has the
+    scores of every other suite that was asked for, by its name, over the families that it plays.
     """
 
     agent: str
@@ -105,6 +107,7 @@ class Report:
     episodes: tuple[Episode, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
     examples: Mapping[str, Trace] = field(default_factory=dict)
+    suites: Mapping[str, Sequence[Measured]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object: families, mean_both, rates, latencies with the events they run between, heard words, false starts.
@@ -118,7 +121,7 @@ class Report:
         heard = sum((e.heard for e in self.episodes), WordErrors())
         held = sum(not any(e.false_starts.values()) for e in self.episodes)
         return {
-            "suite": SUITE,
+            "suite": INTERACTION,
             "agent": self.agent,
             "voices": self.plan.voices,
             "seed": self.plan.seed,
@@ -134,6 +137,7 @@ class Report:
                 "bystanders": self.plan.bystanders or "voices of the set",
                 **self.config,
             },
+            "suites": {name: [score.to_json() for score in found] for name, found in self.suites.items()},
         }
 
     def summary(self) -> dict[str, float]:
@@ -173,16 +177,18 @@ def evaluate(
     keep: Path | None = None,
     pick: VoicePicker = pick_voice,
     speaker_of: SpeakerOf = speaker,
+    suites: Sequence[str] = (INTERACTION,),
 ) -> Report:
     """The report of `count` episodes a family; `batch` sessions run in lockstep, together through a batched agent.
 
-    Families are by default those that the agent was trained on, or all for an agent that was not.
+    Families are by default those that the suites play; the interaction suite plays those that the agent was trained on, or all for an agent
+    that was not. What a suite says does not depend on the other suites, as it looks at its own families only.
 
     With `workers` of 2 or more, speech is synthesised in that many processes while sessions run. `progress(done, all)` is called after
     each episode. `keep` names a folder into which every trace is written. Raises InputError for an unknown family or voice set.
     """
-    known = agent.families if isinstance(agent, Trained) else tuple(FAMILIES)
-    names = tuple(families or known)
+    others = [suite(name) for name in suites if name != INTERACTION]
+    names = tuple(families) if families else _played(agent, others, INTERACTION in suites)
     plan = Plan(families=names, voices=voices, count=count, seed=seed, difficulty=difficulty, condition=condition, bystanders=bystanders)
     if batch < 1 or workers < 1:
         raise InputError(f"batch {batch} and workers {workers} must be at least 1")
@@ -192,7 +198,7 @@ def evaluate(
     examples: dict[str, tuple[tuple[bool, int], Trace]] = {}
     order = {job: place for place, job in enumerate(plan.jobs())}
     for trace in _traces(agent, _users(plan, workers, pick, speaker_of), batch):
-        episode = score_episode(trace, agent.user_words if isinstance(agent, Trained) else USER_WORDS)
+        episode = score_episode(trace, agent.user_words if isinstance(agent, Trained) else USER_WORDS, others)
         episodes.append(episode)
         rank = (all(o.both for o in episode.outcomes), order[(episode.family, episode.seed)])
         if episode.family not in examples or rank < examples[episode.family][0]:
@@ -203,20 +209,38 @@ def evaluate(
             progress(len(episodes), len(order))
     episodes.sort(key=lambda e: order[(e.family, e.seed)])
     config = {"agent": dict(agent.spec()), "batch": batch}
-    return Report(agent.name, plan, tuple(episodes), config, {name: trace for name, (_, trace) in examples.items()})
+    kept = {name: trace for name, (_, trace) in examples.items()}
+    return Report(agent.name, plan, tuple(episodes), config, kept, {other.name: _scored(other, episodes) for other in others})
 
 
-def score_episode(trace: Trace, words: Sequence[str] = USER_WORDS) -> Episode:
+def _played(agent: Participant, others: Sequence[Suite], interaction: bool) -> tuple[str, ...]:
+    """The families that the suites play: first those that the agent was trained on, then the rest."""
+    known = agent.families if isinstance(agent, Trained) else tuple(FAMILIES)
+    wanted = {name for other in others for name in other.families} | set(known if interaction else ())
+    return tuple(name for name in dict.fromkeys((*known, *FAMILIES)) if name in wanted)
+
+
+def _scored(other: Suite, episodes: Sequence[Episode]) -> list[Measured]:
+    """The scores of a suite over the episodes of its families. Raises InputError when none of them was played."""
+    sessions = {f"{e.family}-{e.seed}": e.gathered[other.name] for e in episodes if other.name in e.gathered}
+    if not sessions:
+        raise InputError(f"suite {other.name!r} plays {', '.join(other.families)}, and none of them was asked for; leave --families out")
+    return other.score(sessions)
+
+
+def score_episode(trace: Trace, words: Sequence[str] = USER_WORDS, suites: Sequence[Suite] = ()) -> Episode:
     """Everything the report needs of one trace; heard words are judged on `words` only."""
     labels = trace.header.labels
+    family = str(labels.get("family", ""))
     return Episode(
-        str(labels.get("family", "")),
+        family,
         trace.header.seed,
         len(trace),
         tuple(outcomes(trace)),
         heard_words(trace, words),
         false_starts(trace),
         str(labels.get("voice", "")),
+        {one.name: one.gather(trace, f"{family}-{trace.header.seed}") for one in suites if family in one.families},
     )
 
 

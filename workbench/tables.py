@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
+
+from workbench.scoring.measured import Measured
 
 
 def evaluation_tables(whole: Mapping[str, Any]) -> Group:
@@ -33,6 +36,47 @@ def sweep_table(swept: Mapping[str, Any]) -> Table:
             f"{row['restraint']['value']:.3f}",
         )
     return table
+
+
+def suite_table(name: str, found: Sequence[Measured]) -> Table:
+    """The scores of one suite: value, interval, cases and sessions, and the rule."""
+    table = Table(title=name, title_justify="left")
+    for column in ("score", "value", "95 % interval", "n", "sessions", "what it counts"):
+        table.add_column(column, justify="left" if column in ("score", "what it counts") else "right", overflow="fold")
+    for one in found:
+        value = f"{one.value:.3f}{one.unit and ' ' + one.unit}" if math.isfinite(one.value) else ""
+        interval = f"{one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else ""
+        table.add_row(one.name, value, interval, str(one.n), str(one.sessions), one.explanation.split(": ")[0].replace("[", r"\["))
+    return table
+
+
+def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Several agents side by side, one column each, of `workbench.evaluate.Report.to_json()`: families, rates, latencies, then suites."""
+    columns = [_column(whole) for whole in reports.values()]
+    table = Table(title="same scenarios, seeds and voices", title_justify="left")
+    table.add_column("")
+    for name in reports:
+        table.add_column(name, justify="right")
+    for row in dict.fromkeys(row for column in columns for row in column):
+        table.add_row(row, *(column.get(row, "") for column in columns))
+    return table
+
+
+def _column(whole: Mapping[str, Any]) -> dict[str, str]:
+    """One agent's numbers by the name of their row; a rate or family with its 95 % interval in brackets."""
+
+    def with_interval(value: float, interval: Sequence[float] | None) -> str:
+        return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
+
+    found = {"all families, both": with_interval(whole["mean_both"], whole["mean_ci95"])}
+    found |= {f"{name}, both": with_interval(row["both"], row["ci95"]) for name, row in whole["families"].items()}
+    found |= {name: with_interval(row["value"], row["ci95"]) for name, row in whole["rates"].items()}
+    found |= {f"{name}, median s": f"{row['median']:.2f}" for name, row in whole["latency_s"].items()}
+    for name, scores in whole["suites"].items():
+        for one in scores:
+            value = "" if one["value"] is None else with_interval(one["value"], one["interval"])
+            found[f"{name}: {one['name']}{one['unit'] and ', ' + one['unit']}"] = value
+    return found
 
 
 def families_table(whole: Mapping[str, Any], title: str | None = None) -> Table:

@@ -7,14 +7,24 @@ from pathlib import Path
 from typing import TypeAlias
 
 from workbench.errors import InputError
+from workbench.exports.chrome_trace import write_chrome_trace
 from workbench.exports.fdb import write_fdb
+from workbench.exports.rttm import write_rttm
 from workbench.exports.textgrid import write_textgrid
+from workbench.exports.turnbench import write_turnbench
 from workbench.exports.vtt import write_vtt
 from workbench.trace import Trace
 
 Export: TypeAlias = Callable[[Trace, Path], list[Path]]
 
-EXPORTS: Mapping[str, Export] = {"fdb": write_fdb, "textgrid": write_textgrid, "vtt": write_vtt}
+EXPORTS: Mapping[str, Export] = {
+    "fdb": write_fdb,
+    "textgrid": write_textgrid,
+    "vtt": write_vtt,
+    "rttm": write_rttm,
+    "chrome-trace": write_chrome_trace,
+    "turnbench": write_turnbench,
+}
 
 
 def export(trace: Trace, to: str, folder: Path) -> list[Path]:

@@ -14,17 +14,18 @@ Every sample has `output.wav` and `output.json`, and an annotation named after i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from workbench.audio_io import read_audio
 from workbench.clock import ClockSpec
 from workbench.errors import InputError
 from workbench.exports.fdb import write_fdb
+from workbench.exports.numbers import finite
 from workbench.packets import Audio
 from workbench.scoring.fdb_sample import Sample, Span, Word
+from workbench.scoring.fdb_v15 import Label, Labelled
 from workbench.scoring.reading import sound_spans
 from workbench.trace import Trace
 from workbench.utterance import RATE
@@ -51,8 +52,13 @@ def read_subset(root: Path, subset: str, detect: Detect | None = None) -> list[S
     folder = root / subset
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}; the benchmark keeps its samples in {{root}}/{{subset}}/{{id}}/")
-    found = sorted((p for p in folder.iterdir() if p.is_dir()), key=lambda p: (not p.name.isdigit(), p.name.zfill(12), p.name))
-    return [read_sample(path, subset, detect) for path in found]
+    return [read_sample(path, subset, detect) for path in sample_folders(folder)]
+
+
+def sample_folders(folder: Path) -> list[Path]:
+    """The folders of the samples of a subset, numbers in their order; none where there is no such subset."""
+    found = (p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else ()
+    return sorted(found, key=lambda p: (not p.name.isdigit(), p.name.zfill(12), p.name))
 
 
 def read_sample(folder: Path, subset: str, detect: Detect | None = None) -> Sample:
@@ -88,6 +94,18 @@ def read_words(path: Path) -> tuple[Word, ...]:
             raise InputError(f"chunk {number} of {str(path)!r} has the text {text!r}; it must be a string")
         words.append(Word(text=text, start_s=start_s, end_s=end_s))
     return tuple(words)
+
+
+def read_label(folder: Path, event: Span) -> Labelled | None:
+    """The judge's label of a v1.5 sample, from content_tag.json; None where no judge has been. Raises InputError for a broken file."""
+    path = folder / "content_tag.json"
+    if not path.is_file():
+        return None
+    body = _json(path)
+    tags = body.get("behaviour", body.get("behavior")) if isinstance(body, dict) else None
+    if not isinstance(tags, list) or len(tags) != 1 or not isinstance(tags[0], str):
+        raise InputError(f'{str(path)!r} is not {{"behaviour": [label]}} with exactly one label; let the judge label it again')
+    return Labelled(id=folder.name, label=cast(Label, tags[0]), event=event, by="judge (content_tag.json)")
 
 
 def write_sample(trace: Trace, root: Path, subset: str, name: str, marks: Sequence[Span], texts: Sequence[str] = ()) -> Path:
@@ -131,13 +149,11 @@ def _marks(path: Path) -> tuple[Span, ...]:
 
 def _times(entry: Any, path: Path, number: int) -> tuple[float, float | None]:
     times = entry.get("timestamp", entry.get("timestamps")) if isinstance(entry, dict) else None
-    if not isinstance(times, list) or len(times) != 2 or not _seconds(times[0]) or not (times[1] is None or _seconds(times[1])):
+    pair = times if isinstance(times, list) and len(times) == 2 else (None, None)
+    start_s, end_s = map(finite, pair)
+    if start_s is None or (end_s is None and pair[1] is not None):
         raise InputError(f"entry {number} of {str(path)!r} has the times {times!r}; they must be [start_s, end_s] in seconds")
-    return float(times[0]), None if times[1] is None else float(times[1])
-
-
-def _seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return start_s, end_s
 
 
 def _json(path: Path) -> Any:

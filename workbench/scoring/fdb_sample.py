@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from workbench.errors import InputError
-from workbench.packets import AGENT_AUDIO, USER_AUDIO
-from workbench.scoring.reading import sound_spans
+from workbench.packets import AGENT_AUDIO
+from workbench.scoring.reading import people_spans, sound_spans
 from workbench.spoken import agent_words
 from workbench.trace import Trace
 
@@ -59,7 +59,11 @@ class Sample:
 
 
 def sample_of(trace: Trace, name: str, marks: Sequence[Span] = ()) -> Sample:
-    """A trace as a sample: the agent's own word times instead of a recogniser's, sound above a peak instead of a voice detector."""
+    """A trace as a sample: the agent's own word times instead of a recogniser's, sound above a peak instead of a voice detector.
+
+    Where people speak is known from their true words; in a trace without any, sound stands for them.
+    """
+    people, how = people_spans(trace)
     words = tuple(Word(text=w.text, start_s=w.start_s, end_s=w.end_s) for w in agent_words(trace))
     clock = trace.header.clock
     return Sample(
@@ -68,8 +72,8 @@ def sample_of(trace: Trace, name: str, marks: Sequence[Span] = ()) -> Sample:
         duration_s=trace.duration_s,
         marks=tuple(marks),
         voice=sound_spans(trace.audio(AGENT_AUDIO), clock),
-        user_voice=sound_spans(trace.audio(USER_AUDIO), clock),
-        source="word times of the trace; sound above a peak of 0.001, gaps under 0.05 s bridged",
+        user_voice=people,
+        source=f"word times of the trace; the agent's sound above a peak of 0.001, gaps under 0.05 s bridged; people: {how}",
     )
 
 

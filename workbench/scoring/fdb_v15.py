@@ -24,7 +24,7 @@ from workbench.errors import InputError
 from workbench.events import TruthExpect
 from workbench.scoring.fdb_sample import Mode, Sample, Span, joined
 from workbench.scoring.interaction import outcomes
-from workbench.scoring.measured import Case, Measured, bootstrap, mean, mean_of
+from workbench.scoring.measured import TICKS, Case, Measured, Moment, bootstrap, mean, mean_of
 from workbench.scoring.reading import read
 from workbench.trace import Trace
 
@@ -113,15 +113,16 @@ def behaviour(trace: Trace, name: str, event: Span) -> Labelled:
     """The label that the trace's own expectations give, without a judge.
 
     RESPOND: a reply, a yield or a change that the event asked for was done. RESUME: what was asked for before the event was carried on to
-    the end. UNCERTAIN_HANDLING: the first word after the event asks again. UNKNOWN: anything else, or no word after the event.
+    the end, some of it since the event began. UNCERTAIN_HANDLING: the first word after the event asks again. UNKNOWN: anything else, or no
+    word after the event.
     """
     anchors = {e.id: e.anchor_s for _, e in trace.events(TruthExpect)}
     judged = [(anchors[o.id], o) for o in outcomes(trace)]
-    after = [word.word for word in read(trace).words if word.end_s > event[1]]
+    since, after = ([word.word for word in read(trace).words if word.end_s > at_s] for at_s in event)
     asked = [o for at_s, o in judged if event[0] <= at_s <= event[1] + 1e-6]
     if any(o.meaning and (o.what in ("yield", "amend") or (o.what == "reply" and after)) for o in asked):
         return Labelled(id=name, label="C_RESPOND", event=event)
-    if after and any(o.carried for at_s, o in judged if o.what == "count" and at_s < event[0]):
+    if since and any(o.carried for at_s, o in judged if o.what == "count" and at_s < event[0]):
         return Labelled(id=name, label="C_RESUME", event=event)
     return Labelled(id=name, label="C_UNCERTAIN_HANDLING" if after and after[0] in ASKS_AGAIN else "C_UNKNOWN", event=event)
 
@@ -138,7 +139,10 @@ def behaviour_rates(scenario: str, found: Sequence[Labelled], mode: Mode = "comp
 
 
 def four_task_average(found: Mapping[str, Sequence[Labelled]], seed: int = 0) -> Measured:
-    """100 times the unweighted mean of the four desired rates. Raises InputError unless all four scenarios have labels."""
+    """100 times the unweighted mean of the four desired rates; its moments are the events without the desired label.
+
+    Raises InputError unless all four scenarios have labels.
+    """
     missing = [scenario for scenario in DESIRED if not found.get(scenario)]
     if missing:
         raise InputError(f"the four-task average has no labels for {', '.join(missing)}; a mean of fewer tasks is another number")
@@ -148,10 +152,13 @@ def four_task_average(found: Mapping[str, Sequence[Labelled]], seed: int = 0) ->
         f"{scenario} {wanted} {mean_of([part]):.1f}" for (scenario, wanted), part in zip(DESIRED.items(), strata, strict=True)
     )
     count = sum(map(len, strata))
+    missed = [one for scenario, wanted in DESIRED.items() for one in found[scenario] if one.label != wanted]
     return Measured(
         name="v1.5 average",
         value=value,
         explanation=f"mean of {shares}",
+        evidence=tuple(TICKS.tick_at(one.event[0]) for one in missed),
+        moments=tuple(Moment(session=one.id, start_s=one.event[0], end_s=one.event[1]) for one in missed),
         n=count,
         interval=interval,
         sessions=count,

@@ -7,7 +7,7 @@ where a detector, after its hang-over, said that the user had stopped. So a late
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -135,11 +135,25 @@ LATENCY_SPECS: tuple[LatencySpec, ...] = (
 )
 
 
-def latency_report(traces: Mapping[str, Trace], specs: Sequence[LatencySpec] = LATENCY_SPECS, seed: int = 0) -> list[LatencyReport]:
+@dataclass(frozen=True)
+class Measurings:
+    """What one session adds to a latency report: the spans of every latency by its name, and the ticks that missed their deadline."""
+
+    spans: Mapping[str, tuple[Span, ...]]
+    late_ticks: int
+
+
+def measure(trace: Trace, specs: Sequence[LatencySpec] = LATENCY_SPECS) -> Measurings:
+    """Every latency of one trace."""
+    reading = read(trace)
+    late = sum(1 for _ in trace.events(DeadlineMissed))
+    return Measurings({spec.name: tuple(spec.spans(trace, reading)) for spec in specs}, late)
+
+
+def latency_report(sessions: Mapping[str, Measurings], specs: Sequence[LatencySpec] = LATENCY_SPECS, seed: int = 0) -> list[LatencyReport]:
     """One report a latency, over sessions by name; a latency without a case is reported as such, with NaN."""
-    readings = {name: read(trace) for name, trace in traces.items()}
-    late = sum(1 for trace in traces.values() for _ in trace.events(DeadlineMissed))
-    return [_report(spec, {name: spec.spans(traces[name], readings[name]) for name in traces}, late, seed) for spec in specs]
+    late = sum(found.late_ticks for found in sessions.values())
+    return [_report(spec, {name: found.spans[spec.name] for name, found in sessions.items()}, late, seed) for spec in specs]
 
 
 def _report(spec: LatencySpec, found: Mapping[str, Sequence[Span]], late: int, seed: int) -> LatencyReport:
@@ -163,7 +177,12 @@ def _quantile(spec: LatencySpec, found: Mapping[str, Sequence[Span]], share: flo
         sessions=len(found),
         unit="s",
         moments=moments,
-        setup={"includes": spec.includes, "excludes": spec.excludes, "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions"}},
+        setup={
+            "includes": spec.includes,
+            "excludes": spec.excludes,
+            "people": None if spec.people is None else asdict(spec.people),
+            "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions"},
+        },
     )
 
 
@@ -172,10 +191,11 @@ def quantile_interval(sessions: Sequence[Sequence[float]], share: float, seed: i
     if not any(sessions):
         return None
     rng = rng_for(seed, 0, "bootstrap")
-    arrays = [np.asarray(session, np.float64) for session in sessions]
+    values = np.concatenate([np.asarray(session, np.float64) for session in sessions])
+    owner = np.repeat(np.arange(len(sessions)), [len(session) for session in sessions])
     found = []
-    for picked in rng.integers(len(arrays), size=(draws, len(arrays))):
-        pooled = np.concatenate([arrays[at] for at in picked])
+    for picked in rng.integers(len(sessions), size=(draws, len(sessions))):
+        pooled = np.repeat(values, np.bincount(picked, minlength=len(sessions))[owner])
         if len(pooled):
             found.append(float(np.quantile(pooled, share)))
     if not found:

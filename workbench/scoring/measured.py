@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,10 @@ class Measured(Score):
     def rounded(self, decimals: int) -> Measured:
         """The same with its value rounded, as a benchmark prints it; the interval stays."""
         return replace(self, value=round(self.value, decimals))
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as one JSON-ready object; a value of no cases is null."""
+        return {**asdict(self), "value": self.value if math.isfinite(self.value) else None}
 
 
 def ratio(parts: Sequence[Part]) -> float:

@@ -9,12 +9,14 @@ import numpy as np
 
 from workbench.clock import ClockSpec
 from workbench.events import TranscriptDelta, TruthExpect, TruthWithdrawn, TruthWord
-from workbench.packets import AGENT_AUDIO, Audio
+from workbench.packets import AGENT_AUDIO, USER_AUDIO, Audio
 from workbench.trace import Trace
+from workbench.users import NOISE
 
 SOUND_PEAK = 1e-3  # a sample above this counts as sound
 FRAME_S = 0.01
 JOIN_S = 0.05  # sounds closer than this are one
+RUN_GAP_S = 0.6  # words of one person further apart are two stretches
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,34 @@ def sound_spans(samples: Audio, clock: ClockSpec) -> tuple[tuple[float, float], 
     return _joined([(float(a) * FRAME_S, float(b) * FRAME_S) for a, b in zip(edges[::2], edges[1::2], strict=True)])
 
 
+def people_spans(trace: Trace, speaker: str | None = None) -> tuple[tuple[tuple[float, float], ...], str]:
+    """Where people speak, in order, and how that is known: their true words, or sound at the microphone in a trace without any.
+
+    With `speaker`, of the true words only those of that person. A burst of noise is nobody's.
+    """
+    truth = sorted((e for _, e in trace.events(TruthWord) if e.word != NOISE), key=lambda e: e.start_s)
+    if not truth:
+        return sound_spans(trace.audio(USER_AUDIO), trace.header.clock), "sound above a peak of 0.001"
+    return _joined([(w.start_s, w.end_s) for w in truth if speaker in (None, w.speaker)]), "true words"
+
+
+def speech_runs(truth: Sequence[TruthWord]) -> list[list[TruthWord]]:
+    """The words of each person in stretches without a gap over RUN_GAP_S, in order of their start."""
+    runs: dict[str, list[list[TruthWord]]] = {}
+    for word in sorted(truth, key=lambda w: w.start_s):
+        of_one = runs.setdefault(word.speaker, [])
+        if of_one and word.start_s - of_one[-1][-1].end_s <= RUN_GAP_S:
+            of_one[-1].append(word)
+        else:
+            of_one.append([word])
+    return sorted((run for of_one in runs.values() for run in of_one), key=lambda run: run[0].start_s)
+
+
 def _joined(spans: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     joined: list[tuple[float, float]] = []
     for start_s, end_s in spans:
         if joined and start_s - joined[-1][1] < JOIN_S:
-            joined[-1] = (joined[-1][0], end_s)
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end_s))
         else:
             joined.append((start_s, end_s))
     return tuple(joined)

@@ -15,12 +15,14 @@ from workbench.errors import InputError
 from workbench.events import TruthWord
 from workbench.packets import AGENT_AUDIO
 from workbench.scenarios.world import BACKCHANNELS
+from workbench.scoring.fdb_sample import joined
 from workbench.scoring.measured import Case, Measured, bootstrap, mean, mean_of
-from workbench.scoring.reading import sound_spans
+from workbench.scoring.reading import people_spans, sound_spans
 from workbench.trace import Trace
 
 Insert: TypeAlias = Literal["vocal_tic", "non_directed"]
 Kind: TypeAlias = Literal["response", "yield", "agent_interrupts", "backchannel", "vocal_tic", "non_directed"]
+AGENT_JOIN_S = 0.35
 HIDDEN_BELOW = 10  # the leaderboard shows no rate of fewer events
 
 
@@ -74,19 +76,22 @@ class _Stretch:
 def ticks_of(trace: Trace) -> tuple[PanelTick, ...]:
     """A trace's micro-turns as the panel's ticks; give `Windows` its tick length.
 
-    The user sounds where one of its true words does; a run of ticks with back-channel words alone is a back-channel; the words of anybody
-    else are speech not for the agent. The agent sounds where there is sound of it. The world has no vocal tics.
+    The user sounds where one of its true words does (in a trace without any, where there is sound of it); a run of ticks with back-channel
+    words alone is a back-channel; the words of anybody else are speech not for the agent. The agent sounds where there is sound of it, gaps
+    up to AGENT_JOIN_S bridged, for one that counts is not silent between two numbers. The world has no vocal tics.
     """
     clock, count = trace.header.clock, len(trace)
     words = [(set(range(clock.tick_at(w.start_s), clock.first_tick_from(w.end_s))), w) for _, w in trace.events(TruthWord)]
+    heard = () if words else people_spans(trace)[0]
     user = {at for ticks, w in words if w.speaker == "user" for at in ticks}
+    user |= {at for a, b in heard for at in range(clock.tick_at(a), clock.first_tick_from(b))}
     meant = {at for ticks, w in words if w.speaker == "user" and w.word not in BACKCHANNELS for at in ticks}
     others = {at for ticks, w in words if w.speaker != "user" for at in ticks}
-    sounds = sound_spans(trace.audio(AGENT_AUDIO), clock)
+    sounds = joined(sound_spans(trace.audio(AGENT_AUDIO), clock), AGENT_JOIN_S)
     agent = {at for a, b in sounds for at in range(clock.tick_at(a), clock.first_tick_from(b))}
     murmurs: set[int] = set()
     for run in _runs([PanelTick(False, False)] * count, [at in user for at in range(count)]):
-        if meant.isdisjoint(range(run.start, run.end)):
+        if words and meant.isdisjoint(range(run.start, run.end)):
             murmurs.update(range(run.start, run.end))
     return tuple(
         PanelTick(at in user, at in agent, "backchannel" if at in murmurs else "", (("non_directed", ""),) if at in others else ())

@@ -1,0 +1,219 @@
+"""TurnBench's matching and VAP's events: the definitions at their edges, and what a session of ours makes of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.sample_session import stopped_count
+from tests.test_workbench_scoring import beat, expect, question, request, says, trace_of
+from workbench.errors import InputError
+from workbench.exports import export
+from workbench.exports.turnbench import read_submission, write_submission
+from workbench.scenarios.world import counting
+from workbench.scoring.turnbench import Marked, match, noticed, turnbench
+from workbench.scoring.vap import (
+    AGENT,
+    RATE,
+    USER,
+    VapEvent,
+    activity,
+    events,
+    next_speaker,
+    projection,
+    shift_hold_f1,
+    vap,
+    vap_session,
+    weighted_f1,
+)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "taken"), [(9.74, False), (9.76, True), (10.0, True), (13.0, True), (13.01, False)]
+)  # fmt: skip
+def test_a_prediction_counts_from_a_quarter_second_before_to_three_seconds_after(prediction: float, taken: bool) -> None:
+    found = match(Marked((10.0,)), [prediction])
+    assert bool(found.taken) == taken
+    assert bool(found.missed) != taken
+
+
+def test_a_window_ends_where_the_speakers_next_event_is_and_each_prediction_is_used_once() -> None:
+    found = match(Marked((10.0, 11.0)), [10.9])
+    assert (found.taken, found.missed) == (((10.0, 10.9),), (11.0,))
+    assert match(Marked((10.0, 11.0)), [11.5]).taken == ((11.0, 11.5),)
+    assert match(Marked((10.0, 11.0)), [10.2, 11.5]).taken == ((10.0, 10.2), (11.0, 11.5))
+
+
+def test_a_negative_is_one_false_alarm_at_most_and_what_belongs_to_an_event_is_none() -> None:
+    marked = Marked((10.0,), ((5.0, 6.0), (8.0, 9.0), (10.5, 11.0)))
+    found = match(marked, [4.8, 5.5, 10.2, 10.7])
+    assert found.alarms == ((5.0, 6.0),)
+    assert found.quiet == ((8.0, 9.0), (10.5, 11.0))
+
+
+def test_predictions_and_marks_that_go_back_are_refused() -> None:
+    with pytest.raises(InputError, match="do not strictly increase"):
+        match(Marked((1.0,)), [2.0, 2.0])
+    with pytest.raises(InputError, match="positives must increase"):
+        Marked((2.0, 1.0))
+
+
+times = st.lists(st.floats(0, 60), unique=True, max_size=12).map(lambda found: tuple(sorted(found)))
+
+
+@given(times, times, st.lists(st.tuples(st.floats(0, 60), st.floats(0, 3)), max_size=6))
+def test_every_event_and_every_span_is_accounted_for_once(positives: tuple, predictions: tuple, spans: list) -> None:
+    marked = Marked(positives, tuple(sorted((a, a + length) for a, length in spans)))
+    found = match(marked, predictions)
+    assert sorted([*(t for t, _ in found.taken), *found.missed]) == list(positives)
+    assert len({p for _, p in found.taken}) == len(found.taken)
+    assert sorted([*found.alarms, *found.quiet]) == sorted(marked.negatives)
+
+
+def test_what_the_agent_does_is_what_it_noticed() -> None:
+    trace = trace_of(*question(1.0), *says(("seven", 2.0)))
+    scores = {s.name: s for s in turnbench({"a": noticed(trace)})}
+    assert scores["eot, recall"].value == 1.0
+    assert scores["eot, latency p50"].value == pytest.approx(400)
+    assert math.isnan(scores["interruption, recall"].value)
+    pause = expect("silent", 1.0, 1.6, (0.1, 2.0), name="hold", tags="pause")
+    broken = {s.name: s for s in turnbench({"a": noticed(trace_of(pause, *beat(1.0, "what", "is"), *says(("seven", 2.0))))})}
+    assert (broken["eot, false positives"].value, broken["eot, false positives"].n) == (1.0, 1)
+    stopped = {s.name: s for s in turnbench({"a": noticed(stopped_count())})}
+    assert stopped["interruption, recall"].value == 1.0
+    assert stopped["interruption, latency p50"].value == pytest.approx(1000 * (5.0 - 4.3))
+    murmured = trace_of(*request(6), *beat(4.0, "mhm"), *says(*((w, 2.0 + i * 0.6) for i, w in enumerate(counting(6)))))
+    assert {s.name: s.value for s in turnbench({"a": noticed(murmured)})}["interruption, false positives"] == 0.0
+
+
+def test_a_submission_is_read_as_it_was_written(tmp_path: Path) -> None:
+    given_ = {"c1": {"speaker_1": {"eot": (1.0, 2.5)}, "speaker_2": {"interruption": (0.5,)}}}
+    path = write_submission(given_, tmp_path / "s.json")
+    whole = {"speaker_1": {"eot": (1.0, 2.5), "interruption": ()}, "speaker_2": {"eot": (), "interruption": (0.5,)}}
+    assert read_submission(path) == {"c1": whole}
+    assert json.loads(path.read_text())["schema_version"] == 1
+    with pytest.raises(InputError, match="eot of speaker_1 in 'c1' must be strictly increasing"):
+        write_submission({"c1": {"speaker_1": {"eot": (2.0, 1.0)}}}, tmp_path / "t.json")
+
+
+def test_a_session_is_exported_as_a_submission(tmp_path: Path) -> None:
+    (path,) = export(stopped_count(), "turnbench", tmp_path)
+    said = read_submission(path)["session"]["speaker_1"]
+    assert said["interruption"] == (5.0,)
+    assert said["eot"][0] == pytest.approx(2.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"schema_version": 2, "predictions": []}',
+        '{"schema_version": 1, "predictions": [{}]}',
+        '{"schema_version": 1, "predictions": [{"conversation_id": "a", "speaker_1": {}}]}',
+        '{"schema_version": 1, "predictions": [{"conversation_id": "a", "speaker_1": {"eot": [NaN], "interruption": []}}]}',
+    ],
+)
+def test_a_broken_submission_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "s.json"
+    path.write_text(text)
+    with pytest.raises(InputError):
+        read_submission(path)
+
+
+def voices(user: list[tuple[float, float]], agent: list[tuple[float, float]], seconds: float = 20.0) -> list[tuple[str, int]]:
+    return [(e.kind, e.speaker) for e in events(activity([user, agent], seconds)) if e.kind != "backchannel"]
+
+
+def test_a_silence_is_a_shift_or_a_hold_by_who_goes_on() -> None:
+    assert voices([(0.0, 5.0)], [(5.5, 8.0)]) == [("shift", AGENT)]
+    assert voices([(0.0, 5.0), (5.5, 8.0)], []) == [("hold", USER)]
+    assert voices([(5.5, 8.0)], [(0.0, 5.0)]) == [("shift", USER)]
+
+
+@pytest.mark.parametrize(
+    ("user", "agent"),
+    [
+        ([(0.0, 2.5)], [(3.0, 6.0)]),  # less than 3 s of context
+        ([(0.0, 5.0)], [(5.2, 8.0)]),  # a gap under 0.25 s
+        ([(0.0, 5.0)], [(5.5, 6.2)]),  # who goes on is not alone for 1 s
+        ([(0.0, 5.0), (6.0, 7.0)], [(5.5, 8.0)]),
+        ([(0.0, 5.0)], [(4.5, 4.8), (5.5, 8.0)]),  # both within the second before
+        ([(0.0, 5.0)], [(4.9, 5.1), (5.5, 8.0)]),  # the silence follows both
+    ],
+)
+def test_a_silence_without_a_second_of_one_voice_on_either_side_is_none(user: list, agent: list) -> None:
+    assert voices(user, agent) == []
+
+
+def test_pauses_inside_a_hold_do_not_break_the_second_that_is_asked_for() -> None:
+    assert voices([(0.0, 4.0), (4.3, 5.0)], [(5.5, 8.0)]) == [("hold", USER), ("shift", AGENT)][1:], "0.7 s after the pause: no hold"
+    assert voices([(0.0, 3.5), (3.8, 5.0)], [(5.5, 8.0)]) == [("hold", USER), ("shift", AGENT)]
+
+
+def test_regions_and_back_channels_are_where_the_definitions_put_them() -> None:
+    found = events(activity([[(0.0, 5.0), (8.0, 9.0)], [(6.0, 6.4)]], 20.0))
+    murmurs = [e for e in found if e.kind == "backchannel"]
+    assert murmurs == [
+        VapEvent("backchannel", AGENT, (300, 320), (300, 320), (275, 300)),
+        VapEvent("backchannel", USER, (400, 450), (400, 450), (375, 400)),
+    ]
+    (shift,) = events(activity([[(0.0, 5.0)], [(5.5, 8.0)]], 9.0))
+    assert (shift.frames, shift.judged, shift.foreseen) == ((250, 275), (252, 262), (225, 250))
+
+
+def test_the_projection_packs_eight_bins_and_unpacks_to_the_next_speaker() -> None:
+    active = activity([[(0.02, 0.22)], [(1.22, 2.02)]], 4.0)
+    code = projection(active, 0)
+    assert code == 0b1000_0001, "the first speaker now, the second in the last 0.8 s"
+    certain = np.zeros(256)
+    certain[code] = 1.0
+    assert next_speaker(certain).tolist() == [1.0, 0.0]
+    assert next_speaker(certain, (2, 4)).tolist() == [0.0, 1.0]
+    assert next_speaker(np.full(256, 1 / 256)).tolist() == pytest.approx([0.5, 0.5])
+    with pytest.raises(InputError, match="has no 100 frames after it"):
+        projection(active, 150)
+    with pytest.raises(InputError, match="give 256 that sum to 1"):
+        next_speaker(np.ones(256))
+    with pytest.raises(InputError, match="it must be bool"):
+        events(np.zeros((4, 3), bool))
+
+
+def test_who_foresees_every_shift_has_an_f1_of_one() -> None:
+    user, agent = [(0.0, 5.0), (5.5, 8.0)], [(8.5, 12.0)]
+    found = events(activity([user, agent], 14.0))
+    assert [e.kind for e in found] == ["hold", "shift"]
+    right, wrong = np.zeros(14 * RATE), np.zeros(14 * RATE)
+    right[250:275] = 1.0
+    wrong[400:425] = 1.0
+    assert shift_hold_f1(found, right) == 1.0
+    assert shift_hold_f1(found, wrong) == 0.0
+    assert weighted_f1([True, True, False], [True, False, False]) == pytest.approx((2 * (2 / 3) + 2 / 3) / 3)
+    assert math.isnan(weighted_f1([], []))
+
+
+def test_a_session_of_ours_shows_who_ended_its_silences() -> None:
+    trace = trace_of(*beat(0.2, *"tell me a long story about the old house".split()), *says(*((str(n), 4.0 + 0.3 * n) for n in range(6))))
+    scores = {s.name: s for s in vap({"a": vap_session(trace)})}
+    assert scores["shifts after the user"].value == 0.0 or scores["shifts after the user"].n in (0, 1)
+    assert scores["back-channels"].value == 0.0
+
+
+@given(st.lists(st.booleans(), max_size=400), st.lists(st.booleans(), max_size=400))
+def test_every_silence_that_counts_has_one_voice_on_either_side(one: list[bool], two: list[bool]) -> None:
+    length = max(len(one), len(two))
+    active = np.zeros((length, 2), bool)
+    active[: len(one), 0], active[: len(two), 1] = one, two
+    for event in events(active):
+        start, end = event.frames
+        assert 0 <= event.foreseen[0] <= event.foreseen[1] <= length
+        if event.kind != "backchannel":
+            assert not active[start:end].any()
+            assert active[end, event.speaker]
+            assert not active[end, 1 - event.speaker]
