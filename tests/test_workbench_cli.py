@@ -208,3 +208,44 @@ def test_conditions_and_sweeps_that_cannot_be_are_refused(
 ) -> None:
     assert microturn(*arguments) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_score_takes_a_suite_for_traces_recordings_and_the_benchmarks_own_folders(
+    stop_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert microturn("score", stop_run, "--suite", "fdb-v1.5") == 0
+    assert "user_interruption, C_RESPOND" in capsys.readouterr().out
+    recorded = tmp_path / "user_interruption" / "1"
+    recorded.mkdir(parents=True)
+    for name in ("input.wav", "output.wav", "output.json"):
+        shutil.copy(stop_run / name, recorded / name)
+    assert microturn("score", recorded, "--suite", "tau-voice", "--json") == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert (whole["suite"], whole["sessions"]) == ("tau-voice", 1)
+    assert {"name", "value", "interval", "n", "sessions", "evidence", "moments", "setup"} <= set(whole["scores"][0])
+    (recorded / "metadata.json").write_text('{"context_text": "", "current_turn_text": "", "timestamps": [3.0, 3.5]}')
+    assert microturn("score", tmp_path, "--suite", "fdb-v1.5", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sessions"] == 1
+
+
+def test_several_agents_and_suites_give_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    agents = ("--agent", "oracle", "--agent", "always-talking")
+    suites = ("--suite", "interaction", "--suite", "tau-voice", "--families", "answer,stop", "--count", 1)
+    assert microturn("evaluate", *agents, *suites, "--out", tmp_path / "e") == 0
+    printed = capsys.readouterr().out
+    for name in ("oracle", "always-talking", "all families, both", "tau-voice: R_Y", "same scenarios, seeds and voices"):
+        assert name in printed
+    both = json.loads((tmp_path / "e" / "comparison.json").read_text())["agents"]
+    assert both["oracle"]["mean_both"] > both["always-talking"]["mean_both"]
+    assert (tmp_path / "e" / "always-talking" / "scoreboard.html").exists()
+
+
+def test_a_recording_is_run_into_a_trace_but_not_over_itself(stop_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "r"
+    folder.mkdir()
+    for name in ("input.wav", "output.wav", "output.json"):
+        shutil.copy(stop_run / name, folder / name)
+    assert microturn("run", "--agent", f"recorded:{folder}", "--out", tmp_path / "o") == 0
+    assert read_trace(tmp_path / "o" / "trace.sqlite").header.participants["agent"]["class"] == "RecordedAgent"
+    assert microturn("run", "--agent", f"recorded:{folder}", "--out", folder) == 2
+    assert "would be written over the recording" in capsys.readouterr().err

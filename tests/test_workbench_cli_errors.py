@@ -96,7 +96,7 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
 ) -> None:
     out = ("--out", tmp_path / "o")
     message = refused(capsys, "run", "--scenario", "answer", "--agent", "parrot", *out)
-    assert message == "no agent called 'parrot'; there are nano, silent, oracle, echo"
+    assert message == "no agent called 'parrot'; there are nano, pipeline, silent, always-talking, oracle, echo, recorded:FOLDER"
     assert "has no checkpoint and no threshold" in refused(
         capsys, "run", "--scenario", "answer", "--agent", "silent", "--threshold", 0.4, *out
     )
@@ -105,7 +105,9 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
     assert "follows the orders of a scenario" in refused(capsys, "run", "--user", tmp_path / "a.wav", "--agent", "oracle", *out)
     wrong_keep = refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--keep", "user.audio=some", *out)
     assert wrong_keep == "--keep 'user.audio=some' is not STREAM=none|features|full; e.g. --keep user.audio=features"
-    assert "no export called 'mp3'; there are fdb, textgrid, vtt, rttm, chrome-trace, turnbench" in refused(capsys, "export", trace_file, "--to", "mp3", *out)
+    assert "no export called 'mp3'; there are fdb, textgrid, vtt, rttm, chrome-trace, turnbench" in refused(
+        capsys, "export", trace_file, "--to", "mp3", *out
+    )
     assert "no suite called 'other'" in refused(capsys, "score", trace_file, "--suite", "other")
     assert "--keep-traces, --robustness and --thresholds write files; give --out DIR" in refused(
         capsys, "evaluate", "--agent", "silent", "--keep-traces"

@@ -1,4 +1,4 @@
-"""Agents without a model: silent, echo, scripted, and the oracle that acts perfectly; and the mouth that every agent speaks with."""
+"""Agents without a model: silent, always talking, echo, scripted, and the oracle that acts perfectly; and the mouth they speak with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from workbench.clock import ClockSpec, Tick
+from workbench.errors import InputError
 from workbench.events import Decision, Event, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, TranscriptDelta
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_TEXT, MicroTurn, Packet
 from workbench.scenarios.script import Command, onward
@@ -16,6 +17,7 @@ from workbench.session import Said
 from workbench.voice_out import Speech, SpeechOut, SpeechState, VoiceOut
 
 YIELD = "<yield>"
+SHORTEST_WORD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,46 @@ class Speaking:
     mouth: MouthState
 
     def clone(self) -> Speaking:
+        return self
+
+
+@dataclass(frozen=True)
+class AlwaysTalkingAgent:
+    """Never stops talking, whatever it hears: the given words over and over, each as soon as the one before has ended."""
+
+    words: tuple[str, ...] = ("one", "two", "three", "four", "five")
+    mouth: Mouth = field(default_factory=Mouth)
+    name: str = "agent"
+    speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
+    hears: tuple[str, ...] = (USER_AUDIO, USER_TEXT)
+
+    def __post_init__(self) -> None:
+        if not self.words:
+            raise InputError("an agent that always talks has no words to say; give at least one")
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"class": "AlwaysTalkingAgent", "words": list(self.words)}
+
+    def start(self, clock: ClockSpec, seed: int) -> Talking:
+        return Talking(clock, self.mouth.start(seed), 0)
+
+    def step(self, state: Talking, tick: Tick, heard: MicroTurn) -> tuple[Said, Talking]:
+        longest = int(state.clock.tick_s / SHORTEST_WORD_S) + 1
+        short = state.mouth.speech.pending_s < state.clock.tick_s
+        words = [self.words[(state.said + n) % len(self.words)] for n in range(longest if short else 0)]
+        packets, events, mouth = self.mouth.act(state.mouth, state.clock, tick, words)
+        return Said(packets, events), Talking(state.clock, mouth, state.said + len(words))
+
+
+@dataclass(frozen=True, slots=True)
+class Talking:
+    """The clock and the mouth of an agent that talks, and how many words it has begun or queued."""
+
+    clock: ClockSpec
+    mouth: MouthState
+    said: int
+
+    def clone(self) -> Talking:
         return self
 
 

@@ -20,8 +20,9 @@ from workbench.session import Participant
 from workbench.trace import Trace
 
 TRACE_NAME = "trace.sqlite"
-AGENTS = ("nano", "silent", "oracle", "echo")
+AGENTS = ("nano", "pipeline", "silent", "always-talking", "oracle", "echo", "recorded:FOLDER")
 AGENT_HELP = f"{', '.join(AGENTS[:-1])} or {AGENTS[-1]}"
+RECORDED = "recorded:"
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe
 
@@ -30,8 +31,12 @@ error_console = Console(stderr=True, highlight=False)
 
 
 def make_agent(name: str, checkpoint: Path | None = None, threshold: float | None = None) -> Participant:
-    """The agent of that name; `checkpoint` and `threshold` are for the neural one. Raises InputError or CheckpointError."""
-    if name not in AGENTS:
+    """The agent of that name; `checkpoint` and `threshold` are for the neural one. Raises InputError or CheckpointError.
+
+    "recorded:FOLDER" says what output.wav of the folder says; "pipeline:NAME=VALUE,..." is the pipeline with these knobs.
+    """
+    kind, _, more = name.partition(":")
+    if name not in AGENTS and not (more and kind in ("recorded", "pipeline")):
         raise InputError(f"no agent called {name!r}; there are {', '.join(AGENTS)}")
     if name == "nano":
         if threshold is not None and not 0 <= threshold <= 1:
@@ -41,10 +46,19 @@ def make_agent(name: str, checkpoint: Path | None = None, threshold: float | Non
         return load_agent(checkpoint, 0.5 if threshold is None else threshold)
     if checkpoint is not None or threshold is not None:
         raise InputError(f"agent {name!r} has no checkpoint and no threshold; leave --checkpoint and --threshold out, or use --agent nano")
-    from workbench.agents import EchoAgent, OracleAgent, SilentAgent
+    from workbench.adapters.pipeline import pipeline_of
+    from workbench.adapters.recorded import recorded_agent
+    from workbench.agents import AlwaysTalkingAgent, EchoAgent, OracleAgent, SilentAgent
 
-    simple: dict[str, Callable[[], Participant]] = {"silent": SilentAgent, "oracle": OracleAgent, "echo": EchoAgent}
-    return simple[name]()
+    simple: dict[str, Callable[[], Participant]] = {
+        "pipeline": lambda: pipeline_of(more),
+        "silent": SilentAgent,
+        "always-talking": AlwaysTalkingAgent,
+        "oracle": OracleAgent,
+        "echo": EchoAgent,
+        "recorded": lambda: recorded_agent(Path(more)),
+    }
+    return simple[kind]()
 
 
 def trace_path(path: Path) -> Path:

@@ -10,6 +10,8 @@ import typer
 
 from workbench.clock import ClockSpec
 from workbench.commands_common import (
+    AGENT_HELP,
+    RECORDED,
     TRACE_NAME,
     error_console,
     fresh_folder,
@@ -48,7 +50,7 @@ def run(
     voice: Annotated[
         str, typer.Option("--voice", "--voices", help="Voice set of the scenario: train, unseen, flite, recorded.")
     ] = "unseen",
-    agent: Annotated[str, typer.Option(help="nano, silent, oracle or echo.")] = "nano",
+    agent: Annotated[str, typer.Option(help=f"{AGENT_HELP}.")] = "nano",
     checkpoint: Checkpoint = None,
     threshold: Threshold = None,
     condition: Under = None,
@@ -56,6 +58,11 @@ def run(
     overwrite: Overwrite = False,
 ) -> None:
     """Let an agent hear a recording or a scenario; write trace, sound, words and timeline, and print what was said when and why."""
+    if agent.startswith(RECORDED) and scenario is None and user is None:
+        recorded = Path(agent.removeprefix(RECORDED))
+        if recorded.resolve() == out.resolve():
+            raise InputError(f"the run would be written over the recording in {recorded}; give another folder with --out")
+        user = recorded / "input.wav"
     person, labels, ticks = _user(user, scenario, seed, voice, condition or [])
     if agent == "oracle" and scenario is None:
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")

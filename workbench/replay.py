@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -172,6 +172,18 @@ def _simple_agent(spec: Spec, trace: Trace) -> Participant:
     return simple[kind]()
 
 
+def _talking_agent(spec: Spec, trace: Trace) -> Participant:
+    from workbench.agents import AlwaysTalkingAgent
+
+    return AlwaysTalkingAgent(tuple(spec["words"]))
+
+
+def _pipeline(spec: Spec, trace: Trace) -> Participant:
+    from workbench.adapters.pipeline import Knobs, Pipeline
+
+    return Pipeline(Knobs(**{knob.name: spec[knob.name] for knob in fields(Knobs)}))
+
+
 def _neural_agent(spec: Spec, trace: Trace) -> Participant:
     from workbench.neural import load_agent
 
@@ -194,6 +206,8 @@ BUILDERS: Mapping[str, Builder] = {
     "EchoAgent": _simple_agent,
     "ScriptedAgent": _simple_agent,
     "OracleAgent": _simple_agent,
+    "AlwaysTalkingAgent": _talking_agent,
+    "Pipeline": _pipeline,
     "nano": _neural_agent,
 }
 
