@@ -176,7 +176,9 @@ def test_the_detector_finds_voice_over_the_noise_and_bridges_short_halts() -> No
     rng = np.random.default_rng(3)
     voice = np.concatenate([tone(1.0, 0), tone(0.8, 0.2), tone(0.3, 0), tone(0.5, 0.2), tone(1.2, 0)])
     noisy = voice + rng.normal(0, 0.005, len(voice)).astype(np.float32)
-    for samples in (voice, noisy):
+    swell = 1 + 0.4 * np.sin(2 * np.pi * 3 * np.arange(len(voice)) / RATE)
+    restless = (voice + swell * rng.normal(0, 0.01, len(voice))).astype(np.float32)
+    for samples in (voice, noisy, restless):
         assert heard(VadSpec(hang_s=0.6), samples) == [pytest.approx((1.0, 2.6), abs=0.03)]
     assert len(heard(VadSpec(hang_s=0.2), noisy)) == 2
     assert heard(VadSpec(), rng.normal(0, 0.02, 5 * RATE).astype(np.float32)) == []

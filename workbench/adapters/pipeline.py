@@ -161,10 +161,8 @@ class Pipeline:
             return state, None
         clock = state.clock
         samples, from_s = heard.audio(USER_AUDIO, clock.samples_per_tick), clock.seconds(tick - 1)
-        first = not state.sound
-        before = replace(state.vad, floor_db=_level_db(samples)) if first else state.vad
-        vad, ended = hear(self.knobs.vad(), before, samples, from_s)
-        sound, sound_from_s = (*state.sound, samples), from_s if first else state.sound_from_s
+        vad, ended = hear(self.knobs.vad(), state.vad, samples, from_s)
+        sound, sound_from_s = (*state.sound, samples), state.sound_from_s if state.sound else from_s
         needed_s = (ended[0] if ended else vad.begins_s if vad.open else from_s) - PREROLL_S
         while len(sound) > 1 and sound_from_s + clock.tick_s <= needed_s:
             sound, sound_from_s = sound[1:], sound_from_s + clock.tick_s
@@ -220,10 +218,6 @@ def _decision(words: Sequence[str], yields: bool, talking: bool, user: bool) -> 
     return Decision(
         floor=floor, said=said, p_speak=acts, p_yield=float(yields), p_backchannel=0.0, threshold=0.5, p_user_speaking=float(user)
     )
-
-
-def _level_db(samples: Audio) -> float:
-    return float(10 * np.log10(np.mean(samples.astype(np.float64) ** 2) + 1e-12))
 
 
 def pipeline_of(text: str = "") -> Pipeline:
