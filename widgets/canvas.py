@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from widgets.theme import Theme
@@ -39,7 +40,7 @@ class Canvas:
         """Whether this session is too long to carry the whole record of every tick; then numbers are float32 and colours are numbered."""
         return self.view.duration_s > LONG_S
 
-    def numbers(self, values: Sequence[float]) -> Any:
+    def numbers(self, values: Sequence[float] | npt.NDArray[np.float64]) -> Any:
         """Values as plotly is given them."""
         return np.asarray(values, np.float32) if self.long else list(values)
 
