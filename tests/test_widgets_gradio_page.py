@@ -169,8 +169,10 @@ def test_the_page_is_behind_its_login_and_one_that_was_logged_out_says_so(visit:
         page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_role("alertdialog").wait_for()
         page.get_by_role("button", name="No", exact=True).click()
-        page.evaluate("fetch('logout')")
-        until(page, "fetch('microturn/trace').then((answer) => answer.status === 401)")
+        with page.context.new_page() as other:
+            other.goto(served.address)
+            other.get_by_role("link", name="Log out").click()
+            other.get_by_label("username").wait_for()
         page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_role("alert").get_by_text("not logged in any more; load the page again and log in").wait_for()
 

@@ -33,9 +33,19 @@ from workbench.live.protocol import pack, unpack
 
 REFUSED = 4003  # the code a socket is closed with when its page may not come in
 MOST_SOCKETS = 64  # pages that are open at once, talking or not
+WELCOME = "Talk with an interaction model: log in with the name that you were given."
 TOKEN_HEADER = "x-microturn-token"
 TRACE_S = 5.0  # seconds a download waits for a session that was just ended
 STARTED_S = 60.0
+PLAIN: dict[str, Any] = {  # of all that Gradio serves, the page and its login are enough
+    "max_file_size": 1,
+    "footer_links": [],
+    "run_history": False,
+    "mcp_server": False,
+    "ssr_mode": False,
+    "enable_monitoring": False,
+    "show_error": False,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +82,9 @@ class SharedPage:
             *(Route(f"/microturn/{name}", self._asset) for name in ASSETS),
         ]
         empty = FastAPI(routes=routes, openapi_url=None)
-        auth = list(door.logins.items()) or None
-        hidden = [str(host.folder.resolve())]
-        self.app: FastAPI = gradio.mount_gradio_app(
-            empty, page(families), "/", auth=auth, blocked_paths=hidden, max_file_size=1, footer_links=[], run_history=False,
-            mcp_server=False, ssr_mode=False, enable_monitoring=False, show_error=False, **LOOK,
-        )  # fmt: skip
+        only = {"auth": list(door.logins.items()) or None, "auth_message": WELCOME, "blocked_paths": [str(host.folder.resolve())]}
+        blocks = page(families, logins=bool(door.logins))
+        self.app: FastAPI = gradio.mount_gradio_app(empty, blocks, "/", **only, **PLAIN, **LOOK)
 
     async def visitor(self, connection: HTTPConnection) -> str | None:
         """Who this is: the name they logged in with, or their address; None when they should have logged in."""
