@@ -90,8 +90,8 @@ class SharedPage:
         """Who this is: the name they logged in with, or their address; None when they should have logged in."""
         if self.door.logins:
             return await self._login(connection.headers.get("cookie", ""))
-        told = connection.headers.get(self.door.visitor_header, "").rsplit(",", 1)[-1].strip() if self.door.visitor_header else ""
-        return told or (connection.client.host if connection.client else "unknown")
+        told = ",".join(connection.headers.getlist(self.door.visitor_header)) if self.door.visitor_header else ""
+        return told.rsplit(",", 1)[-1].strip() or (connection.client.host if connection.client else "unknown")
 
     async def _login(self, cookie: str) -> str | None:
         """The login that a cookie belongs to, as Gradio itself says."""
