@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from workbench import index
 from workbench.index import EMPTY, OPEN, Query, among, evaluations, scan, search
 from workbench.packets import AGENT_AUDIO
 from workbench.store import TraceWriter, finished, read_trace, save_trace
+from workbench.store_format import open_file
 from workbench.trace import Header, Trace, record
 
 NANO = {"agent": {"kind": "nano", "checkpoint": "runs/mine.safetensors", "threshold": 0.7}}
@@ -76,6 +78,18 @@ def test_a_session_that_goes_on_is_listed_as_open_and_grows(tmp_path: Path) -> N
         assert scan(tmp_path, first)["live.sqlite"].ticks == 10
     entry = scan(tmp_path, first)["live.sqlite"]
     assert (entry.state, entry.problem, entry.ticks) == ("whole", "", 10)
+
+
+def test_a_list_that_looks_while_a_session_is_closed_does_not_leave_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    with TraceWriter(path, counted().header) as writer:
+        writer.append(counted().turns[0])
+        writer.flush()
+        reader = open_file(path)
+        assert reader.execute("SELECT count(*) FROM tick").fetchone() == (1,)
+        threading.Timer(0.2, reader.close).start()
+    assert finished(path)
+    assert scan(tmp_path)["t.sqlite"].state == "whole"
 
 
 def test_a_damaged_file_is_a_line_with_its_reason(folder: Path) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.clock import utc_now
+from workbench.clock import pause, utc_now
 from workbench.errors import InputError, TraceError
 from workbench.events import PayloadErased
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT
@@ -21,6 +21,8 @@ REPEATED_IN = {  # events that repeat in words what a stream carried, and so go 
     AGENT_AUDIO: _MODEL_WORDS,
     AGENT_TEXT: _MODEL_WORDS,
 }
+
+SETTLE_TRIES, SETTLE_PAUSE_S = 100, 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +107,15 @@ def erase_rows(connection: sqlite3.Connection, erasure: Erasure, link: bytes, en
 
 
 def settle(connection: sqlite3.Connection) -> None:
-    """Bring everything into the one file and drop its companions; they stay while another program reads the trace."""
+    """Bring everything into the one file and drop its companions; they stay where another program reads the trace for seconds on end."""
     connection.execute("PRAGMA busy_timeout=1000")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    try:
-        connection.execute("PRAGMA journal_mode=DELETE")
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
+    for _ in range(SETTLE_TRIES):  # SQLite does not wait for readers here, however short they are
+        try:
+            connection.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            pause(SETTLE_PAUSE_S)
+        else:
+            return
