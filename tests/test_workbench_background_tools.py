@@ -149,10 +149,12 @@ def test_permissions_decide_and_every_call_is_told() -> None:
     assert list(mine.told()) == []
 
 
-def test_consent_holds_for_that_very_call_only() -> None:
+def test_consent_holds_once_and_for_that_very_call_only() -> None:
     agreed = calls(consents=(call_name("book", {"table": 3, "name": "Ann"}),))
     assert agreed.judge("book", {"name": "Ann", "table": 3})[0] == "run"
     assert agreed.judge("book", {"name": "Bob", "table": 3})[0] == "ask"
+    agreed.call("book", {"table": 3, "name": "Ann"})
+    assert agreed.judge("book", {"table": 3, "name": "Ann"})[0] == "ask"
     refused = calls(refusals=(call_name("book", {"table": 3, "name": "Ann"}),))
     assert refused.judge("book", {"name": "Ann", "table": 3}) == ("refuse", "the user did not agree")
 

@@ -14,7 +14,7 @@ from workbench.background.parts import NOBODY, USER_SPEECH, Word
 from workbench.background.words import spoken_words
 
 EVIDENCE_S = 30.0  # how far back the words lie that a request may repeat
-REPEATED = 0.5  # share of the words of a request that must be its source's
+REPEATED = 0.7  # share of the words of a request that must be its source's
 _EMPTY = frozenset(
     "a an the of to in on at for and or is are was were be do does did it its this that these those my your me i you we he she they "
     "please what which who how when where can could would will shall with from by as about".split()
@@ -24,7 +24,7 @@ _EMPTY = frozenset(
 def source_of(ask: str, words: Sequence[Word], at_s: float) -> str:
     """Whose words a request repeats, of all words (as spoken, see `spoken_words`) that were there at `at_s`: a source, or "nobody".
 
-    The user's speech is its source when it holds at least half of the request's content words, and no other source holds more. Of the
+    The user's speech is its source when it holds at least REPEATED of the request's content words, and no other source holds more. Of the
     others the one that holds most is named.
     """
     wanted = [word for word in spoken_words(ask) if word not in _EMPTY] or list(spoken_words(ask))

@@ -315,6 +315,8 @@ class Ledger:
 
     def _completed(self, task: Task, answer: Answer) -> None:
         lasts_s = task.envelope.expires_at_s - task.envelope.origin_s
+        if answer.continues and task.partials:
+            answer = replace(answer, say=" ".join((*task.partials, answer.say or answer.text)))
         expires_at_s = max(task.envelope.expires_at_s, answer.due_s + lasts_s if answer.due_s else 0.0)
         task = replace(task, envelope=replace(task.envelope, expires_at_s=expires_at_s), answer=answer)
         self.move(task, COMPLETED, f"answered with {task.parts} parts")

@@ -80,8 +80,11 @@ class Envelope:
     resume: Mapping[str, Any] = field(default_factory=dict)
 
     def trusted(self) -> Envelope:
-        """The same without text that nobody answers for: words that are not the user's speech, results that quote documents."""
-        words = tuple(word for word in self.transcript if word.source == USER_SPEECH)
+        """The same without text that nobody answers for: words of others, results that quote documents, and what may repeat those."""
+        foreign = any(earlier.foreign for earlier in self.earlier) or any(
+            w.source not in (USER_SPEECH, AGENT_SPEECH) for w in self.transcript
+        )
+        words = tuple(word for word in self.transcript if word.source == USER_SPEECH or not foreign)
         return dataclasses.replace(self, transcript=words, earlier=tuple(e for e in self.earlier if not e.foreign))
 
 
@@ -103,6 +106,7 @@ class Answer:
         say: the words to be spoken, if not those of `text`.
         sources: passages and rows that it rests on.
         shown: something to show besides, as {"kind": "figure" | "table" | "text", ...}.
+        continues: whether it goes on from the partials before it, of which those not yet handed over are then said first.
         foreign: whether text of documents or of a server is in it, which has no authority.
         due_s: not to be handed over before this second of the session (a reminder).
     """
@@ -112,6 +116,7 @@ class Answer:
     say: str = ""
     sources: tuple[str, ...] = ()
     shown: Mapping[str, Any] | None = None
+    continues: bool = False
     foreign: bool = False
     due_s: float = 0.0
     after_s: float = 0.0

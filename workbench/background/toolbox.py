@@ -48,7 +48,10 @@ def call_name(tool: str, arguments: Mapping[str, Any]) -> str:
 
 @dataclass
 class Calls:
-    """The calls of one run, with whether it has read foreign text. `used` is what is to be told of them."""
+    """The calls of one run, with whether it has read foreign text. `used` is what is to be told of them.
+
+    An envelope with words of others in it has been read: whoever wants to call tools works with `envelope.trusted()`.
+    """
 
     box: Toolbox
     envelope: Envelope
@@ -56,11 +59,15 @@ class Calls:
     foreign: bool = False
     count: int = 0
     used: list[Used] = field(default_factory=list)
+    spent: set[str] = field(default_factory=set)  # calls that the user agreed to and that were made: a yes holds once
+
+    def __post_init__(self) -> None:
+        self.foreign = self.foreign or self.envelope.trusted() != self.envelope
 
     def judge(self, name: str, arguments: Mapping[str, Any]) -> tuple[str, str]:
         """What is to be done with a call, and why: run, ask or refuse."""
         tool, call = self.box.find(name), call_name(name, arguments)
-        agreed = call in self.envelope.consents
+        agreed = call in self.envelope.consents and call not in self.spent
         if tool is None:
             return "refuse", f"there is no tool {name!r}"
         if tool.permission == "never":
@@ -91,6 +98,7 @@ class Calls:
                 call=call_name(name, arguments), tool=name, arguments=arguments, how=tool.permission, text=text, resume=resume or {}
             )
         self.count += 1
+        self.spent.add(call_name(name, arguments))
         outcome = run_tool(tool, arguments, self.stop)
         self.foreign = self.foreign or tool.foreign
         self._tell(name, arguments, tool, "ran" if outcome.ok else "failed", reason if outcome.ok else outcome.cause, len(outcome.text))

@@ -42,7 +42,7 @@ class LocalAgent:
         return {"class": "LocalAgent", "folder": None if self.folder is None else str(self.folder), "epoch": self.epoch}
 
     def work(self, envelope: Envelope, stop: Stop) -> Iterable[Part]:
-        calls = Calls(self._toolbox(envelope), envelope, stop)
+        calls = Calls(self._toolbox(envelope), envelope.trusted(), stop)
         try:
             name, arguments = self._route(envelope)
         except InputError as error:
