@@ -69,12 +69,16 @@ def world_ear() -> Recogniser:
 
 @dataclass(frozen=True, kw_only=True)
 class Knobs:
-    """What can be tuned: the detector's, how much voice makes it stop, whether it goes on after a false alarm, and its computing."""
+    """What can be tuned: the detector's, how much voice makes it stop, whether it goes on after a false alarm, and its computing.
 
-    hang_s: float = 0.6
+    `hang_s` and `barge_in_s` are from a first sweep (two episodes of four families in flite voices, 0.3 to 0.5 s of silence as good as each
+    other, 0.8 s worse); `benchmarks/sweep_pipeline.py` sweeps them anew. Computing is what pocketsphinx took on one core, rounded up.
+    """
+
+    hang_s: float = 0.4
     margin_db: float = 9.0
     onset_s: float = 0.06
-    barge_in_s: float = 0.4
+    barge_in_s: float = 0.6
     resume: bool = True
     compute_s: float = 0.05
     compute_per_s: float = 0.1

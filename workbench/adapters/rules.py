@@ -123,10 +123,10 @@ def _watches(words: Sequence[str], memory: Memory, last: str) -> Understood | No
 
 
 def _counts(words: Sequence[str], memory: Memory, last: str) -> Understood | None:
-    numbers = numbers_in(words)
-    if "count" not in words or "to" not in words or "with" in words or not numbers:
+    numbers = numbers_in(words[words.index("to") + 1 :]) if "to" in words else ()
+    if "count" not in words or "with" in words or not numbers:
         return None
-    line = counting(numbers[-1])
+    line = counting(numbers[0])
     return Understood((Act(line, every_s=COUNT_EVERY_S),), replace(memory, line=line), ends=True)
 
 
