@@ -18,7 +18,8 @@ export function build(element, { root, tries }) {
 
 function trySection(talk, tries) {
   const card = make("div", { class: "mt-card", id: "mt-card", "aria-live": "polite" });
-  const buttons = tries.map((each) => make("button", { type: "button", "aria-controls": "mt-card", "aria-pressed": "false", onclick: () => show(each) }, each.title));
+  const choice = (each) => make("button", { type: "button", "aria-controls": "mt-card", "aria-pressed": "false", onclick: () => show(each) }, each.title);
+  const buttons = tries.map(choice);
   let sends = [];
   const ready = () => sends.forEach((button) => { button.disabled = talk.state !== "talking"; });
   function show(each) {
@@ -26,24 +27,33 @@ function trySection(talk, tries) {
     sends = [];
     const lines = each.say.map((text) => {
       if (!each.typed) return make("li", {}, make("q", {}, text));
-      const send = make("button", { type: "button", class: "mt-type", title: "send this line as typed text", onclick: () => talk.type(text) }, "⌨ type it");
+      const about = { type: "button", class: "mt-type", title: "send this line as typed text" };
+      const send = make("button", { ...about, onclick: () => talk.type(text) }, "⌨ type it");
       sends.push(send);
       return make("li", {}, make("q", {}, text), " ", send);
     });
-    card.replaceChildren(make("div", {}, make("h3", {}, "Say"), make("ol", {}, ...lines)), make("div", {}, make("h3", {}, "Watch"), make("p", {}, each.watch)));
+    card.replaceChildren(
+      make("div", {}, make("h3", {}, "Say"), make("ol", {}, ...lines)),
+      make("div", {}, make("h3", {}, "Watch"), make("p", {}, each.watch)),
+    );
     ready();
   }
   talk.on("panel", ready);
   if (tries.length) show(tries[0]);
-  return make("section", { class: "mt-tries", "aria-label": "Things to try" }, make("h2", {}, "Try"), make("div", { class: "mt-choices" }, ...buttons), card);
+  return make("section", { class: "mt-tries", "aria-label": "Things to try" },
+    make("h2", {}, "Try"), make("div", { class: "mt-choices" }, ...buttons), card);
 }
 
 // Decisions -------------------------------------------------------------------------------------------------------------------
 
+const acting = (gates) => (gates ?? []).filter(([, wanted, done]) => wanted !== done);
+
 /** Why a tick came out as it did: the gate that changed it, or p(speak) against its threshold. */
 function reason({ p_speak, p_yield, threshold, gates }, yielded) {
-  const acted = (gates ?? []).filter(([, wanted, done]) => wanted !== done).map(([name, wanted, done, why]) => `${name}: wanted ${wanted || "nothing"}, did ${done || "nothing"}${why ? ` (${why})` : ""}`);
-  if (acted.length) return `◆ ${acted.join("; ")}`;
+  const told = acting(gates).map(([name, wanted, done, why]) => {
+    return `${name}: wanted ${wanted || "nothing"}, did ${done || "nothing"}${why ? ` (${why})` : ""}`;
+  });
+  if (told.length) return `◆ ${told.join("; ")}`;
   if (yielded) return `p(yield) ${percent(p_yield)}`;
   return `p(speak) ${percent(p_speak)} ${p_speak < threshold ? "<" : "≥"} ${percent(threshold)}`;
 }
@@ -58,19 +68,26 @@ function decisionSection(talk) {
     const { decision } = message, speak = make("td", { class: "mt-number mt-chance" }, percent(decision.p_speak));
     speak.style.setProperty("--mt-p", decision.p_speak);
     speak.style.setProperty("--mt-bar", decision.threshold);
-    const says = yielded ? "yields" : said;
+    const says = [yielded ? "yields" : "", said].filter(Boolean).join(", ");
     return make("tr", { class: acted ? "mt-gated" : "" }, make("td", { class: "mt-number" }, clock(message.at_s)),
       make("td", {}, make("span", { class: `mt-state mt-state-${decision.floor}` }, decision.floor)),
       make("td", { class: says ? "mt-saying" : "mt-saying mt-none" }, says || "–"), speak,
       make("td", { class: "mt-number" }, percent(decision.threshold)), make("td", { class: "mt-number" }, percent(decision.p_yield)),
       make("td", { class: "mt-why" }, reason(decision, yielded)));
   }
-  talk.on("welcome", () => { ticks.length = 0; body.replaceChildren(); }).on("tick", (message) => {
+  let current = null;
+  function anew({ session }) {
+    if (session === current) return; // resumed
+    current = session;
+    ticks.length = 0;
+    body.replaceChildren();
+  }
+  talk.on("welcome", anew).on("tick", (message) => {
     const { decision } = message;
     if (!decision) return;
     const tick = {
-      message, said: message.said, yielded: message.events.some(([kind]) => kind === "model.yielded"),
-      acted: (decision.gates ?? []).some(([, wanted, done]) => wanted !== done), turned: ticks.at(-1)?.message.decision.floor !== decision.floor,
+      message, said: message.said, acted: acting(decision.gates).length > 0,
+      yielded: message.events.some(([kind]) => kind === "model.yielded"), turned: ticks.at(-1)?.message.decision.floor !== decision.floor,
     };
     ticks.push(tick);
     if (ticks.length > HELD) ticks.shift();
@@ -99,15 +116,16 @@ function sessionSection(talk, root) {
     make("a", { href: address, download: `${session}.sqlite` }).click();
     setTimeout(() => URL.revokeObjectURL(address), 60000);
   }
-  talk.on("welcome", (message) => { if (message.session !== current?.session) current = { session: message.session, token: message.token, heard: false }; })
-    .on("tick", () => { current.heard = true; })
+  talk.on("welcome", ({ session, token }) => { if (session !== current?.session) current = { session, token, recorded: false }; })
+    .on("tick", () => { current.recorded = true; })
     .on("panel", (state) => {
-      if (state !== "ended" || !current?.heard) return;
+      if (state !== "ended" || !current?.recorded) return;
       const mine = current;
       current = null;
       list.prepend(make("li", {}, make("button", { type: "button", onclick: () => take(mine) }, "Download"), ` ${mine.session}`));
     });
   return make("section", { class: "mt-home", "aria-label": "Your sessions" }, make("h2", {}, "Your sessions"), list, told,
-    make("p", { class: "mt-hint" }, "When a session has ended you can take its trace home: everything that was kept of both sides, every decision with its reasons, ",
-      "hash-chained, in one SQLite file. ", make("code", {}, "microturn inspect FILE"), " prints it, ", make("code", {}, "microturn replay FILE"), " runs it again."));
+    make("p", { class: "mt-hint" }, "When a session has ended you can take its trace home: all that was kept of both sides and every decision with its reasons, ",
+      "hash-chained, in one SQLite file. ", make("code", {}, "microturn inspect FILE"), " prints it, ",
+      make("code", {}, "microturn replay FILE"), " runs it again."));
 }
