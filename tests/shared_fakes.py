@@ -96,8 +96,10 @@ def site(agent: Participant, folder: Path, *, limits: Limits | None = None, **do
     host = Host(lambda: agent, folder, Admission(limits or Limits(visitor_minutes=600.0), RealTime(ClockSpec()).now))
     page = SharedPage(host, Door(**door))
     with Served(page.app, listen("localhost", 0)) as served:
-        yield Site(host, page, served.port)
-        host.close(PATIENCE_S)
+        try:
+            yield Site(host, page, served.port)
+        finally:
+            host.close(PATIENCE_S)
 
 
 def say(socket: ClientConnection, message: FromClient) -> None:
