@@ -80,6 +80,7 @@ def board_html(whole: Row, examples: Mapping[str, Trace] = NO_EXAMPLES, sweeps: 
         interval=f"{_percent(low)} to {_percent(high)}",
         poor=f"{100 * POOR:.0f}&nbsp;%",
         families=f"{len(names)} families" if len(names) != 1 else "one family",
+        inside="see and hear an episode, a failed one where there is one" if examples else "read what it asks for",
         family_rows="\n".join(_family(name, whole["families"][name], examples.get(name)) for name in names),
         rate_rows=_rate_rows(whole),
         latency_rows="".join(map(_latency, whole["latency_s"].items())),
