@@ -32,7 +32,7 @@ def figure() -> go.Figure:
     return timeline(stopped_count())
 
 
-LONG_TICKS = 3_050  # more than ten minutes
+LONG_TICKS = 3_050  # ten minutes
 
 
 def long_session() -> Trace:

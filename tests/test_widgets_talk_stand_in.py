@@ -32,7 +32,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 def test_a_panel_with_a_user_talks_without_a_page_and_names_its_trace(host: Host) -> None:
     talk = Talk(host.open("notebook"), user=Caller())
-    assert talk.stand_in == "the user (user)"
+    assert talk.stand_in == "The user (user)"
     assert talk.wait(60) == "stopped by the person who talked"
     assert talk.trace is not None
     assert verify(talk.trace).ok
@@ -84,6 +84,8 @@ def test_a_page_shows_and_plays_what_a_user_says_and_opens_no_microphone(host: H
         assert page.get_by_label("Microphone level").count() == 0
         page.get_by_role("button", name="Stop").click()
         until(lambda: stand_in.end is not None, page, within_s=60)
+        page.wait_for_function("talk.state === 'ended'")
+        assert page.get_by_role("button", name="Pause").count() == 0  # there is nothing to follow
         last = stand_in.end
         page.get_by_role("button", name="Start").click()
         until(lambda: page.evaluate("talk.state") == "talking" and stand_in.end is None, page, within_s=60)

@@ -13,6 +13,7 @@ const STREAMS = { "user.audio": "your voice", "user.text": "what you type", "use
 const LINES_HELD = 500, JOIN_S = 2;
 const MICROPHONE = { echoCancellation: true, noiseSuppression: false, autoGainControl: false };
 
+const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 const keptText = (kept) => Object.entries(kept ?? {}).map(([stream, how]) => `${STREAMS[stream] ?? stream}: ${KEPT[how] ?? how}`).join(" · ");
 
 /**
@@ -66,7 +67,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   const timeline = createTimeline(place);
 
   const active = () => ["connecting", "asking", "opening", "talking", "waiting"].includes(talk.state);
-  const RECORDING = { talking: standIn ? `${standIn} talks` : "recording", waiting: standIn ? "connection lost" : "recording, connection lost", opening: "opening the microphone", ended: "ended, not recording", asking: "not recording yet" };
+  const RECORDING = { talking: standIn ? `${standIn} talks` : "recording", waiting: standIn ? "connection lost" : "recording, connection lost", opening: "opening the microphone", ended: standIn ? "ended" : "ended, not recording", asking: "not recording yet" };
   function become(state) {
     talk.state = state;
     panel.dataset.state = state;
@@ -95,7 +96,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     const link = (talk.link = connect({ carrier: chosen, settings: { agent: navigator.userAgent, ...(standIn ? { begin } : { microphone }) }, ...patience }));
     link.on("welcome", welcome).on("tick", tick).on("drop", ({ from }) => { talk.sound?.drop(from); timeline.drop(from); })
       .on("problem", ({ text }) => complain(text))
-      .on("end", ({ reason, text, trace }) => complain([text || `The session ended (${reason}).`, trace ? `Its trace: ${trace}` : ""].filter(Boolean).join(" ")))
+      .on("end", ({ reason, text, trace }) => complain([sentence(text || `The session ended (${reason})`), trace ? `Its trace: ${trace}` : ""].filter(Boolean).join(" ")))
       .on("state", (state, text) => {
         if (mine !== starts) return;
         if (state === "waiting") { complain(text); if (talk.state === "talking") become("waiting"); }
@@ -180,6 +181,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     pictures?.close();
     talk.sound = pictures = talk.welcome = null;
     loud.hidden = true;
+    if (timeline.record.last >= 0) timeline.finish();
     for (const each of Object.values(see)) each.setAttribute("aria-pressed", "false");
     become("ended");
   }

@@ -137,7 +137,7 @@ class Talk(anywidget.AnyWidget):
 
 
 def _name(user: User) -> str:
-    return f"the scripted user ({user})" if isinstance(user, str) and user in FAMILIES else f"the user ({getattr(user, 'name', user)})"
+    return f"The scripted user ({user})" if isinstance(user, str) and user in FAMILIES else f"The user ({getattr(user, 'name', user)})"
 
 
 def _socket(runtime: Runtime, origins: Collection[str]) -> tuple[SocketCarrier | None, str]:

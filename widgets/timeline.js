@@ -680,7 +680,8 @@ export function createTimeline(root) {
       } else layNew();
       welcomeRare();
       reach();
-      all();
+      if (view.follow || Math.min(before, messages[0]?.tick ?? 0) < view.right) all();
+      else later(Infinity);
     },
     played(position) { later(record.hear(position) - 1); },
     drop(from) { later(record.drop(from) - 1); },
@@ -690,15 +691,17 @@ export function createTimeline(root) {
       layNew();
       return atS;
     },
-    /** Begin anew, with the lanes of these names (all, without any). */
-    reset(tickMs, names = [], held = HELD) {
+    /** Begin anew, with the lanes of these names (all, without any), to keep `held` ticks; `following` the newest, or staying at the first. */
+    reset(tickMs, names = [], held = HELD, following = true) {
       record = new TickRecord(tickMs, held);
       Object.assign(view, { names, over: false });
       follow.hidden = false;
       unchoose();
       Object.assign(view, { right: 0, hover: null });
       live();
+      view.follow = following;
       measure();
+      if (!following) view.right = view.inView;
       all();
     },
     /** Nothing more comes. `whole`: show it from its beginning, all of it where that can be read. */

@@ -27,7 +27,7 @@ from workbench.spoken import typed_texts
 from workbench.trace import Trace
 
 ENVELOPE_MS = 20
-LONG_S = 600.0
+LONG_S = 300.0
 CLOSE = 0.2  # this near its bar, a probability was a close call
 _JOIN_S = 1e-6  # spans closer than this touch
 PICTURE_S = 0.6  # a picture is shown for this long at least, so that neighbours do not lie on each other

@@ -21,9 +21,9 @@ export function watch(root) {
   }
   return {
     timeline,
-    begin({ tick_ms, ticks, text }) {
+    begin({ tick_ms, ticks, text }, finished = false) {
       about.textContent = text;
-      timeline.reset(tick_ms, [], ticks);
+      timeline.reset(tick_ms, [], ticks, !finished);
     },
     add(chunk) { return (added = added.then(() => take(chunk))); },
     over(whole) { return (added = added.then(() => timeline.finish(whole))); },
@@ -41,7 +41,7 @@ function render({ model, el }) {
     if (t === "ticks") for (const chunk of buffers) seen.add(chunk);
     if (t === "over") seen.over(false);
   };
-  seen.begin(model.get("about"));
+  seen.begin(model.get("about"), model.get("finished"));
   for (const chunk of model.get("chunks")) seen.add(chunk);
   if (model.get("finished")) seen.over(true);
   else {

@@ -27,7 +27,7 @@ from workbench.trace import Trace
 
 Source: TypeAlias = Trace | str | Path | LiveSession | Session
 
-CHUNK = 500  # ticks sent at once: short enough to be drawn without a pause that is felt
+CHUNK = 250  # ticks sent at once: short enough to be drawn without a pause that is felt
 FEWEST_HELD = 18_000  # ticks that a page keeps at least: an hour
 BATCH_S = 0.1  # what happens in so many seconds is sent together
 WAITING = 20_000  # ticks that may wait to be sent

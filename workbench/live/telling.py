@@ -34,7 +34,7 @@ DELEGATION = "delegation."
 SAYS = {
     kind: tuple(f.name for f in fields(kind) if f.name not in ("extra", "at_s")) for kind in (*KINDS.values(), Unknown)
 }  # beside its time
-NOT_LISTED = Decision | TickCost | TranscriptDelta  # told in fields of their own
+NOT_LISTED = (Decision, TickCost, TranscriptDelta)  # told in fields of their own
 
 
 def tick_message(turn: MicroTurn, clock: ClockSpec, *, cost_ms: float, late_ms: float, lost: int) -> TickDone:
