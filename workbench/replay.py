@@ -122,14 +122,14 @@ def fork(
 def rebuild(trace: Trace, *, agent: Participant | None = None, user: UserKind = "auto") -> Session:
     """The session of a trace before its first tick, its participants made again from their specs. Raises TraceError when one cannot be."""
     participants: list[Participant] = []
-    if set(trace.header.participants) - {"user", "agent"}:
-        others = sorted(set(trace.header.participants) - {"user", "agent"})
-        raise TraceError(f"this trace has participants {others}, who cannot be rebuilt; a replay knows 'user' and 'agent'")
+    if set(trace.header.participants) - {"user", "agent", "background"}:
+        others = sorted(set(trace.header.participants) - {"user", "agent", "background"})
+        raise TraceError(f"this trace has participants {others}, who cannot be rebuilt; a replay knows 'user', 'agent' and 'background'")
     for name, spec in trace.header.participants.items():
         kind = _spec_kind(spec)
         if name == "agent":
             participants.append(agent or _build(name, kind, spec, trace))
-        elif user == "rebuilt" or (user == "auto" and agent is None and _needs_orders(trace)):
+        elif name == "background" or user == "rebuilt" or (user == "auto" and agent is None and _needs_orders(trace)):
             participants.append(_build(name, kind, spec, trace))
         else:
             participants.append(TraceUser(trace, name))
@@ -196,6 +196,22 @@ def _trace_user(spec: Spec, trace: Trace) -> Participant:
     return TraceUser(trace)
 
 
+def _delegating(spec: Spec, trace: Trace) -> Participant:
+    from workbench.background.telling import Delegating
+
+    return Delegating(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace))
+
+
+def _desk(spec: Spec, trace: Trace) -> Participant:
+    """The desk with what arrived in the trace, whatever agent it came from: nobody is asked again."""
+    from workbench.background.backends import Recorded
+    from workbench.background.desk import Desk
+    from workbench.background.ledger import DeskSpec
+
+    settings = {f.name: spec[f.name] for f in fields(DeskSpec)}
+    return Desk(Recorded.of_trace(trace), DeskSpec(**{**settings, "sources": tuple(settings["sources"])}))
+
+
 BUILDERS: Mapping[str, Builder] = {
     "ScriptedUser": _scripted_user,
     "RecordedUser": _trace_user,
@@ -209,6 +225,8 @@ BUILDERS: Mapping[str, Builder] = {
     "AlwaysTalkingAgent": _talking_agent,
     "Pipeline": _pipeline,
     "nano": _neural_agent,
+    "Delegating": _delegating,
+    "Desk": _desk,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -81,9 +81,11 @@ class Delegating:
     def spec(self) -> Mapping[str, Any]:
         return {"class": "Delegating", "agent": dict(self.agent.spec())}
 
-    def with_threshold(self, threshold: float) -> Delegating:
-        """The same with another bar for speaking, of an agent that has one."""
-        return Delegating(self.agent.with_threshold(threshold))  # type: ignore[attr-defined]
+    @property
+    def with_threshold(self) -> Callable[[float], Delegating] | None:
+        """Gives the same with another bar for speaking; None for an agent that has none."""
+        inner = getattr(self.agent, "with_threshold", None)
+        return (lambda threshold: Delegating(inner(threshold))) if callable(inner) else None
 
     def start(self, clock: ClockSpec, seed: int) -> DelegatingState:
         return DelegatingState(clock, self.agent.start(clock, seed))
