@@ -96,7 +96,7 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
 ) -> None:
     out = ("--out", tmp_path / "o")
     message = refused(capsys, "run", "--scenario", "answer", "--agent", "parrot", *out)
-    assert message == "no agent called 'parrot'; there are nano, pipeline, silent, always-talking, oracle, echo, recorded:FOLDER"
+    assert message == "no agent called 'parrot'; there are nano, pipeline, silent, always-talking, oracle, echo and recorded:FOLDER"
     assert "has no checkpoint and no threshold" in refused(
         capsys, "run", "--scenario", "answer", "--agent", "silent", "--threshold", 0.4, *out
     )

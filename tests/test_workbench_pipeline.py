@@ -199,7 +199,6 @@ def test_knobs_come_from_text_and_wrong_ones_are_refused() -> None:
 
 
 def test_the_recogniser_understands_requests_in_an_american_voice() -> None:
-    pytest.importorskip("pocketsphinx")
     ear = world_ear()
     lines = ["can you count to seven", "please count to eleven", "count to eighteen please", "tell me three plus four"]
     heard_ = [" ".join(ear.hear(Speaker(AGENT_VOICE).say([line]).samples)) for line in lines]
@@ -221,7 +220,6 @@ def test_the_cost_of_recognising_is_a_line_through_what_it_took() -> None:
 
 
 def test_a_word_that_the_dictionary_does_not_have_is_named() -> None:
-    pytest.importorskip("pocketsphinx")
     assert dictionary_phones(["two", "mhm"], {"mhm": ("M",)}) == {"two": ("T", "UW"), "mhm": ("M",)}
     with pytest.raises(InputError, match="how to pronounce zzyzx"):
         dictionary_phones(["zzyzx"])

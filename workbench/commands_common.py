@@ -20,9 +20,9 @@ from workbench.session import Participant
 from workbench.trace import Trace
 
 TRACE_NAME = "trace.sqlite"
-AGENTS = ("nano", "pipeline", "silent", "always-talking", "oracle", "echo", "recorded:FOLDER")
-AGENT_HELP = f"{', '.join(AGENTS[:-1])} or {AGENTS[-1]}"
+AGENTS = ("nano", "pipeline", "silent", "always-talking", "oracle", "echo")
 RECORDED = "recorded:"
+AGENT_HELP = f"{', '.join(AGENTS)} or {RECORDED}FOLDER"
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe
 
@@ -37,7 +37,7 @@ def make_agent(name: str, checkpoint: Path | None = None, threshold: float | Non
     """
     kind, _, more = name.partition(":")
     if name not in AGENTS and not (more and kind in ("recorded", "pipeline")):
-        raise InputError(f"no agent called {name!r}; there are {', '.join(AGENTS)}")
+        raise InputError(f"no agent called {name!r}; there are {', '.join(AGENTS)} and {RECORDED}FOLDER")
     if name == "nano":
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"threshold {threshold} is no probability; give a number from 0 to 1")

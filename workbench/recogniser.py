@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Recogniser:
     sentences: Sequence[Sequence[str]] = ()
     _decoder: Any = field(init=False)
     _same: dict[str, str] = field(init=False)
+    _one_at_a_time: Lock = field(init=False, default_factory=Lock)
 
     def __post_init__(self) -> None:
         try:
@@ -88,10 +90,11 @@ class Recogniser:
         if np.abs(samples).max(initial=0.0) < AUDIBLE:
             return ()
         margin = np.zeros(round(MARGIN_S * RATE), np.float32)
-        self._decoder.start_utt()
-        self._decoder.process_raw(to_int16(np.concatenate([margin, samples, margin])).tobytes(), full_utt=True)
-        self._decoder.end_utt()
-        heard = (re.sub(r"\(\d+\)$", "", piece.word) for piece in self._decoder.seg())
+        with self._one_at_a_time:
+            self._decoder.start_utt()
+            self._decoder.process_raw(to_int16(np.concatenate([margin, samples, margin])).tobytes(), full_utt=True)
+            self._decoder.end_utt()
+            heard = [re.sub(r"\(\d+\)$", "", piece.word) for piece in self._decoder.seg()]
         return tuple(word for word in heard if word not in _SILENCES and not word.startswith("["))
 
 

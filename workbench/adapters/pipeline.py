@@ -112,7 +112,7 @@ class PipelineState:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Voice activity, recogniser, rules and voice behind the door of every agent. `make_ear` is called once, when first needed."""
+    """Voice activity, recogniser, rules and voice behind the door of every agent. `make_ear` gives the same recogniser at every call."""
 
     knobs: Knobs = field(default_factory=Knobs)
     make_ear: Callable[[], Ear] = world_ear
@@ -127,6 +127,7 @@ class Pipeline:
     def start(self, clock: ClockSpec, seed: int) -> PipelineState:
         if clock.sample_rate != RATE:
             raise InputError(f"sample_rate={clock.sample_rate}: the recogniser hears {RATE} Hz; use that rate")
+        self.make_ear()  # what is missing is said before the session, and nobody waits for it in the middle
         return PipelineState(clock, self.mouth.start(seed))
 
     def step(self, state: PipelineState, tick: Tick, heard: MicroTurn) -> tuple[Said, PipelineState]:
