@@ -18,7 +18,7 @@ from workbench.errors import InputError
 from workbench.events import ModelYielded, TickCost
 from workbench.packets import Audio
 from workbench.recogniser import dictionary_phones
-from workbench.replay import rebuild
+from workbench.replay import rebuild, replay
 from workbench.scenarios.script import AfterAgentWord, At, Beat
 from workbench.scenarios.world import counting
 from workbench.scoring.reading import read
@@ -97,6 +97,11 @@ def test_voice_stops_a_count_and_a_murmur_only_until_it_is_understood() -> None:
     patient = run(agent("count to nine please", "mhm yeah", barge_in_s=1.5), request, murmur, seconds=14.0)
     assert [word for word, _ in said(patient)] == list(counting(9))
     assert not list(patient.events(ModelYielded))
+
+
+def test_a_session_with_it_replays_bit_for_bit() -> None:
+    trace = run(agent("what is two plus three"), Beat(("what is two plus three",), At(1.0)))
+    assert replay(trace, agent=agent("what is two plus three")).difference is None
 
 
 def test_its_spec_gives_it_back() -> None:
