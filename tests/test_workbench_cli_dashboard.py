@@ -36,7 +36,7 @@ def test_the_checkpoints_that_were_given_are_offered_first_and_an_agent_is_loade
     mine = tmp_path / "mine.safetensors"
     mine.touch()
     models = _models([mine])
-    assert models.names == (str(mine), "nano", "silent", "echo")
+    assert models.names == (str(mine), "nano", "pipeline", "silent", "echo")
     assert isinstance(models.make("echo", 0.5), EchoAgent)
     assert models.make("echo", 0.5) is models.make("echo", 0.9)
     with pytest.raises(InputError, match="no agent called 'parrot'"):

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.commands_common import AGENTS, make_agent
+from workbench.commands_common import make_agent
 from workbench.desk import Desk, Models
 from workbench.errors import InputError
 from workbench.live.admission import Limits
 from workbench.session import Participant
 
-TALKERS = tuple(name for name in AGENTS if name != "oracle")  # an oracle follows the orders of a script
+TALKERS = ("nano", "pipeline", "silent", "echo")  # those that a person can talk with; an oracle follows a script, a recording its own
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
