@@ -208,6 +208,8 @@ def test_a_finished_session_is_whole_in_the_picture(blank: Any) -> None:
     red = blank.evaluate(AT, ["camera", 22, 0.5])
     assert red[0] > 180
     assert max(red[1:]) < 30
+    assert blank.evaluate(AT, ["camera", 20, 0.5]) == red
+    assert blank.evaluate(AT, ["camera", 19, 0.5]) != red  # not before it was seen
     assert blank.evaluate(AT, ["camera", 10, 0.5]) == blank.evaluate(AT, ["tasks", 10, 0.9])  # nothing there
     assert blank.evaluate(AT, ["tasks", 22, 0.9]) != blank.evaluate(AT, ["tasks", 10, 0.9])
     assert blank.evaluate("line.timeline.record.kept[27]") == 0  # said, dropped, never heard

@@ -16,7 +16,7 @@ const TASK_ROWS = 3, TASK_PX = 15, FINAL = new Set(["delivered", "failed", "canc
 const LANES = [
   { key: "user", of: "user", height: 46, title: "User", note: "microphone", ink: "user" },
   { key: "words", of: "user", height: 48, note: "words heard by the agent" },
-  { key: "camera", of: "camera", rare: true, height: 36, title: "Camera", note: "what the agent was shown" },
+  { key: "camera", of: "camera", rare: true, height: 36, title: "Camera", note: "shown to the agent" },
   { key: "floor", of: "floor", height: 18, title: "Floor" },
   { key: "speak", of: "decision", height: 78, title: "p(speak)", note: "- - threshold\n◆ gate acted", ink: "agent-ink" },
   { key: "yield", of: "decision", height: 34, title: "p(yield)", note: "give up the floor", ink: "yielded" },
@@ -436,20 +436,26 @@ export function createTimeline(root) {
     }
   }
 
-  /** Of each stretch of ticks as wide as a picture, the first frame in it. */
+  /** Of each stretch of ticks as wide as a picture, the first frame in it, from the tick in which it was shown. */
   function pictures(from, to) {
     const box = pic.boxes.camera;
     if (!box) return;
     for (let begin = Math.floor(from / pic.stride) * pic.stride; begin < to; begin += pic.stride) {
-      let picture = null;
-      for (let tick = begin; !picture && tick < begin + pic.stride; tick++) { const at = record.slot(tick); if (at >= 0) picture = record.pictures[at]; }
-      if (!picture || begin < 0) continue;
-      const { width, height, bytes } = picture, wide = Math.min(pic.stride * pic.column - 1, Math.round((box.height * width) / height));
+      const pictureOf = (tick) => { const at = record.slot(tick); return at < 0 ? null : record.pictures[at]; };
+      let tick = Math.max(0, begin);
+      while (tick < begin + pic.stride && !pictureOf(tick)) tick++;
+      if (tick >= begin + pic.stride) continue;
+      const { width, height, bytes } = pictureOf(tick);
       Object.assign(scratch, { width, height });
       const image = scratchPen.createImageData(width, height);
       for (let i = 0; i < width * height; i++) { image.data.set(bytes.subarray(3 * i, 3 * i + 3), 4 * i); image.data[4 * i + 3] = 255; }
       scratchPen.putImageData(image, 0, 0);
-      pen.drawImage(scratch, x(begin), box.y, wide, Math.round((wide * height) / width));
+      pen.save();
+      pen.beginPath();
+      pen.rect(x(tick), box.y, (begin + pic.stride - tick) * pic.column - 1, box.height);
+      pen.clip();
+      pen.drawImage(scratch, x(tick), box.y, Math.round((box.height * width) / height), box.height);
+      pen.restore();
     }
   }
   const inkOf = ({ colours }, state) => ({ created: pale(colours.muted, 0.3), queued: pale(colours.muted, 0.3), running: pale(colours.user, 0.45), completed: pale(colours.agent, 0.3),
