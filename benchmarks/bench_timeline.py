@@ -119,10 +119,9 @@ def in_a_browser(chromium: str, chunks: list[bytes], told_s: float, turns: list[
 
 
 OPEN_HOUR = """async (chunks) => {
-  const line = client.watch(root), bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const all = chunks.map(bytes), begun = performance.now();
+  const line = client.watch(root), begun = performance.now();
   line.begin({ tick_ms: 200, ticks: 18000, text: "" }, true);
-  for (const chunk of all) line.add(chunk);
+  for (const chunk of chunks) line.add(chunk);
   await line.over(true);
   await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   return performance.now() - begun;
@@ -157,7 +156,13 @@ def watched(browser: Any, sources: tuple[str, ...], code: str, argument: Any) ->
         }""",
         joined(*sources),
     )
-    page.evaluate("(value) => { window.argument = value; }", argument)
+    page.evaluate(
+        """(parts) => {
+          const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+          window.argument = parts.map((part) => (typeof part === "string" ? bytes(part) : part)); // as a comm would have brought it
+        }""",
+        argument,
+    )
     browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"])
     value = page.evaluate(f"({code})(window.argument)")
     events = json.loads(browser.stop_tracing())["traceEvents"]
