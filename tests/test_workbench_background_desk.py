@@ -157,6 +157,12 @@ def test_partial_results_are_handed_over_in_pauses_and_merged() -> None:
     assert states(trace)[-1] == "delivered"
 
 
+def test_an_answer_that_goes_on_from_its_parts_is_said_whole_and_once() -> None:
+    parts = (Partial(text="one."), Partial(text="two.", after_s=2.0), Answer(text="one. two. three.", say="three.", continues=True))
+    trace = played(conversation(asked(2, SUM), Knows({SUM: parts})), 60)
+    assert [note.text for _, note in handed(trace, "partial") + handed(trace)] == ["one.", "two. three."]
+
+
 def test_a_failure_reaches_the_agent_with_its_cause() -> None:
     trace = played(conversation(asked(2, SUM), Knows({SUM: (Failure(cause="the server is gone"),)})), 30)
     assert states(trace)[-1] == "failed"

@@ -25,8 +25,10 @@ from workbench.events import (
 )
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn, Packet
 from workbench.policies import BargeIn, Governed, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
+from workbench.replay import rebuild
 from workbench.session import Said, Session
 from workbench.trace import Trace, record
+from workbench.users import SilentUser
 
 CLOCK = ClockSpec(tick_ms=200, sample_rate=1000)
 LENGTH = 5  # ticks of an utterance; each of its words lasts two
@@ -147,6 +149,8 @@ def test_a_governed_agent_keeps_the_rules_of_participants() -> None:
     governed = Governed(ScriptedAgent(((3, ("two",)),)), (SpeakOver("never"), QuietHours(0, 2)))
     assert check_participant(governed).ok, check_participant(governed)
     assert governed.with_threshold is None
+    rebuilt = rebuild(record(Session.start([SilentUser(9), governed])))
+    assert rebuilt.participants[1] == governed
     assert governed.spec()["policies"][1] == {"class": "QuietHours", "from_s": 0, "to_s": 2, "name": "quiet hours"}
     with pytest.raises(InputError, match="two policies are called 'budget'"):
         Governed(ScriptedAgent(()), (SpeechBudget(1), SpeechBudget(2)))

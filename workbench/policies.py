@@ -147,6 +147,17 @@ class MinConfidence:
         return f"p(speak) {view.p_speak:.2f} < {self.p:.2f}" if view.begins and view.p_speak < self.p else ""
 
 
+POLICIES: Mapping[str, Callable[..., Policy]] = {
+    rule.__name__: rule for rule in (SpeakOver, BargeIn, MaxOverlap, QuietHours, SpeechBudget, MinConfidence)
+}
+
+
+def policy_of(spec: Mapping[str, Any]) -> Policy:
+    """The rule that a spec describes. Raises KeyError for one that is not known."""
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items() if key != "class"}
+    return POLICIES[str(spec["class"])](**settings)
+
+
 @dataclass(frozen=True)
 class GovernedState:
     """The agent's state, and what has been heard of it and of the user."""

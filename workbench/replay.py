@@ -202,6 +202,12 @@ def _delegating(spec: Spec, trace: Trace) -> Participant:
     return Delegating(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace))
 
 
+def _governed(spec: Spec, trace: Trace) -> Participant:
+    from workbench.policies import Governed, policy_of
+
+    return Governed(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace), tuple(map(policy_of, spec["policies"])))
+
+
 def _desk(spec: Spec, trace: Trace) -> Participant:
     """The desk with what arrived in the trace, whatever agent it came from: nobody is asked again."""
     from workbench.background.backends import Recorded
@@ -226,6 +232,7 @@ BUILDERS: Mapping[str, Builder] = {
     "Pipeline": _pipeline,
     "nano": _neural_agent,
     "Delegating": _delegating,
+    "Governed": _governed,
     "Desk": _desk,
 }
 
