@@ -161,8 +161,8 @@ def test_decisions_of_another_agent_and_ticks_outside_are_refused(agent):
 @pytest.fixture(scope="module")
 def stopped(checkpoint):
     agent = load_agent(checkpoint)
-    script = build("stop", seed=8, voices="unseen")
-    session = Session.start([ScriptedUser(script), agent], seed=8)
+    script = build("stop", seed=3, voices="unseen")
+    session = Session.start([ScriptedUser(script), agent], seed=3)
     trace = record(session)
     session.run(script.max_ticks)
     return agent, trace
