@@ -22,7 +22,8 @@ from widgets.watch import CHUNK, chunks_of
 from workbench.agents import ScriptedAgent, SilentAgent
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError, TraceError
-from workbench.events import AudioDropped, Decision, Event, Gate, PlaybackPosition, TranscriptDelta, Unknown
+from workbench.events import AudioDropped, Decision, Event, Gate, PlaybackPosition, TranscriptDelta
+from workbench.events_background import DelegationChanged, DelegationCreated
 from workbench.live.protocol import Stop
 from workbench.packets import AGENT_AUDIO, USER_AUDIO, USER_CAMERA, USER_TEXT, MicroTurn, Packet
 from workbench.session import Session
@@ -50,9 +51,20 @@ def scripted(ticks: int) -> Trace:
         if tick % 5 == 0:
             events.append(TranscriptDelta(side=side, word=f"w{tick}", start_s=tick / 5, end_s=tick / 5 + 0.4))
         if tick == 20:
-            events.append(Unknown(name="delegation.created", body={"task": "t1", "ask": "look it up"}))
+            events.append(
+                DelegationCreated(
+                    task="t1",
+                    session="s",
+                    ask="look it up",
+                    origin_tick=20,
+                    source="user.speech",
+                    schedule="when_idle",
+                    urgency="normal",
+                    expires_at_s=30.0,
+                )
+            )
         if tick == 24:
-            events.append(Unknown(name="delegation.state", body={"task": "t1", "after": "delivered"}))
+            events.append(DelegationChanged(task="t1", before="delivering", after="delivered", cause="heard"))
         if tick == 28:
             events.append(AudioDropped(at_s=5.6, position=27 * SIZE, samples=SIZE))
         packets = [Packet(AGENT_AUDIO if agent_speaks else USER_AUDIO, Tick(tick), wave)]

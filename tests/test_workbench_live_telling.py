@@ -10,7 +10,8 @@ import numpy as np
 from tests.live_fakes import Wall, opened, ramp
 from workbench.agents import ScriptedAgent
 from workbench.clock import ClockSpec, Tick
-from workbench.events import Event, TickCost, Unknown
+from workbench.events import Event, TickCost
+from workbench.events_background import DelegationChanged, DelegationCreated, DelegationRefused
 from workbench.live.protocol import Drop, Stop, TickDone, decode, encode
 from workbench.live.telling import BLOCK, outlines, tick_message, told
 from workbench.packets import USER_CAMERA, MicroTurn, Packet
@@ -72,9 +73,18 @@ def turn_with(*events: Event, frames: np.ndarray | None = None) -> MicroTurn:
 
 def test_a_tick_carries_its_last_frame_and_what_the_background_did() -> None:
     frames = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
-    created = Unknown(name="delegation.created", body={"task": "t1", "ask": "look it up", "origin_tick": 3})
-    changed = Unknown(name="delegation.state", body={"task": "t1", "before": "queued", "after": "running", "cause": "a place was free"})
-    refused = Unknown(name="delegation.refused", body={"act": "open", "ask": "sing", "cause": "nobody sings"})
+    created = DelegationCreated(
+        task="t1",
+        session="s",
+        ask="look it up",
+        origin_tick=3,
+        source="user.speech",
+        schedule="when_idle",
+        urgency="normal",
+        expires_at_s=30.0,
+    )
+    changed = DelegationChanged(task="t1", before="queued", after="running", cause="a place was free")
+    refused = DelegationRefused(act="open", ask="sing", cause="nobody sings")
     turn = turn_with(created, changed, refused, frames=frames)
     message = tick_message(turn, ClockSpec(), cost_ms=1, late_ms=0, lost=0)
     assert message.tasks == (("t1", "created", "look it up"), ("t1", "running", "a place was free"))
