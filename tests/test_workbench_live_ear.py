@@ -24,7 +24,7 @@ from workbench.events import (
 )
 from workbench.live.ear import Ear, to_float, to_pcm
 from workbench.live.protocol import RATE, Audio, Pcm, Played, Stop
-from workbench.live.telling import outline, tick_message
+from workbench.live.telling import outlines, tick_message
 from workbench.packets import AGENT_AUDIO
 from workbench.store import read_trace
 
@@ -105,7 +105,7 @@ def test_an_outline_is_lowest_and_highest_of_ten_stretches() -> None:
     samples = np.zeros(3200, np.float32)
     samples[320:640] = np.linspace(-0.5, 1.0, 320)
     samples[-1] = -2.0
-    told = outline(samples)
+    [[told]] = outlines(samples[None, None])
     assert told[:6] == (0, 0, -64, 127, 0, 0)
     assert told[-2:] == (-127, 0)
 
