@@ -87,7 +87,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     model = InteractionModel(from_dict(json.loads(header["config"])))
     model.load_state_dict({name: value for name, value in weights.items() if not name.startswith(_VOICE)})
     words = json.loads(header["vocabulary"])
-    vocabulary = Vocabulary(tuple(words["agent_words"]), tuple(words["user_words"]))
+    vocabulary = Vocabulary(**{name: tuple(those) for name, those in words.items()})
     return Checkpoint(model.eval(), vocabulary, json.loads(header["facts"]), voice)
 
 

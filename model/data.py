@@ -83,7 +83,9 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
         shown[row, crop.picture_cell] = 1
     pictures = [crop.pictures for crop, _ in crops if len(crop.pictures)]
     typed = _stack([c.typed for c, _ in crops], width, NO_TOKEN).astype(np.int64)
-    counts = replace(Counts.audio_only(present), patches=shown, typed=(typed != NO_TOKEN).sum(-1))
+    background = _stack([c.background for c, _ in crops], width, NO_TOKEN).astype(np.int64)
+    handed = (background != NO_TOKEN).sum(-1)
+    counts = replace(Counts.audio_only(present), patches=shown, typed=(typed != NO_TOKEN).sum(-1), background=handed)
     laid = plan(counts, out, sizes.audio_positions, lengths, wanted)
     start = torch.randint(0, config.max_counter, (len(rows), 1), generator=generator)
     start = torch.where(torch.rand(start.shape, generator=generator) < config.begin_session, 0, start)
@@ -98,6 +100,7 @@ def collate(rows: Sequence[Cells], config: DataConfig, dmel: DMel, generator: to
         out_BTK=_blank(torch.from_numpy(out), config.blank_output, generator),
         patches_NFYXC=torch.from_numpy(np.concatenate(pictures)) if pictures else None,
         typed_BTK=torch.from_numpy(typed),
+        background_BTK=torch.from_numpy(background),
     )
     active = torch.from_numpy(_stack([c.active for c, _ in crops], width, False))
     real = torch.arange(width)[None] < torch.from_numpy(lengths)[:, None]

@@ -317,15 +317,19 @@ class InteractionModel(nn.Module):
         own_present_B: Tensor,
         typed_BK: Tensor | None = None,
         pictures: Sequence[Tensor | None] | None = None,
+        background_BK: Tensor | None = None,
     ) -> tuple[Outputs, ModelState]:
         """Take in one cell of every row: logits of the first output (B, V), heard words (B, 1, H, V) and voice activity (B, 1).
 
-        `pictures` holds what each row's camera saw, uint8 (F, Y, X, C), or None for a row that sees nothing in this cell.
+        `typed_BK` holds ids of heard words, `background_BK` output tokens, both padded with NO_TOKEN. `pictures` holds what each row's
+        camera saw, uint8 (F, Y, X, C), or None for a row that sees nothing in this cell.
         """
         rows = len(user_BAM)
         counts = Counts.audio_only(own_present_B[:, None].numpy())
         if typed_BK is not None:
             counts = replace(counts, typed=(typed_BK != NO_TOKEN).sum(-1, keepdim=True).numpy())
+        if background_BK is not None:
+            counts = replace(counts, background=(background_BK != NO_TOKEN).sum(-1, keepdim=True).numpy())
         shown = [picture for picture in pictures or () if picture is not None]
         if pictures is not None and shown:
             counts = replace(counts, patches=np.array([[int(picture is not None)] for picture in pictures]))
@@ -340,6 +344,7 @@ class InteractionModel(nn.Module):
             counter_BT=state.counter_B[:, None],
             out_BTK=torch.from_numpy(no_out),
             typed_BTK=None if typed_BK is None else typed_BK[:, None],
+            background_BTK=None if background_BK is None else background_BK[:, None],
             patches_NFYXC=torch.stack(shown) if shown else None,
         )
         out, trunk = self(cells, state.trunk)

@@ -31,6 +31,7 @@ NO_TOKEN = -1
 NOTHING_HEARD = 0
 OTHER_WORD = 1
 HEARD_SPECIALS = ("", "<other>")
+DELEGATIONS = ("<open>", "<show>", "<amend>", "<cancel>")
 HALVES = 2  # heard-words slots per cell: words that ended in its first and in its second half
 
 Ints = npt.NDArray[np.int64]
@@ -51,20 +52,29 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words the agent can say and words it can hear; ids are positions in `tokens` and `heard`."""
+    """Words the agent can say and words it can hear; ids are positions in `tokens` and `heard`.
+
+    `asks` are what it writes and does not say: the control tokens of DELEGATIONS, and words of requests that are not among `agent_words`.
+    In a cell's outputs, what follows one of DELEGATIONS is the request, to the end of the cell. Syntax ours, because unpublished.
+    """
 
     agent_words: tuple[str, ...]
     user_words: tuple[str, ...]
+    asks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("agent_words", "user_words"):
-            words = getattr(self, name)
+        for name, words in (("agent_words and asks", (*self.agent_words, *self.asks)), ("user_words", self.user_words)):
             if len(set(words)) != len(words):
-                raise ValueError(f"{name} holds a word twice: {sorted(w for w in words if words.count(w) > 1)}; list each word once")
+                raise ValueError(f"{name} hold a word twice: {sorted(w for w in words if words.count(w) > 1)}; list each word once")
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        return (*CONTROL_TOKENS, *self.agent_words)
+        return (*CONTROL_TOKENS, *self.agent_words, *self.asks)
+
+    @property
+    def delegates(self) -> bool:
+        """Whether the agent can ask for slow work to be done."""
+        return set(DELEGATIONS) <= set(self.asks)
 
     @property
     def heard(self) -> tuple[str, ...]:
@@ -75,7 +85,7 @@ class Vocabulary:
         if word == "<yield>":
             return YIELD
         try:
-            return len(CONTROL_TOKENS) + self.agent_words.index(word)
+            return len(CONTROL_TOKENS) + (*self.agent_words, *self.asks).index(word)
         except ValueError:
             raise ValueError(f"the agent's vocabulary has no word {word!r}; it has {len(self.agent_words)} words") from None
 
@@ -180,7 +190,7 @@ def _targets(shape: tuple[int, ...], sizes_BTJ: Ints, before_BT: Ints, taught_BT
     return target
 
 
-PER_CELL = ("user_mel", "own_level", "own_present", "out", "heard", "active", "wanted", "family", "typed")
+PER_CELL = ("user_mel", "own_level", "own_present", "out", "heard", "active", "wanted", "family", "typed", "background")
 
 
 @dataclass(frozen=True)
@@ -197,6 +207,7 @@ class Cells:
         wanted: int16 (T, K), tokens the agent should have begun in it: the same unless it was wrong
         family: uint8 (T,), which kind of situation the cell is part of, counted from 1; 0 for none
         typed: int16 (T, K), heard-word ids of the text that came in one tick earlier, padded with NO_TOKEN
+        background: int16 (T, K), output tokens of what the background handed over one tick earlier, padded with NO_TOKEN
         pictures: uint8 (N, F, Y, X, C), what the camera saw one tick earlier, for the N cells that carry a picture
         picture_cell: int32 (N,), which cells those are, in order
     """
@@ -210,6 +221,7 @@ class Cells:
     wanted: npt.NDArray[np.int16]
     family: npt.NDArray[np.uint8]
     typed: npt.NDArray[np.int16]
+    background: npt.NDArray[np.int16]
     pictures: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1, 1, 3), np.uint8))
     picture_cell: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 

@@ -15,11 +15,16 @@ from model.layout import BLANK, END, NO_TOKEN, SILENCE, YIELD
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How probabilities become acts: speak once p(not silent) reaches `threshold`; the likeliest tokens, at most `max_outputs` a cell."""
+    """How probabilities become acts: speak once p(not silent) reaches `threshold`; the likeliest tokens, at most `max_outputs` a cell.
+
+    `unspoken` are words of requests, which follow one of the tokens `opens` in the same cell and cannot come otherwise.
+    """
 
     threshold: float = 0.5
     max_outputs: int = 3
     top: int = 5
+    opens: tuple[int, ...] = ()
+    unspoken: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
@@ -45,20 +50,22 @@ class Choice:
         return (self.wanted == SILENCE) != (not self.tokens)
 
 
-def first_probabilities(logits_BV: Tensor) -> Tensor:
-    """(B, V): the probabilities of the first output of a cell, which is never the end of one."""
-    return _allowed(logits_BV, (END, BLANK)).softmax(-1)
+def first_probabilities(logits_BV: Tensor, unspoken: tuple[int, ...] = ()) -> Tensor:
+    """(B, V): the probabilities of the first output of a cell, which is never the end of one nor a word of a request."""
+    return _allowed(logits_BV, (END, BLANK, *unspoken)).softmax(-1)
 
 
 def decide(model: InteractionModel, state: ModelState, first_BV: Tensor, configs: list[SamplingConfig]) -> tuple[list[Choice], ModelState]:
     """Choose the outputs of one cell for every row, feeding each token said back into the state."""
-    p_BV = first_probabilities(first_BV)
+    p_BV = first_probabilities(first_BV, configs[0].unspoken)
     choices = [_first(p_BV[row], config) for row, config in enumerate(configs)]
     speaking = torch.tensor([c.tokens[-1] if c.tokens else NO_TOKEN for c in choices])
     while bool((speaking != NO_TOKEN).any()):
         logits_BV, state = model.say(state, speaking)
-        following = _allowed(logits_BV, (SILENCE, BLANK)).argmax(-1)
+        as_spoken = _allowed(logits_BV, (SILENCE, BLANK, *configs[0].unspoken)).argmax(-1)
+        as_asked = _allowed(logits_BV, (SILENCE, BLANK)).argmax(-1)
         for row, choice in enumerate(choices):
+            following = as_spoken if set(configs[row].opens).isdisjoint(choice.tokens) else as_asked
             full = len(choice.tokens) >= configs[row].max_outputs
             ends = speaking[row] == NO_TOKEN or following[row] == END or full
             if not ends:

@@ -77,7 +77,7 @@ def answering(seed: int, cells: int = 40) -> Cells:
     own = np.zeros((cells, 4, 80), np.uint8)
     family = np.repeat(np.array([1, 2], np.uint8), [cells // 2, cells - cells // 2])
     typed = np.full((cells, 1), NO_TOKEN, np.int16)
-    return Cells(mel, own, np.zeros(cells, np.bool_), out, heard, active, out, family, typed)
+    return Cells(mel, own, np.zeros(cells, np.bool_), out, heard, active, out, family, typed, typed)
 
 
 def yielding(seed: int, cells: int = 40) -> Cells:

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.acoustics import Acoustics
 from workbench.agents import OracleAgent, OracleState, ScriptedAgent
+from workbench.cast import Cast
 from workbench.clock import ClockSpec, Tick
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, MicroTurn, Packet
 from workbench.scenarios import build
@@ -63,7 +64,7 @@ def script_of(*beats: Beat, ending: Trigger | None = None, acoustics: Acoustics 
 
 def play(script: Script, agent: Participant | None = None) -> Trace:
     """The trace of a script with an agent (the oracle unless given), spoken in tones."""
-    session = Session.start([ScriptedUser(script, speaker_of=Tones), agent or OracleAgent()], seed=script.seed)
+    session = Session.start(Cast(agent or OracleAgent()).of(ScriptedUser(script, speaker_of=Tones)), seed=script.seed)
     trace = record(session, labels={"family": script.family, **script.labels})
     session.run(script.max_ticks)
     return trace

@@ -130,7 +130,7 @@ def test_taking_a_cell_away_is_deciding_in_a_session_without_its_sound(agent):
         others = tuple(p for p in turns[influence.tick].packets if p.stream != USER_AUDIO)
         turns[influence.tick] = replace(turns[influence.tick], packets=(*others, quiet))
         logits = activations(agent, [replace(trace, turns=turns)], ["head.text"])[0]["head.text"][tick]
-        logits[[1, 3]] = float("-inf")
+        logits[[1, 3, *agent.sampling.unspoken]] = float("-inf")
         without = float(logits.log_softmax(-1)[agent.words.token_id(found.act)])
         assert influence.effect == pytest.approx(np.log(found.probability) - without, abs=1e-3)
 

@@ -14,11 +14,13 @@ from tests.model_fakes import tiny_config
 from tests.scenario_fakes import Tones, one_voice, play, script_of
 from tests.voice_fakes import TINY_FLOW, tiny_voice
 from workbench.agents import Mouth
+from workbench.asking import parted, written
 from workbench.check import check_participant
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import first_difference
 from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, ModelSpeechStopped, ModelYielded, TickCost, TranscriptDelta, TruthWord
+from workbench.events_background import DelegationRequested
 from workbench.frames import Lamp
 from workbench.neural import (
     HEARD_DELAY_S,
@@ -182,7 +184,9 @@ def test_every_tick_carries_a_decision_and_its_cost(agent):
     decisions = [event for _, event in trace.events(Decision)]
     assert len(decisions) == len(trace.turns) == sum(1 for _ in trace.events(TickCost))
     for turn, decision in zip(trace.turns, decisions, strict=True):
-        assert decision.said.replace("<yield>", "").split() == turn.text(AGENT_TEXT).split()
+        spoken, requests = parted(decision.said.replace("<yield>", "").split())
+        assert spoken == turn.text(AGENT_TEXT).split()
+        assert requests == [written(event) for event in turn.events if isinstance(event, DelegationRequested)]
         assert decision.threshold == 0.03
         assert (decision.p_speak >= 0.03) == bool(decision.said)
         assert abs(sum(p for _, p in decision.top)) <= 1 + 1e-5

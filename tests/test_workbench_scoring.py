@@ -204,7 +204,9 @@ def test_an_expectation_whose_window_the_trace_does_not_reach_is_left_out() -> N
 
 
 def test_an_unknown_expectation_is_refused() -> None:
-    with pytest.raises(InputError, match="asks for 'dance'; this suite knows reply, silent, count, amend, moment, tally, yield and time"):
+    with pytest.raises(
+        InputError, match="asks for 'dance'; this suite knows reply, silent, count, amend, moment, tally, delegate, result, yield and time"
+    ):
         outcomes(trace_of(expect("dance", 1.0, 1.6, (0.0, 1.0))))
 
 

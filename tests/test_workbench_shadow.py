@@ -6,8 +6,10 @@ import pytest
 
 from tests.scenario_fakes import one_voice, play, script_of
 from workbench.agents import YIELD, OracleAgent, ScriptedAgent
+from workbench.asking import written
 from workbench.conversations import converse
 from workbench.events import ModelYielded
+from workbench.events_background import DelegationRequested
 from workbench.packets import AGENT_TEXT
 from workbench.scenarios import FAMILIES, build
 from workbench.scenarios.script import AfterOwn, At, Beat, Order, Script
@@ -21,7 +23,9 @@ SUM = Beat(("two plus two",), At(0.5), (Order("say", 0.4, ("four",)),))
 def said_in(trace: Trace) -> list[tuple[str, ...]]:
     """What the agent said in each tick, giving way included."""
     yields = [any(isinstance(event, ModelYielded) for event in turn.events) for turn in trace.turns]
-    return [(YIELD,) * gave_way + tuple(turn.text(AGENT_TEXT).split()) for turn, gave_way in zip(trace.turns, yields, strict=True)]
+    requests = [tuple(written(event) for event in turn.events if isinstance(event, DelegationRequested)) for turn in trace.turns]
+    rows = zip(trace.turns, yields, requests, strict=True)
+    return [((YIELD,) * gave_way + tuple(turn.text(AGENT_TEXT).split()) + asked) for turn, gave_way, asked in rows]
 
 
 def first_word(script: Script) -> int:

@@ -8,11 +8,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from workbench.asking import is_request, requested, results_in
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
-from workbench.events import Decision, Event, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, TranscriptDelta
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_TEXT, MicroTurn, Packet
-from workbench.scenarios.script import Command, onward
+from workbench.events import (
+    Decision,
+    Event,
+    ModelSpeechStarted,
+    ModelSpeechStopped,
+    ModelYielded,
+    TranscriptDelta,
+    UserSpeechStarted,
+    UserSpeechStopped,
+)
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, BACKGROUND_TEXT, TRUTH, USER_AUDIO, USER_TEXT, MicroTurn, Packet
+from workbench.scenarios.script import TOLD, Command, onward
 from workbench.session import Said
 from workbench.voice_out import Speech, SpeechOut, SpeechState, VoiceOut
 
@@ -201,13 +211,14 @@ Plan: TypeAlias = tuple[tuple[int, str], ...]  # words not yet said, each with i
 
 @dataclass(frozen=True, slots=True)
 class OracleState:
-    """Orders not yet due, words not yet said (with their ticks), the last word said, and the mouth."""
+    """Orders not yet due, words not yet said (with their ticks), the last word said, the mouth, and what is yet to be heard of the user."""
 
     clock: ClockSpec
     mouth: MouthState
     pending: tuple[Command, ...] = ()
     plan: Plan = ()
     last: str = ""
+    hearing: tuple[Command, ...] = ()
 
     def clone(self) -> OracleState:
         return self
@@ -215,12 +226,15 @@ class OracleState:
 
 @dataclass(frozen=True)
 class OracleAgent:
-    """Does what a perfect agent would: carries out the script's orders from the truth stream, each in its tick."""
+    """Does what a perfect agent would: carries out the script's orders from the truth stream, each in its tick.
+
+    What the background tells it, it says in the tick in which it hears of it; where there is no result, it is sorry.
+    """
 
     mouth: Mouth = field(default_factory=Mouth)
     name: str = "agent"
     speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
-    hears: tuple[str, ...] = (TRUTH,)
+    hears: tuple[str, ...] = (TRUTH, BACKGROUND_TEXT)
 
     def spec(self) -> Mapping[str, Any]:
         return {"class": "OracleAgent"}
@@ -230,20 +244,40 @@ class OracleAgent:
 
     def step(self, state: OracleState, tick: Tick, heard: MicroTurn) -> tuple[Said, OracleState]:
         told = heard.get(TRUTH)
-        pending = state.pending + tuple(c for c in told if isinstance(c, Command)) if isinstance(told, tuple) else state.pending
+        commands = [c for c in told if isinstance(c, Command)] if isinstance(told, tuple) else []
+        pending = (*state.pending, *(c for c in commands if c.act not in TOLD))
+        heard_by_now, hearing = _heard_by((*state.hearing, *(c for c in commands if c.act in TOLD)), state.clock.seconds(tick))
         due, pending = due_orders(pending, state.clock, tick)
-        yields, plan = False, state.plan
+        yields, plan = False, (*state.plan, *((tick, word) for word in results_in(heard)))
         for command in due:
             yields, plan = yields or command.act == "yield", _planned(command, tick, state.last, plan)
         dropped = tuple(word for _, word in state.plan) if yields else ()
         yields = yields and (bool(dropped) or state.mouth.speech.speaking)
-        words = [word for at, word in plan if at <= tick]
+        items = [word for at, word in plan if at <= tick]
+        words = [item for item in items if not is_request(item)]
+        requests = [requested(item, state.clock.seconds(tick)) for item in items if is_request(item)]
         reason = "the user took the floor"
         packets, events, mouth = self.mouth.act(state.mouth, state.clock, tick, words, yields, reason=reason, planned=dropped)
-        decision = _decision(words, yields, mouth.talking, bool(plan or pending))
+        decision = _decision(items, yields, mouth.talking, bool(plan or pending))
         rest = tuple(item for item in plan if item[0] > tick)
         last = words[-1] if words else state.last
-        return Said(packets, (*events, decision)), OracleState(state.clock, mouth, pending, rest, last)
+        said = (*heard_by_now, *requests, *events, decision)
+        return Said(packets, said), OracleState(state.clock, mouth, pending, rest, last, hearing)
+
+
+def _heard_by(hearing: Sequence[Command], now_s: float) -> tuple[list[Event], tuple[Command, ...]]:
+    """What has been heard of the user by now, and what is still to be."""
+    events: list[Event] = []
+    for command in (c for c in hearing if c.at_s <= now_s):
+        at_s = round(command.at_s, 6)
+        match command.act:
+            case "talks":
+                events.append(UserSpeechStarted(at_s=at_s))
+            case "pauses":
+                events.append(UserSpeechStopped(at_s=at_s))
+            case _:
+                events += [TranscriptDelta(side="user", word=word, start_s=at_s, end_s=at_s) for word in command.words]
+    return events, tuple(c for c in hearing if c.at_s > now_s)
 
 
 def due_orders(pending: tuple[Command, ...], clock: ClockSpec, tick: Tick) -> tuple[list[Command], tuple[Command, ...]]:
@@ -268,7 +302,7 @@ def _planned(command: Command, tick: int, last: str, plan: Plan) -> Plan:
         case "amend":
             goes_on = plan[0][0] if plan else tick
             return tuple((goes_on + i * command.every_ticks, word) for i, word in enumerate(onward(command.words, last, command.step)))
-        case "yield" | "clear":
+        case _:
             return ()
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from workbench.cast import Cast
 from workbench.clock import ClockSpec
 from workbench.commands_common import (
     AGENT_HELP,
@@ -29,6 +30,7 @@ from workbench.packets import USER_AUDIO
 from workbench.session import Participant, Session
 from workbench.store import CODECS, RETENTIONS, Keep, TraceWriter, read_trace, save_trace
 from workbench.trace import Trace, record
+from workbench.users import RecordedUser, ScriptedUser
 
 EXACT = Keep(codec="f32")  # what was run replays bit for bit
 
@@ -67,7 +69,8 @@ def run(
     if agent == "oracle" and scenario is None:
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = _keeps(keep or [])
-    session = Session.start([person, make_agent(agent, checkpoint, threshold)], seed=seed)
+    chosen = make_agent(agent, checkpoint, threshold)
+    session = Session.start(Cast(chosen).of(person) if isinstance(person, ScriptedUser) else [person, chosen], seed=seed)
     trace = record(session, labels=labels, consent={"retention": {name: how.retention for name, how in keeps.items()}})
     out = fresh_folder(out, overwrite)
     with TraceWriter(out / TRACE_NAME, trace.header, keep=keeps, default=EXACT) as writer:
@@ -138,8 +141,6 @@ def _user(
         raise InputError("give either --user FILE or --scenario FAMILY, and not both")
     if user is not None and conditions:
         raise InputError(f"--condition {conditions[0]} changes the surroundings of a scenario; give --scenario FAMILY instead of --user")
-    from workbench.users import RecordedUser, ScriptedUser
-
     clock = ClockSpec()
     if user is not None:
         from workbench.audio_io import read_audio

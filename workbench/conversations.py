@@ -14,6 +14,7 @@ import numpy as np
 
 from workbench.agents import Mouth, OracleAgent
 from workbench.bank import Bank
+from workbench.cast import Cast
 from workbench.channel import CLEAR, sample_channel
 from workbench.clock import ClockSpec
 from workbench.conditions import Condition
@@ -67,7 +68,7 @@ def converse(
     The agent speaks with `mouth`, by default the synthesiser's. `clock` is that of the published model if not given.
     """
     user = someone(number, source, speakers, seconds, weights=weights)
-    session = Session.start([user, OracleAgent(mouth or Mouth())], clock=clock, seed=number)
+    session = Session.start(Cast(OracleAgent(mouth or Mouth())).of(user), clock=clock, seed=number)
     trace = record(session, labels=dict(user.script.labels))
     session.run(user.script.longest(session.clock))
     return trace

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from workbench.cast import Cast
 from workbench.clock import ClockSpec
 from workbench.conditions import AS_DRAWN, Condition
 from workbench.errors import InputError
@@ -197,7 +198,7 @@ def evaluate(
     episodes: list[Episode] = []
     examples: dict[str, tuple[tuple[bool, int], Trace]] = {}
     order = {job: place for place, job in enumerate(plan.jobs())}
-    for trace in _traces(agent, _users(plan, workers, pick, speaker_of), batch):
+    for trace in _traces(Cast(agent), _users(plan, workers, pick, speaker_of), batch):
         episode = score_episode(trace, agent.user_words if isinstance(agent, Trained) else USER_WORDS, others)
         episodes.append(episode)
         rank = (all(o.both for o in episode.outcomes), order[(episode.family, episode.seed)])
@@ -244,7 +245,7 @@ def score_episode(trace: Trace, words: Sequence[str] = USER_WORDS, suites: Seque
     )
 
 
-def _traces(agent: Participant, users: Iterator[ScriptedUser], batch: int) -> Iterator[Trace]:
+def _traces(cast: Cast, users: Iterator[ScriptedUser], batch: int) -> Iterator[Trace]:
     """Finished traces as they come; up to `batch` sessions run in lockstep and each that ends makes room for the next."""
     running: list[tuple[Session, Trace]] = []
     exhausted = False
@@ -254,7 +255,7 @@ def _traces(agent: Participant, users: Iterator[ScriptedUser], batch: int) -> It
             if user is None:
                 exhausted = True
             else:
-                running.append(_begin(agent, user))
+                running.append(_begin(cast, user))
         if not running:
             return
         advance([session for session, _ in running])
@@ -263,9 +264,9 @@ def _traces(agent: Participant, users: Iterator[ScriptedUser], batch: int) -> It
         yield from finished
 
 
-def _begin(agent: Participant, user: ScriptedUser) -> tuple[Session, Trace]:
-    clock = agent.clock if isinstance(agent, Clocked) else ClockSpec()
-    session = Session.start([user, agent], clock=clock, seed=user.script.seed)
+def _begin(cast: Cast, user: ScriptedUser) -> tuple[Session, Trace]:
+    clock = cast.agent.clock if isinstance(cast.agent, Clocked) else ClockSpec()
+    session = Session.start(cast.of(user), clock=clock, seed=user.script.seed)
     return session, record(session, labels={"family": user.script.family, **user.script.labels})
 
 

@@ -128,7 +128,7 @@ def rebuild(trace: Trace, *, agent: Participant | None = None, user: UserKind = 
     for name, spec in trace.header.participants.items():
         kind = _spec_kind(spec)
         if name == "agent":
-            participants.append(agent or _build(name, kind, spec, trace))
+            participants.append(_build(name, kind, spec, trace) if agent is None else _beside(agent, kind))
         elif name == "background" or user == "rebuilt" or (user == "auto" and agent is None and _needs_orders(trace)):
             participants.append(_build(name, kind, spec, trace))
         else:
@@ -208,14 +208,27 @@ def _governed(spec: Spec, trace: Trace) -> Participant:
     return Governed(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace), tuple(map(policy_of, spec["policies"])))
 
 
+def _beside(agent: Participant, kind: str) -> Participant:
+    """An agent in the place of one of that kind: beside a desk where that one was."""
+    from workbench.background.telling import Delegating
+
+    return Delegating(agent) if kind == "Delegating" and not isinstance(agent, Delegating) else agent
+
+
 def _desk(spec: Spec, trace: Trace) -> Participant:
-    """The desk with what arrived in the trace, whatever agent it came from: nobody is asked again."""
-    from workbench.background.backends import Recorded
+    """The desk with the background of its scenario, else with what arrived in the trace, whoever it came from: nobody is asked again."""
+    from workbench.background.backends import Recorded, Simulated
     from workbench.background.desk import Desk
     from workbench.background.ledger import DeskSpec
+    from workbench.cast import directory_of
 
     settings = {f.name: spec[f.name] for f in fields(DeskSpec)}
-    return Desk(Recorded.of_trace(trace), DeskSpec(**{**settings, "sources": tuple(settings["sources"])}))
+    settings["sources"] = tuple(settings["sources"])
+    backend: Spec = spec.get("backend", {})
+    if backend.get("class") == "Simulated" and backend["agent"].get("class") == "Directory":
+        low_s, high_s = backend["latency_s"]
+        return Desk(Simulated(directory_of(backend["agent"]), latency_s=(low_s, high_s)), DeskSpec(**settings))
+    return Desk(Recorded.of_trace(trace), DeskSpec(**settings))
 
 
 BUILDERS: Mapping[str, Builder] = {
@@ -252,7 +265,10 @@ def _spec_kind(spec: Spec) -> str:
 
 def _needs_orders(trace: Trace) -> bool:
     """An oracle follows the scenario's orders, which a trace does not keep; so its user is rebuilt with them."""
-    return _spec_kind(trace.header.participants.get("agent", {})) == "OracleAgent"
+    spec = trace.header.participants.get("agent", {})
+    while isinstance(inner := spec.get("agent"), Mapping):  # what wraps an agent names it
+        spec = inner
+    return _spec_kind(spec) == "OracleAgent"
 
 
 # --- edits ----------------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ tick. Where it did not, the shadow holds to these rules (ours):
 - the moments of a series ("every three seconds") do not move because one of them was missed
 - told to give way and still sounding: to give way stays wanted until the next order
 - what was said without having been asked for asks for nothing
+- a request to the background takes the place of no spoken word; what the background hands over is wanted from that tick on
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from workbench.agents import YIELD, due_orders
+from workbench.asking import is_request, results_in, written
 from workbench.clock import ClockSpec, Tick
 from workbench.events import ModelSpeechStarted, ModelSpeechStopped
+from workbench.events_background import DelegationRequested
 from workbench.packets import AGENT_TEXT, TRUTH, MicroTurn
-from workbench.scenarios.script import Command, onward
+from workbench.scenarios.script import TOLD, Command, onward
 from workbench.trace import Trace
 
 EARLY_TICKS = 2
@@ -84,10 +87,15 @@ class ShadowState:
 def shadow(state: ShadowState, tick: Tick, before: MicroTurn) -> tuple[tuple[str, ...], ShadowState]:
     """What is wanted in `tick`, "<yield>" first if the floor is to be given up, once `before` was said in the tick before."""
     told = before.get(TRUTH)
-    pending = state.pending + tuple(c for c in told if isinstance(c, Command)) if isinstance(told, tuple) else state.pending
-    series, last = state.series, state.last
+    commands = [c for c in told if isinstance(c, Command) and c.act not in TOLD] if isinstance(told, tuple) else []
+    pending, series, last = (*state.pending, *commands), state.series, state.last
     for last in before.text(AGENT_TEXT).split():
         pending, series = _said(last, tick - 1, state.clock, pending, series)
+    for event in before.events:
+        if isinstance(event, DelegationRequested):
+            pending, series = _said(written(event), tick - 1, state.clock, pending, series)
+    results = results_in(before)
+    series = (*series, *([Series(False, tuple(results), tick, 0)] if results else []))
     talking = _talking(state.talking, before)
     due, pending = due_orders(pending, state.clock, tick)
     unsaid, halted, gives_way = bool(series), state.halted, state.halted and talking
@@ -96,7 +104,7 @@ def shadow(state: ShadowState, tick: Tick, before: MicroTurn) -> tuple[tuple[str
         halted = command.act == "yield"
         gives_way = gives_way or (halted and (unsaid or talking))
     series = tuple(left for s in series if (left := s.still_wanted(tick)).words)
-    wanted = tuple(word for s in series for word in s.wanted(tick))
+    wanted = tuple(sorted((word for s in series for word in s.wanted(tick)), key=is_request))  # a request ends what a tick says
     return ((YIELD, *wanted) if gives_way else wanted), ShadowState(state.clock, pending, series, last, talking, halted)
 
 
@@ -108,7 +116,7 @@ def _ordered(command: Command, tick: int, last: str, series: tuple[Series, ...])
         case "amend":
             words = onward(command.words, last, command.step)
             return (Series(True, words, series[0].due if series else tick, command.every_ticks),)
-        case "yield" | "clear":
+        case _:
             return ()
 
 
@@ -131,7 +139,10 @@ def _said(
     word: str, tick: int, clock: ClockSpec, pending: tuple[Command, ...], series: tuple[Series, ...]
 ) -> tuple[tuple[Command, ...], tuple[Series, ...]]:
     """Orders and series once a word was said: the first series it belongs to goes on from there, else the first order it is early for."""
-    for place in _first_with(word, [s.words for s in series]):
+    same_kind = [
+        tuple(w for w in s.words if not is_request(word) or is_request(w)) for s in series
+    ]  # a request takes no spoken word's place
+    for place in _first_with(word, same_kind):
         if (left := series[place].after(word, tick)) != series[place]:
             return pending, (*series[:place], left, *series[place + 1 :])
     for place in _first_with(word, [c.words for c in pending]):

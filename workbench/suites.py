@@ -15,7 +15,9 @@ from workbench.errors import InputError
 from workbench.exports.fdb_folder import ANNOTATIONS, read_label, read_sample, read_subset, sample_folders
 from workbench.exports.simuleval import read_instances
 from workbench.exports.tau_voice import read_trajectory
+from workbench.scenarios import BACKGROUND
 from workbench.scoring import fdb_v1, fdb_v15
+from workbench.scoring.delegation import delegation, worked
 from workbench.scoring.fdb_sample import MODES, Mode, Sample, heard_from
 from workbench.scoring.fdb_scenarios import V1_FAMILIES, V15_FAMILIES, v1_samples, v15_sample
 from workbench.scoring.fdb_v15 import DESIRED, Labelled
@@ -248,6 +250,13 @@ SUITES: Mapping[str, Suite] = {
             families=("repetitions", "tell_when", "what_changed"),
             gather=lambda trace, name: turns_of(trace),
             score=pauc,
+        ),
+        Suite(
+            name="background",
+            about="slow work: asked for rightly, told in time and never over the user, while the talk goes on",
+            families=("answer", *sorted(BACKGROUND)),
+            gather=lambda trace, name: worked(trace),
+            score=delegation,
         ),
         Suite(
             name="simuleval",

@@ -33,6 +33,7 @@ from workbench.session import Said
 from workbench.speech import Utterance, Voice, Word, speaker
 from workbench.utterance import RATE, SPEECH_RMS, faded
 
+PAUSE_S = 0.25  # between two words, from which on a perfect ear takes the user to be silent
 SOUND_PEAK = 1e-3  # an agent sample above this counts as sound
 RECORDED_TAIL_S = 3.0
 UNKNOWN_WORDS = "(speech)"  # stands in the truth for a recorded passage whose words are not known
@@ -171,6 +172,8 @@ class ScriptedUser:
         if beat.typed:
             now.typed.append(" ".join(beat.words))
         now.commands.extend(order.command(rendered.words, begins_s) for order in beat.orders)
+        if self.script.facts is not None and beat.speaker == "user" and beat.sound is None and not beat.typed:
+            now.commands.extend(_told(rendered.words, begins_s))
         if beat.family and (number == 0 or beat.family != self.script.beats[number - 1].family):
             now.events.append(TruthPiece(family=beat.family, at_s=_tidy(begins_s)))
         if beat.withdraws is not None:
@@ -270,6 +273,19 @@ def burst(sound: Burst) -> Utterance:
     source = Acoustics(level_db=20 * float(np.log10(SPEECH_RMS)), noises=((sound.kind, NOISE_SNR_DB),), seed=int(rng.integers(2**31)))
     samples = faded(source.noise_span(int(rng.integers(6 * RATE)), round(sound.length_s * RATE)))
     return Utterance(samples, (Word(NOISE, 0.0, len(samples) / RATE),), f"noise:{sound.kind}")
+
+
+def _told(words: Sequence[Word], begins_s: float) -> list[Command]:
+    """What a perfect ear notices of a beat: where it begins and pauses, and its words as each has been said."""
+    told = []
+    for place, word in enumerate(words):
+        start_s, end_s = begins_s + word.start_s, begins_s + word.end_s
+        if place == 0 or word.start_s - words[place - 1].end_s > PAUSE_S:
+            told.append(Command("talks", start_s))
+        told.append(Command("hear", end_s, (word.word,)))
+        if place + 1 == len(words) or words[place + 1].start_s - word.end_s > PAUSE_S:
+            told.append(Command("pauses", end_s))
+    return told
 
 
 def _expects(number: int, beat: Beat, words: tuple[Word, ...], begins_s: float) -> list[TruthExpect]:

@@ -244,7 +244,7 @@ class Ledger:
                 self._refuse(request, f"there is no task {request.task or 'left'} to amend")
                 return
             last = max(done, key=lambda t: int(t.id)).envelope
-            self._create(request, last.ask, (*last.amendments, request.ask), last.authority)
+            self._create(replace(request, schedule=last.schedule), last.ask, (*last.amendments, request.ask), last.authority)
         elif task.state == CANCELLING:
             self._refuse(request, f"task {task.id} is being cancelled")
         else:

@@ -26,7 +26,7 @@ from workbench.events import (
 )
 from workbench.events_background import DelegationRequested
 from workbench.packets import AGENT_TASKS, BACKGROUND_TEXT, USER_TEXT, MicroTurn, Packet, only
-from workbench.session import Participant, Said, State, clone_state
+from workbench.session import Participant, Said, State, Together, clone_state
 
 Told: TypeAlias = (
     TranscriptDelta | UserSpeechStarted | UserSpeechStopped | ModelSpeechStarted | ModelSpeechStopped | ModelYielded | DelegationRequested
@@ -91,7 +91,22 @@ class Delegating:
         return DelegatingState(clock, self.agent.start(clock, seed))
 
     def step(self, state: DelegatingState, tick: Tick, heard: MicroTurn) -> tuple[Said, DelegatingState]:
-        said, agent = self.agent.step(state.agent, tick, only(heard, self.agent.hears))
+        return self.step_many([state], [tick], [heard])[0]
+
+    def step_many(
+        self, states: Sequence[DelegatingState], ticks: Sequence[Tick], heard: Sequence[MicroTurn]
+    ) -> list[tuple[Said, DelegatingState]]:
+        """One tick of many sessions, together where the agent can take them together."""
+        theirs = [only(turn, self.agent.hears) for turn in heard]
+        if isinstance(self.agent, Together):
+            stepped = self.agent.step_many([state.agent for state in states], ticks, theirs)
+        else:
+            stepped = [self.agent.step(state.agent, tick, turn) for state, tick, turn in zip(states, ticks, theirs, strict=True)]
+        rows = zip(states, ticks, heard, stepped, strict=True)
+        return [self._tell(state, tick, turn, said, agent) for state, tick, turn, (said, agent) in rows]
+
+    def _tell(self, state: DelegatingState, tick: Tick, heard: MicroTurn, said: Said, agent: State) -> tuple[Said, DelegatingState]:
+        """What the agent said, with the source of its requests, and what the desk is told of it."""
         now_s = state.clock.seconds(tick)
         words = (*state.words, *_came_in(heard, state.clock), *words_of(said.events))
         if words and words[0].start_s < now_s - 2 * EVIDENCE_S:

@@ -16,19 +16,21 @@ from model.interaction import ModelState, Outputs
 from model.layout import CONTROL_TOKENS, HALVES, NO_TOKEN, NOTHING_HEARD, OTHER_WORD, YIELD
 from model.sampling import Choice, SamplingConfig, decide
 from workbench.agents import Mouth, MouthState
+from workbench.asking import ACTS, parted, requested
 from workbench.clock import ClockSpec, StopWatch, Tick
 from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, Event, Gate, ModelYielded, TickCost, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
 from workbench.frames import fitted
-from workbench.neural.cells import AUDIBLE, HEARD_DELAY_S
+from workbench.neural.cells import AUDIBLE, HEARD_DELAY_S, background_tokens
 from workbench.neural.own_voice import OwnVoice
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, BACKGROUND_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
 from workbench.scenarios import FIRST_FAMILIES
 from workbench.session import Said
 from workbench.utterance import clean_words
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / "model" / "checkpoints" / "nano.safetensors"
 BACKCHANNEL_WORDS = ("mhm",)
+MOST_OUTPUTS = 8  # in one cell, of a model that delegates: a word, a control token, and the words of the request
 HOLD_TICKS = 15  # an unanswered user is waited for this long before the floor counts as idle
 
 
@@ -91,8 +93,12 @@ class NeuralAgent:
         self.families = tuple(checkpoint.facts.get("families", FIRST_FAMILIES))
         self.user_words = checkpoint.vocabulary.user_words
         self.clock = ClockSpec(tick_ms=self.model.config.tick_ms)
-        self.hears = (USER_AUDIO, USER_TEXT, *((USER_CAMERA,) if self.model.config.vision else ()))
+        eyes, background = (USER_CAMERA,) if self.model.config.vision else (), (BACKGROUND_TEXT,) if self.words.delegates else ()
+        self.hears = (USER_AUDIO, USER_TEXT, *eyes, *background)
         self.sampling = SamplingConfig(threshold=threshold)
+        if self.words.delegates:
+            opens, unspoken = ([self.words.token_id(w) for w in self.words.asks if (w in ACTS) is control] for control in (True, False))
+            self.sampling = replace(self.sampling, max_outputs=MOST_OUTPUTS, opens=tuple(opens), unspoken=tuple(unspoken))
         self.voice = checkpoint.voice
         self.mouth = Mouth() if checkpoint.voice is None else Mouth(OwnVoice(checkpoint.voice).for_words(self.words.agent_words))
         self._listener = [self.words.token_id(w) for w in BACKCHANNEL_WORDS if w in self.words.agent_words]
@@ -139,9 +145,9 @@ class NeuralAgent:
         present = (own.abs().amax(1) > AUDIBLE) & self.model.config.hears_itself
         user_levels, own_levels, model_state = self.model.levels_of(model_state, user, own)
         stages = {"front end": watch.lap_ms()}
-        typed = padded([self.typed_tokens(turn) for turn in heard])
+        typed, handed = padded([self.typed_tokens(turn) for turn in heard]), padded([background_tokens(turn, self.words) for turn in heard])
         with watching(self.model, *self.watchers):
-            outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed, self.seen(heard))
+            outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed, self.seen(heard), handed)
             stages["trunk"] = watch.lap_ms()
             choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling] * len(states))
         stages["outputs"] = watch.lap_ms()
@@ -168,7 +174,8 @@ class NeuralAgent:
     def _speak(self, state: AgentState, tick: Tick, choice: Choice, outputs: Outputs, row: int) -> tuple[Said, AgentState]:
         clock = state.clock
         names = [self.words.tokens[token] for token in choice.tokens]
-        said_words = [name for name in names if name not in CONTROL_TOKENS]
+        said_words, written = parted([name for name in names if name not in CONTROL_TOKENS])
+        requests = [requested(item, clock.seconds(tick)) for item in written]
         mouth = state.mouth
         if isinstance(self.mouth.out, OwnVoice):
             mouth = replace(mouth, speech=self.mouth.out.from_cell(mouth.speech, outputs.cell_BTD[row, 0]))
@@ -190,7 +197,7 @@ class NeuralAgent:
         events = tuple(replace(e, p_yield=choice.p_yield) if isinstance(e, ModelYielded) else e for e in events)
         record = self._decision(choice, names, p_user, _floor(after, speaking))
         noticed = _noticed(state, after, clock, tick)
-        return Said(tuple(packets), (record, *heard_events, *noticed, *events)), after
+        return Said(tuple(packets), (record, *heard_events, *noticed, *requests, *events)), after
 
     def _heard(self, state: AgentState, tick: Tick, outputs: Outputs, row: int) -> tuple[list[Event], float, int]:
         tick_s = state.clock.tick_s

@@ -11,12 +11,15 @@ import numpy as np
 import torch
 
 from model.dmel import DMel
-from model.layout import HALVES, NO_TOKEN, NOTHING_HEARD, YIELD, Cells, Vocabulary
+from model.layout import DELEGATIONS, HALVES, NO_TOKEN, NOTHING_HEARD, YIELD, Cells, Vocabulary
+from workbench.asking import told, written
+from workbench.background.notes import notes_of
 from workbench.clock import ClockSpec
 from workbench.events import ModelYielded, TruthPiece, TruthWord
+from workbench.events_background import DelegationRequested
 from workbench.frames import FRAMES_PER_TICK, SIDE, fitted, sample_lens
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio
-from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
+from workbench.scenarios.world import AGENT_WORDS, ASK_WORDS, USER_WORDS
 from workbench.trace import Trace
 from workbench.users import NOISE
 from workbench.utterance import clean_words
@@ -28,7 +31,7 @@ _NO_PICTURES = np.zeros((0, FRAMES_PER_TICK, SIDE, SIDE, 3), np.uint8)
 
 def vocabulary() -> Vocabulary:
     """The words of the world of the shipped scenarios."""
-    return Vocabulary(AGENT_WORDS, USER_WORDS)
+    return Vocabulary(AGENT_WORDS, USER_WORDS, (*DELEGATIONS, *ASK_WORDS))
 
 
 def cells_of(
@@ -61,12 +64,19 @@ def cells_of(
         out=out,
         heard=_heard(trace, words),
         active=_active(trace),
-        wanted=out if wanted is None else _padded([[words.token_id(word) for word in row] for row in wanted]),
+        wanted=out if wanted is None else _padded([[words.token_id(word) for item in row for word in item.split()] for row in wanted]),
         family=_family(trace, families),
         pictures=np.stack([fitted(shown, FRAMES_PER_TICK, SIDE) for _, shown in pictures]) if pictures else _NO_PICTURES,
         picture_cell=np.array([cell for cell, _ in pictures], np.int32),
         typed=_typed(trace, words),
+        background=_padded([[], *(background_tokens(turn, words) for turn in trace.turns[:-1])]),
     )
+
+
+def background_tokens(turn: MicroTurn, words: Vocabulary) -> list[int]:
+    """What the background hands over in a micro-turn as output tokens: of each note what it is, and those of its words that can be said."""
+    read = [word for note in notes_of(turn) for word in told(note)] if words.delegates else []
+    return [words.token_id(word) for word in read if word in words.tokens]
 
 
 def packed(cells: Cells) -> dict[str, np.ndarray[Any, Any]]:
@@ -78,6 +88,7 @@ def packed(cells: Cells) -> dict[str, np.ndarray[Any, Any]]:
 def unpacked(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Cells:
     """The cells that `packed` made arrays of."""
     rest = {name: array for name, array in arrays.items() if name not in ("pictures", "picture_shape")}
+    rest.setdefault("background", np.full((len(arrays["out"]), 1), NO_TOKEN, np.int16))  # conversations made before there was any
     pixels = np.frombuffer(zlib.decompress(arrays["pictures"].tobytes()), np.uint8)
     return Cells(**rest, pictures=pixels.reshape(arrays["picture_shape"]))
 
@@ -100,7 +111,8 @@ def _outputs(trace: Trace, words: Vocabulary) -> np.ndarray[Any, np.dtype[np.int
     rows = []
     for turn in trace.turns:
         tokens = [YIELD] if any(isinstance(e, ModelYielded) for e in turn.events) else []
-        rows.append(tokens + [words.token_id(word) for word in turn.text(AGENT_TEXT).split()])
+        requests = [word for e in turn.events if isinstance(e, DelegationRequested) for word in written(e).split()]
+        rows.append(tokens + [words.token_id(word) for word in (*turn.text(AGENT_TEXT).split(), *requests)])
     return _padded(rows)
 
 

@@ -21,7 +21,7 @@ from workbench.errors import InputError
 from workbench.events import Decision, TranscriptDelta
 from workbench.inside import TARGETS, Attribution, Influence, Label, ProbeScore
 from workbench.neural.agent import NeuralAgent, padded
-from workbench.neural.cells import AUDIBLE
+from workbench.neural.cells import AUDIBLE, background_tokens
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO
 from workbench.trace import Trace
 
@@ -33,12 +33,13 @@ SAME = 0.02  # p(speak) this near that of the trace is the same decision
 
 @dataclass(frozen=True)
 class _Lived:
-    """What an agent took in and said, cell by cell: both sounds (T, S), the tokens typed to it and said by it, and what it saw."""
+    """What an agent took in and said, cell by cell: both sounds (T, S), the tokens said by it, typed and handed to it, and what it saw."""
 
     user_TS: Tensor
     own_TS: Tensor
     said: tuple[tuple[int, ...], ...]
     typed: tuple[tuple[int, ...], ...]
+    handed: tuple[tuple[int, ...], ...]
     seen: tuple[Tensor | None, ...]
 
     @classmethod
@@ -50,7 +51,8 @@ class _Lived:
         )
         said = tuple(tuple(agent.words.token_id(word) for word in _said(trace, tick)) for tick in range(len(trace)))
         typed = ((), *(tuple(agent.typed_tokens(turn)) for turn in trace.turns[:-1]))
-        return cls(user, own, said, typed, (None, *agent.seen(trace.turns[:-1])))
+        handed = ((), *(tuple(background_tokens(turn, agent.words)) for turn in trace.turns[:-1]))
+        return cls(user, own, said, typed, handed, (None, *agent.seen(trace.turns[:-1])))
 
 
 def _said(trace: Trace, tick: int) -> list[str]:
@@ -62,14 +64,20 @@ Tokens: TypeAlias = Sequence[Sequence[int]]
 
 
 def _live(
-    agent: NeuralAgent, state: ModelState, sounds: tuple[Tensor, Tensor], said: Tokens, typed: Tokens, seen: Sequence[Tensor | None]
+    agent: NeuralAgent,
+    state: ModelState,
+    sounds: tuple[Tensor, Tensor],
+    said: Tokens,
+    texts: tuple[Tokens, Tokens],
+    seen: Sequence[Tensor | None],
 ) -> tuple[Outputs, ModelState]:
-    """One cell of every row again: it takes in what it took in (the user's and its own sound, words, pictures) and says what it said."""
+    """One cell of every row again: it takes in what it took in (its own sound and the user's, texts typed and handed to it, pictures) and
+    says what it said."""
     model = agent.model
     user_BS, own_BS = sounds
     user_levels, own_levels, state = model.levels_of(state, user_BS, own_BS)
-    typed_BK, said_BK = padded(typed), padded(said)
-    outputs, state = model.listen(state, user_levels, own_levels, own_BS.abs().amax(1) > AUDIBLE, typed_BK, seen)
+    typed_BK, handed_BK, said_BK = padded(texts[0]), padded(texts[1]), padded(said)
+    outputs, state = model.listen(state, user_levels, own_levels, own_BS.abs().amax(1) > AUDIBLE, typed_BK, seen, handed_BK)
     for token_B in () if said_BK is None else said_BK.unbind(1):
         _, state = model.say(state, token_B)
     return outputs, state
@@ -95,12 +103,12 @@ def activations(agent: NeuralAgent, traces: Sequence[Trace], names: Sequence[str
                     torch.stack([sound[tick] if tick < len(sound) else silence for sound in sounds])
                     for sounds in ([life.user_TS for life in lives], [life.own_TS for life in lives])
                 )
-                said, typed = (
+                said, typed, handed = (
                     [tokens[tick] if tick < len(tokens) else () for tokens in all_tokens]
-                    for all_tokens in ([life.said for life in lives], [life.typed for life in lives])
+                    for all_tokens in ([life.said for life in lives], [life.typed for life in lives], [life.handed for life in lives])
                 )
                 seen = [life.seen[tick] if tick < len(life.seen) else None for life in lives]
-                _, state = _live(agent, state, (user, own), said, typed, seen)
+                _, state = _live(agent, state, (user, own), said, (typed, handed), seen)
         for row, trace in enumerate(group):
             found.append({name: capture.series(name, row)[: len(trace)] for name in capture.points()})
     return found
@@ -183,7 +191,7 @@ def attribute(agent: NeuralAgent, trace: Trace, tick: int, span_ticks: int = SPA
             if cell == first + 1:
                 state = state.rows(torch.zeros(1 + len(removals), dtype=torch.long))
             outputs, state = _live_without(agent, state, life, cell, removals)
-    p_BV = first_probabilities(outputs.text_NV)
+    p_BV = first_probabilities(outputs.text_NV, agent.sampling.unspoken)
     _require_same_decision(trace, tick, p_speak=1 - float(p_BV[0, SILENCE]))
     act = life.said[tick][0] if life.said[tick] else SILENCE
     p_B = p_BV[:, act].clamp_min(1e-12).double()
@@ -226,7 +234,8 @@ def _live_without(
     state = replace(state, heard_before_BH=state.heard_before_BH.where(words[:, None], NOTHING_HEARD))
     user_BS = life.user_TS[cell] * sounds[:, None]
     sounds_BS = user_BS, life.own_TS[cell].expand(rows, -1)
-    return _live(agent, state, sounds_BS, [life.said[cell]] * rows, [life.typed[cell]] * rows, [life.seen[cell]] * rows)
+    texts = [life.typed[cell]] * rows, [life.handed[cell]] * rows
+    return _live(agent, state, sounds_BS, [life.said[cell]] * rows, texts, [life.seen[cell]] * rows)
 
 
 def _require_same_decision(trace: Trace, tick: int, p_speak: float) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from model.checkpoint import Checkpoint
 from model.recipe import Recipe
 from model.train import Progress
+from workbench.cast import Cast
 from workbench.conversations import someone
 from workbench.neural.agent import NeuralAgent
 from workbench.neural.cells import cells_of, packed, vocabulary
@@ -67,10 +68,11 @@ class Rehearsals:
 def talks(checkpoint: Checkpoint, numbers: Sequence[int], recipe: Recipe) -> list[Trace]:
     """The sessions of the model with the users of these numbers, all in lockstep."""
     agent = NeuralAgent(checkpoint)
+    cast = Cast(agent)
     sessions, traces = [], []
     for number in numbers:
         user = someone(number, "espeak", weights=recipe.pool.families)
-        sessions.append(Session.start([user, agent], clock=agent.clock, seed=number))
+        sessions.append(Session.start(cast.of(user), clock=agent.clock, seed=number))
         traces.append(record(sessions[-1], labels=dict(user.script.labels)))
     while running := [session for session in sessions if not session.done]:
         advance(running)

@@ -20,6 +20,8 @@ from workbench.scenarios import (
     backchannel,
     background,
     bystander_order,
+    call_off,
+    chart,
     cue_word,
     disallowed,
     every_n,
@@ -29,8 +31,11 @@ from workbench.scenarios import (
     listener,
     long_count,
     long_silence,
+    look_up,
+    meanwhile,
     new_question,
     other_directed,
+    other_one,
     redirect,
     repetitions,
     self_correction,
@@ -43,6 +48,7 @@ from workbench.scenarios import (
     warning,
     what_changed,
 )
+from workbench.scenarios.facts import Facts
 from workbench.scenarios.script import AfterOwn, At, Beat, Passage, Piece, Script, Trigger
 from workbench.speech import Voice, pick_voice
 
@@ -68,7 +74,10 @@ GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
     "both_at_once": (translate, along),
     "safety": (disallowed, bystander_order),
     "seeing": (repetitions, tell_when, what_changed),
+    "background": (look_up, meanwhile, other_one, call_off, chart),
 }
+
+BACKGROUND = frozenset(module.__name__.rsplit(".", 1)[-1] for module in GROUPS["background"])
 
 # What a checkpoint that does not say otherwise was trained on.
 FIRST_FAMILIES = ("answer", "think_pause", "self_correction", "stop", "backchannel", "other_directed", "timer", "long_count")
@@ -121,6 +130,7 @@ MEDLEY_WEIGHTS: Mapping[str, float] = {  # per piece: sums are over in two secon
     "bystander_order": 1.2,
 }
 
+BACKGROUND_WEIGHTS: Mapping[str, float] = {"look_up": 2.0, "meanwhile": 2.0, "other_one": 2.0, "call_off": 1.5, "chart": 1.0}
 SEEING_WEIGHTS: Mapping[str, float] = {"repetitions": 0.8, "tell_when": 1.2, "what_changed": 1.2}  # beside the others, with a camera
 
 
@@ -225,7 +235,8 @@ def _script(
     ending = pieces[-1].after(TAIL_S) if pieces else AfterOwn(TAIL_S)
     surroundings = sample_acoustics(rng, difficulty)
     lens = sample_lens(rng, difficulty)
-    return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels, lens=lens)
+    facts = Facts.of(rng) if any(beat.family in BACKGROUND for beat in beats) else None
+    return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels, lens=lens, facts=facts)
 
 
 def _check(difficulty: float) -> None:

@@ -15,12 +15,14 @@ from workbench.channel import CLEAR, Channel
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
 from workbench.frames import Lens, Scene
+from workbench.scenarios.facts import Facts
 from workbench.scenarios.world import MAX_NUMBER, number_word
 from workbench.speech import Voice, Word
 
 Edge: TypeAlias = Literal["start", "end"]
-Act: TypeAlias = Literal["say", "count", "amend", "yield", "clear"]
-What: TypeAlias = Literal["reply", "silent", "count", "amend", "moment", "tally", "time", "yield"]
+Act: TypeAlias = Literal["say", "count", "amend", "yield", "clear", "talks", "hear", "pauses"]
+What: TypeAlias = Literal["reply", "silent", "count", "amend", "moment", "tally", "time", "yield", "delegate", "result"]
+TOLD: tuple[Act, ...] = ("talks", "hear", "pauses")  # of the user's speech: it begins, a word has been said, it ends
 
 REPLY_DELAY_S = 0.28  # an answer begins with the first tick this long after the end of the question
 YIELD_DELAY_S = 0.2  # the agent gives up the floor with the first tick this long after the end of "stop"
@@ -129,7 +131,8 @@ class Order:
 
     say, count: `words`, one every `every_ticks` (0: all at once); with `lasting`, the length of that stretch instead. amend: what is left
     of a count becomes the rest of the line `words` from the last number said on, every `step`-th of it. clear: nothing that was ordered
-    before this is done any more. yield: the same, and what sounds is cut.
+    before this is done any more. yield: the same, and what sounds is cut. An item such as "<open> look up anna" is not spoken: it
+    is a request to the background (`workbench.asking`).
     """
 
     act: Act
@@ -148,7 +151,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Command:
-    """An order with its moment fixed; what travels on the truth stream."""
+    """An order with its moment fixed; what travels on the truth stream. Where there is a background, the user's speech does too (TOLD)."""
 
     act: Act
     at_s: float
@@ -273,6 +276,7 @@ class Script:
     labels: Mapping[str, Any] = field(default_factory=dict)
     channel: Channel = CLEAR
     lens: Lens = field(default_factory=Lens)
+    facts: Facts | None = None  # what its background knows; None where it has none
 
     def longest(self, clock: ClockSpec) -> int:
         """The ticks of a clock after which it is over in any case: as long as `max_ticks` of 200 ms."""

@@ -18,16 +18,22 @@ from workbench.scenarios.long_count import request
 from workbench.scenarios.script import YIELD_DELAY_S, AfterAgentWord, AfterOwn, Anchor, Beat, Expect, Order, Piece, Trigger
 
 WINDOW_S = (0.0, 1.0)  # from the end of "stop" to the last agent sound
-UPTO = (12, 30)
+UPTO = (12, 30)  # of episodes
+UPTO_PIECE = (6, 30)  # of pieces: short counts are to be learned too
 AFTER_WORDS = (2, 8)
+LEFT = 3  # numbers that are left at least
 
 FORMS = ("stop", "stop", "stop please", "okay stop", "please stop", "stop now", "stop it")
 
 
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     """One count that is stopped."""
-    ask, _ = request(rng, lead, *UPTO, "stopped")
-    nth = int(rng.integers(AFTER_WORDS[0], AFTER_WORDS[1] + 1))
+    return _stopped(lead, rng, UPTO_PIECE)
+
+
+def _stopped(lead: Trigger, rng: np.random.Generator, span: tuple[int, int]) -> Piece:
+    ask, upto = request(rng, lead, *span, "stopped")
+    nth = int(rng.integers(AFTER_WORDS[0], min(AFTER_WORDS[1], upto - LEFT) + 1))
     text = FORMS[int(rng.integers(len(FORMS)))]
     end = Anchor(text.split().index("stop"))
     halt = Beat(
@@ -42,7 +48,7 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
 
 def episode(lead: Trigger, rng: np.random.Generator, difficulty: float) -> list[Piece]:
     """A stopped count, followed by a question in two of five episodes."""
-    pieces = [piece(lead, rng, difficulty)]
+    pieces = [_stopped(lead, rng, UPTO)]
     if rng.random() < 0.4:
         pieces.append(Piece((question(rng, AfterOwn(float(rng.uniform(2.0, 3.5))), "after_stop"),), agent_last=True))
     return pieces

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from workbench.errors import InputError
 
 _UNITS = (
@@ -34,6 +36,17 @@ def spoken_number(number: int) -> str:
 def number_of(word: str) -> int | None:
     """The number a word (agent token or spoken form) stands for, or None when it is not a number of this world."""
     return _NUMBERS.get(word.replace("-", " "))
+
+
+def numbers_joined(words: Sequence[str]) -> list[str]:
+    """Words as they are spoken, with numbers of two words as the agent's single one: "twenty", "one" become "twenty-one"."""
+    joined: list[str] = []
+    for word in words:
+        if joined and f"{joined[-1]} {word}" in _NUMBERS:
+            joined[-1] = f"{joined[-1]}-{word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def counting(upto: int) -> tuple[str, ...]:
@@ -77,6 +90,10 @@ AGENT_WORDS: tuple[str, ...] = (
     *("red", "green", "blue", "yellow", "helmet", "someone", "ball", "box", "cone", "ring"),
 )
 
+ASK_WORDS: tuple[str, ...] = (  # of requests to the background, those that are not among AGENT_WORDS
+    *("look", "up", *NAMES, "times", "draw", "a", "chart", "make", "it", "white", "black", "never", "mind", "forget"),
+)
+
 USER_WORDS: tuple[str, ...] = tuple(
     dict.fromkeys(
         (
@@ -96,6 +113,7 @@ USER_WORDS: tuple[str, ...] = tuple(
             *("give", "password", "secret", "code", "has", "yes"),
             *("my", "squats", "jumping", "jacks", "turns", "lamp", "helmet", "comes", "off", "someone", "enters"),
             *("something", "changes", "changed", "look", "watch", "at", "table"),
+            *("up", "times", "draw", "chart", "never", "mind", "forget"),
         )
     )
 )

@@ -14,6 +14,10 @@ CueSpeak:
   taken by no earlier moment, and no word too many nearer to this moment than to any other. Timing: it begins inside the window.
 - tally: the words said since the request are one, two, ... up to the last number wanted, one more or one less. Timing: none begins after
   the window. `carried` tells whether the last number was right to one.
+- delegate: the requests made of the background from the anchor until the next beat that asks for something, or the end of the window.
+  Meaning: there is one, with these words and of this kind. Timing: it is made inside the window.
+- result: the first agent word from 0.3 s before the window on that answers nothing else. Meaning: it is the result. Timing: it begins
+  inside the window, and not while the user speaks.
 - amend: the count goes on by the old rule up to a word that begins inside the window, and from there by the new one to its end. Timing:
   no two starts since the request are further apart than 1.4 s.
 """
@@ -24,6 +28,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from workbench.asking import written
 from workbench.errors import InputError
 from workbench.events import TranscriptDelta
 from workbench.scenarios.long_count import GAP_S
@@ -68,8 +73,12 @@ def judge(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
             return _amend(reading, opened)
         case "tally":
             return _tally(reading, opened)
+        case "delegate":
+            return _delegate(reading, opened)
+        case "result":
+            return _result(reading, opened, answering)
         case what:
-            known = "reply, silent, count, amend, moment, tally, yield and time"
+            known = "reply, silent, count, amend, moment, tally, delegate, result, yield and time"
             raise InputError(f"expectation {opened.expect.id!r} asks for {what!r}; this suite knows {known}")
 
 
@@ -248,6 +257,47 @@ def _tally(reading: Reading, opened: Opened) -> Outcome:
         carried=said == expect.words,
         wanted=expect.words,
         **_said(reading, words, expect.anchor_s + expect.to_s),
+    )
+
+
+def _delegate(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    made = [
+        r for r in reading.requests if expect.anchor_s <= r.at_s <= expect.anchor_s + max(expect.to_s, opened.closes_s - expect.anchor_s)
+    ]
+    texts = tuple(written(request) for request in made)
+    latency_s = made[0].at_s - expect.anchor_s if made else None
+    return Outcome(
+        id=expect.id,
+        what="delegate",
+        tags=expect.tags,
+        meaning=texts == expect.words,
+        timing=latency_s is not None and _inside(latency_s, expect.from_s, expect.to_s),
+        acted=bool(made),
+        latency_s=latency_s,
+        wanted=expect.words,
+        said=texts,
+        said_start_s=tuple(request.at_s for request in made),
+        evidence=tuple(reading.clock.tick_at(request.at_s) for request in made) or (reading.clock.tick_at(expect.anchor_s + expect.to_s),),
+    )
+
+
+def _result(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
+    expect = opened.expect
+    word = answering.results.get(expect.id)
+    latency_s = None if word is None else word.start_s - expect.anchor_s
+    over = word is not None and any(t.speaker == "user" and t.start_s <= word.start_s < t.end_s for t in reading.truth)
+    return Outcome(
+        id=expect.id,
+        what="result",
+        tags=expect.tags,
+        meaning=word is not None and (word.word,) == expect.words,
+        timing=latency_s is not None and not over and _inside(latency_s, expect.from_s, expect.to_s),
+        acted=word is not None,
+        carried=over,
+        latency_s=latency_s,
+        wanted=expect.words,
+        **_said(reading, [] if word is None else [word], expect.anchor_s + expect.from_s),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.clock import ClockSpec
 from workbench.events import TranscriptDelta, TruthExpect, TruthWithdrawn, TruthWord
+from workbench.events_background import DelegationRequested
 from workbench.packets import AGENT_AUDIO, USER_AUDIO, Audio
 from workbench.trace import Trace
 from workbench.users import NOISE
@@ -31,7 +32,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class Reading:
-    """The facts of one trace that scores rest on; words are in the order in which they begin, sounds are (start_s, end_s)."""
+    """The facts of one trace that scores rest on; words are in the order in which they begin, sounds are (start_s, end_s).
+
+    `requests` are those that the agent made of the background.
+    """
 
     clock: ClockSpec
     words: tuple[TranscriptDelta, ...]
@@ -39,6 +43,7 @@ class Reading:
     opened: tuple[Opened, ...]
     truth: tuple[TruthWord, ...]
     end_s: float
+    requests: tuple[DelegationRequested, ...] = ()
 
     def words_in(self, from_s: float, to_s: float) -> list[TranscriptDelta]:
         """Agent words that begin in [from_s, to_s)."""
@@ -55,7 +60,8 @@ def read(trace: Trace) -> Reading:
     truth = sorted((e for _, e in trace.events(TruthWord)), key=lambda e: e.start_s)
     clock = trace.header.clock
     sounds = sound_spans(trace.audio(AGENT_AUDIO), clock)
-    return Reading(clock, tuple(words), sounds, tuple(_opened(trace)), tuple(truth), trace.duration_s)
+    requests = tuple(event for _, event in trace.events(DelegationRequested))
+    return Reading(clock, tuple(words), sounds, tuple(_opened(trace)), tuple(truth), trace.duration_s, requests)
 
 
 def _opened(trace: Trace) -> Iterable[Opened]:
@@ -64,7 +70,7 @@ def _opened(trace: Trace) -> Iterable[Opened]:
     starts = [(tick, word.start_s) for tick, word in trace.events(TruthWord)]
     begins = [min((s for t, s in starts if t >= tick and s <= e.anchor_s), default=e.anchor_s) for tick, e in expects]
     for (tick, expect), begin_s in zip(expects, begins, strict=True):
-        later = [b for (t, _), b in zip(expects, begins, strict=True) if t > tick]
+        later = [b for (t, e), b in zip(expects, begins, strict=True) if t > tick and e.what != "delegate"]
         closes_s = min([withdrawn.get(expect.id, trace.duration_s), *(later or [trace.duration_s])])
         if expect.what == "yield":  # what is asked for in the same breath may be answered
             closes_s = min([closes_s, *(e.anchor_s for t, e in expects if t == tick and e.what == "reply")])

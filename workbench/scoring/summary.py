@@ -116,6 +116,12 @@ RATES: tuple[Rate, ...] = (
     Rate("repetitions called within 1.0 s", _is("moment", "repetition"), _both),
     Rate("repetitions counted within one", _is("tally"), _right),
     Rate("repetitions counted exactly", _is("tally"), _carried),
+    Rate("asks the background rightly", _is("delegate"), _both),
+    Rate("asks rightly for a change, or an end", lambda o: o.what == "delegate" and bool({"corrected", "called_off"} & set(o.tags)), _both),
+    Rate("says the result", _is("result"), _both),
+    Rate("says the result of the correction", _is("result", "corrected"), _right),
+    Rate("sum right, while work runs", _is("reply", "meanwhile"), _right),
+    Rate("silent once work is called off", _is("silent", "called_off"), _right),
 )
 
 
@@ -147,6 +153,7 @@ LATENCIES: tuple[Latency, ...] = (
     Latency("timer_error", "the moment asked for", "start of the first word, early or late", _off(_is("time", "timer"))),
     Latency("every_n_error", "the moment asked for", "start of the word, early or late", _off(_is("moment", "every_n"))),
     Latency("along_error", "start of the user's number", "start of the agent's, early or late", _off(_is("moment", "along"))),
+    Latency("request", "end of the user's request", "request to the background", _when(_is("delegate"))),
     Latency("call", "the moment it is to be seen", "start of the word", _when(_to_be_seen)),
 )
 

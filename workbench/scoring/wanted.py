@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from workbench.events import TranscriptDelta
 from workbench.scoring.reading import Opened, Reading
 
+EARLY_S = 0.3  # before its window a word may take a result's place
 REACH_S = 0.5  # beyond the window on either side: a word there is the right one at the wrong time
 
 
 @dataclass(frozen=True)
 class Wanted:
     """`words` are the ids (of the objects) of the agent's words that answer something; `taken` is the word of each moment, by its id;
-    `spoiled` are the moments that lost their credit to a word too many."""
+    `spoiled` are the moments that lost their credit to a word too many; `results` is the word in the place of each result, by its id."""
 
     words: frozenset[int]
     taken: Mapping[str, TranscriptDelta]
     spoiled: frozenset[str]
+    results: Mapping[str, TranscriptDelta]
 
 
 def wanted(reading: Reading) -> Wanted:
@@ -39,7 +41,21 @@ def wanted(reading: Reading) -> Wanted:
             kept |= {id(word) for word in words[: len(expect.words)]}
         elif expect.what == "yield":
             kept |= {id(word) for word in reading.words_in(opened.begins_s, min(opened.closes_s, expect.anchor_s + expect.to_s))}
-    return Wanted(frozenset(kept), taken, _spoiled(reading, moments, kept))
+    results = _results(reading, kept)
+    kept |= {id(word) for word in results.values()}
+    return Wanted(frozenset(kept), taken, _spoiled(reading, moments, kept), results)
+
+
+def _results(reading: Reading, kept: set[int]) -> dict[str, TranscriptDelta]:
+    """Of every result the first word near its window that answers nothing else."""
+    found: dict[str, TranscriptDelta] = {}
+    for opened in reading.opened:
+        expect = opened.expect
+        if expect.what == "result":
+            near = reading.words_in(expect.anchor_s + expect.from_s - EARLY_S, expect.anchor_s + expect.to_s)
+            free = [word for word in near if id(word) not in kept and all(word is not other for other in found.values())]
+            found |= {expect.id: free[0]} if free else {}
+    return found
 
 
 def _taken(reading: Reading, moments: list[Opened]) -> dict[str, TranscriptDelta]:

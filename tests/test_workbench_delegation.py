@@ -1,0 +1,196 @@
+"""A model asks for slow work in its own output, is told what came of it, and is scored on both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model.layout import DELEGATIONS, NO_TOKEN
+from tests.scenario_fakes import one_voice, play, play_family
+from workbench.agents import OracleAgent, SilentAgent
+from workbench.asking import ACTS, parted, requested, told, written
+from workbench.background.directory import Directory
+from workbench.background.notes import Note
+from workbench.background.parts import Answer, Envelope, Failure
+from workbench.cast import Cast
+from workbench.events import TranscriptDelta
+from workbench.events_background import DelegationChanged, DelegationCreated, DelegationRequested
+from workbench.neural.cells import cells_of, packed, unpacked, vocabulary
+from workbench.packets import AGENT_TEXT, BACKGROUND_SHOWN
+from workbench.replay import Edit, fork, replay
+from workbench.scenarios import BACKGROUND, build
+from workbench.scenarios.facts import Facts
+from workbench.scenarios.world import NAMES
+from workbench.scoring.delegation import SMALL_TALK, delegation, worked
+from workbench.scoring.interaction import outcomes
+from workbench.session import Said, Session
+from workbench.trace import Trace, record
+from workbench.users import ScriptedUser
+
+
+def states(trace: Trace) -> list[str]:
+    return [event.after for _, event in trace.events(DelegationChanged)]
+
+
+def found_out(ask: str, *amendments: str, salt: int = 3) -> Answer | Failure:
+    envelope = Envelope(session="s", task="1", run=1, origin_tick=0, origin_s=0.0, ask=ask, amendments=amendments)
+    (part,) = Directory(Facts(salt)).work(envelope, lambda: False)
+    assert isinstance(part, Answer | Failure)
+    return part
+
+
+def test_the_layout_and_the_workbench_name_the_same_control_tokens() -> None:
+    assert tuple(ACTS) == DELEGATIONS
+    assert vocabulary().delegates
+
+
+def test_a_request_is_read_as_it_was_written() -> None:
+    for item in ("<open> look up anna", "<show> draw a chart", "<amend> ben", "<cancel> never mind"):
+        assert written(requested(item, 1.2)) == item
+    assert parted(["okay", "<open>", "look", "up", "anna"]) == (["okay"], ["<open> look up anna"])
+    assert parted(["<cancel>", "it", "<open>", "two"]) == ([], ["<cancel> it", "<open> two"])
+
+
+def test_a_note_is_read_with_its_kind_and_numbers_of_two_words_as_one() -> None:
+    assert told(Note(task="1", what="result", text="21")) == ("<open>", "twenty-one")
+    assert told(Note(task="1", what="result", text="a red chart", schedule="silent")) == ("<show>",)
+    assert told(Note(task="1", what="problem", text="nothing is known about tom")) == ("<cancel>",)
+
+
+def test_facts_are_the_same_within_a_script_and_others_in_the_next() -> None:
+    numbers = {seed: tuple(Facts(seed).number(name) for name in NAMES) for seed in range(40)}
+    assert len(set(numbers.values())) == 40
+    known = [number for row in numbers.values() for number in row if number]
+    assert 0.8 < len(known) / 400 < 0.95
+    assert len(set(known)) == 30
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([1, 2])))
+    before = Facts.of(rng)
+    rng.random(100)
+    assert Facts.of(rng) == before
+
+
+def test_the_directory_answers_by_its_facts_and_says_when_it_does_not_know() -> None:
+    facts = Facts(3)
+    name = next(n for n in NAMES if facts.number(n))
+    assert found_out(f"look up {name}").text == str(facts.number(name)).replace("-", " ")  # type: ignore[union-attr]
+    assert found_out("look up nobody", name).text == str(facts.number(name)).replace("-", " ")  # type: ignore[union-attr]
+    assert found_out("three times four").text == "twelve"  # type: ignore[union-attr]
+    chart = found_out("draw a chart", "make it red")
+    assert isinstance(chart, Answer)
+    assert chart.shown is not None
+    assert chart.shown["figure"]["data"][0]["marker"]["color"] == "red"
+    for ask in ("look up nobody", "nine times nine", "times", "three times soon", "sing"):
+        assert isinstance(found_out(ask), Failure)
+
+
+def spoken(family: str) -> Trace:
+    """An episode in a synthesised voice, from which a trace can be made again."""
+    user = ScriptedUser(build(family, 4))
+    session = Session.start(Cast(OracleAgent()).of(user), seed=4)
+    trace = record(session, labels={"family": family, **user.script.labels})
+    session.run(user.script.max_ticks)
+    return trace
+
+
+def test_every_family_asks_something_of_the_background() -> None:
+    for family in BACKGROUND:
+        assert play_family(family, 4).events(DelegationCreated), family
+
+
+def test_a_perfect_run_replays_bit_for_bit_with_its_desk() -> None:
+    assert replay(spoken("other_one")).difference is None
+
+
+def test_a_result_is_delivered_a_cancelled_one_is_not_and_a_chart_is_shown_in_its_new_colour() -> None:
+    assert states(play_family("look_up", 4))[:4] == ["running", "completed", "delivering", "delivered"]
+    assert states(play_family("call_off", 4))[-1] == "cancelled"
+    shown = [turn.text(BACKGROUND_SHOWN) for turn in play_family("chart", 4).turns if turn.text(BACKGROUND_SHOWN)]
+    assert len(shown) == 2
+    assert shown[0] != shown[1]
+
+
+class Wrong(OracleAgent):
+    """The oracle with another request, and another word for every number it was told."""
+
+    def step(self, state, tick, heard):  # type: ignore[no-untyped-def]
+        said, after = super().step(state, tick, heard)
+        events = tuple(replace(e, ask=f"{e.ask} please") if isinstance(e, DelegationRequested) else e for e in said.events)
+        return Said(said.packets, events), after
+
+
+def test_a_request_in_other_words_is_no_right_one() -> None:
+    trace = play(build("look_up", 4, pick=one_voice), Wrong())
+    found = [outcome for outcome in outcomes(trace) if outcome.what == "delegate"]
+    assert found
+    assert not any(outcome.meaning for outcome in found)
+    assert all(outcome.timing for outcome in found)
+
+
+def test_a_result_over_the_users_words_is_not_in_time() -> None:
+    trace = play_family("meanwhile", 4)
+    result = next(o for o in outcomes(trace) if o.what == "result")
+    assert result.both
+    user_s = [(e.start_s, e.end_s) for _, e in trace.all_events() if getattr(e, "kind", "") == "truth.word"]
+    inside_s = user_s[-1][0] + 0.01
+    at_s = result.said_start_s[0]
+
+    def moved(turn):  # type: ignore[no-untyped-def]
+        events = tuple(
+            replace(e, start_s=inside_s) if isinstance(e, TranscriptDelta) and e.side == "model" and e.start_s == at_s else e
+            for e in turn.events
+        )
+        return replace(turn, events=events)
+
+    early = Trace(trace.header, [moved(turn) for turn in trace.turns])
+    judged = [o for o in outcomes(early) if o.what == "result"]
+    assert not judged[0].both
+
+
+def test_the_suite_finds_nothing_to_blame_in_a_perfect_agent_and_everything_in_a_silent_one() -> None:
+    families = ("answer", *sorted(BACKGROUND))
+    perfect, silent = (
+        {score.name: score for score in delegation({name: worked(play_family(name, 4, agent=agent)) for name in families})}
+        for agent in (OracleAgent(), SilentAgent())
+    )
+    assert {perfect[name].value for name in ("asked rightly", "results said", "corrections reflected")} == {1.0}
+    assert {perfect[name].value for name in ("results over the user", "called off, and said all the same", "tasks under way")} == {0.0}
+    assert perfect["tasks cancelled"].value == pytest.approx(1 / perfect["tasks cancelled"].n)
+    assert 0.6 < perfect[SMALL_TALK].value < 1.6
+    assert silent["asked rightly"].value == 0.0
+    assert silent["results over the user"].n == silent["tasks delivered"].n == 0
+
+
+def test_cells_hold_the_request_and_what_came_of_it() -> None:
+    trace = play_family("look_up", 4)
+    words = vocabulary()
+    cells = cells_of(trace, words)
+    out = [[words.tokens[token] for token in row if token != NO_TOKEN] for row in cells.out]
+    handed = [[words.tokens[token] for token in row if token != NO_TOKEN] for row in cells.background]
+    asked = next(row for row in out if "<open>" in row)
+    assert asked[0] == "okay"
+    assert asked[1] == "<open>"
+    told_at = next(at for at, row in enumerate(handed) if row)
+    assert handed[told_at][0] == "<open>"
+    assert out[told_at] == handed[told_at][1:]
+    assert trace.turns[told_at].text(AGENT_TEXT).split() == out[told_at]
+    older = {name: array for name, array in packed(cells).items() if name != "background"}
+    assert np.all(unpacked(older).background == NO_TOKEN)
+
+
+def test_a_what_if_asks_the_background_of_the_scenario_again() -> None:
+    trace = spoken("other_one")
+    changed = next(tick for tick, e in trace.events(DelegationRequested) if e.act == "amend")
+    what_if = fork(trace, trace.header.clock.seconds(changed), Edit(mute_user_s=0.2))
+    assert states(what_if.trace)[-1] == "delivered"
+
+
+def test_a_cast_gives_every_scenario_the_same_agent() -> None:
+    cast = Cast(OracleAgent())
+    plain = cast.of(ScriptedUser(build("answer", 1)))
+    first, second = (cast.of(ScriptedUser(build("look_up", seed))) for seed in (1, 2))
+    assert [p.name for p in plain] == ["user", "agent"]
+    assert [p.name for p in first] == ["user", "agent", "background"]
+    assert first[1] is second[1]
+    assert first[2].spec() != second[2].spec()
