@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ from workbench.live.protocol import pack, unpack
 
 STYLE = style_sheet() + (HERE / "dashboard.css").read_text(encoding="utf-8")
 CONSTANTS = f"const COLOURS = {json.dumps(dict(exchanged(LIGHT, DARK)))}, WINDOW_S = {WINDOW_S:g};\n"
+
+MOST_WAITING = 256  # messages of a page that may wait to be fed: about 10 s of a microphone
 
 Asked = Callable[[Mapping[str, Any]], None]
 
@@ -81,6 +84,7 @@ class PanelTalk(JSComponent):
     """The client to talk to a runtime through, carried by messages of this component: one packed buffer in each direction.
 
     The messages of a page are fed in their order from a thread of their own, so a session that takes long to begin holds up no other page.
+    While `MOST_WAITING` of them wait, those that come are thrown away, and the page is told so once.
     """
 
     _esm = module()
@@ -91,7 +95,9 @@ class PanelTalk(JSComponent):
         super().__init__(sizing_mode="stretch_width", **values)  # type: ignore[no-untyped-call]
         self.runtime = runtime
         self._mail = ThreadPoolExecutor(1, thread_name_prefix="talk")
-        self._unsubscribe = runtime.subscribe(lambda message, buffers: self._send_msg({"packed": pack(message, buffers)}))
+        self._room = threading.Semaphore(MOST_WAITING)
+        self._crowded = False
+        self._unsubscribe = runtime.subscribe(self._tell)
 
     def leave(self) -> None:
         """The page is gone: nothing more is sent or fed."""
@@ -99,12 +105,22 @@ class PanelTalk(JSComponent):
         self._mail.shutdown(wait=False, cancel_futures=True)
 
     def _handle_msg(self, data: Mapping[str, Any]) -> None:
-        self._mail.submit(self._feed, bytes(data["packed"]))
+        if self._room.acquire(blocking=False):
+            self._crowded = False
+            self._mail.submit(self._feed, bytes(data["packed"]))
+        elif not self._crowded:
+            self._crowded = True
+            text = f"{MOST_WAITING} messages of this page wait already; what comes now is not heard, until the busy server has taken them"
+            self._tell({"t": "problem", "code": "slow", "text": text})
 
     def _feed(self, packed: bytes) -> None:
+        self._room.release()
         try:
             message, buffers = unpack(packed)
         except InputError as error:
-            self._send_msg({"packed": pack({"t": "problem", "code": "message", "text": str(error)})})
+            self._tell({"t": "problem", "code": "message", "text": str(error)})
         else:
             self.runtime.feed(message, buffers)
+
+    def _tell(self, message: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        self._send_msg({"packed": pack(message, buffers)})
