@@ -54,7 +54,7 @@ WATCHED = """() => {
 def test_the_question_says_what_is_kept_before_anything_is_captured(browser: Any, pages: Pages) -> None:
     with visit(browser, pages, FakeRuntime(), agree=False) as page:
         question = page.get_by_role("alertdialog").inner_text()
-        assert "your voice: kept in full · your pictures: only features kept" in question
+        assert "kept in full: your voice · only features kept: your pictures" in question
         assert page.locator(".mt-recording").inner_text() == "not recording yet"
         assert page.evaluate("document.activeElement.textContent") == "Agree and start the microphone"
 

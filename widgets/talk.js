@@ -14,7 +14,12 @@ const LINES_HELD = 500, JOIN_S = 2;
 const MICROPHONE = { echoCancellation: true, noiseSuppression: false, autoGainControl: false };
 
 const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
-const keptText = (kept) => Object.entries(kept ?? {}).map(([stream, how]) => `${STREAMS[stream] ?? stream}: ${KEPT[how] ?? how}`).join(" · ");
+/** What is kept how, in one part for each way: "kept in full: your voice, what you type · not kept: your pictures". */
+function keptText(kept) {
+  const ways = new Map();
+  for (const [stream, how] of Object.entries(kept ?? {})) ways.set(how, [...(ways.get(how) ?? []), STREAMS[stream] ?? stream]);
+  return [...ways].map(([how, streams]) => `${KEPT[how] ?? how}: ${streams.join(", ")}`).join(" · ");
+}
 
 /**
  * Build the panel in `root`. `carrier()` gives, or promises, a fresh carrier for each start.
@@ -116,7 +121,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     if (standIn) { lookOn(); return; }
     question.replaceChildren(
       make("p", {}, make("b", {}, `May ${message.agent || "the agent"} hear you? `), "Nothing is captured until you agree."),
-      make("p", {}, `Kept of this session: ${keptText(message.kept) || "the server does not say"}.`),
+      make("p", {}, `Of this session, ${keptText(message.kept) || "the server does not say what is kept"}.`),
       make("label", {}, tone, " first check with a short tone whether the microphone hears the loudspeaker"),
       make("div", { class: "mt-answers" }, yes, button("No", () => agree(false))));
     become("asking");
