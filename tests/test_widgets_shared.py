@@ -111,6 +111,22 @@ def test_a_socket_without_a_login_gets_nothing_and_with_one_its_session(closed_s
     assert closed_site.host.sessions == []
 
 
+def test_who_guesses_passwords_is_not_looked_at_for_a_while_and_others_are(tmp_path: Path) -> None:
+    with site(EchoAgent(), tmp_path, logins=LOGINS, visitor_header="X-Forwarded-For") as served:
+
+        def tried(password: str, address: str) -> httpx.Response:
+            body = {"username": "ann", "password": password}
+            return httpx.post(f"{served.address}/login", data=body, headers={"X-Forwarded-For": address}, timeout=PATIENCE_S)
+
+        assert [tried("wrong", "1.1.1.1").status_code for _ in range(9)] == [400] * 9
+        assert tried("secret", "1.1.1.1").status_code == 200  # after which as many are allowed again
+        assert [tried("wrong", "1.1.1.1").status_code for _ in range(11)] == [400] * 10 + [429]
+        refused = tried("secret", "1.1.1.1")
+        assert (refused.status_code, refused.text[:50]) == (429, "too many wrong passwords from 1.1.1.1; try again i")
+        assert 0 < int(refused.headers["retry-after"]) <= 300
+        assert tried("secret", "2.2.2.2").status_code == 200
+
+
 def test_a_trace_is_had_with_its_token_and_by_no_guess_or_path(open_site: Site) -> None:
     with open_site.connect() as socket:
         welcome = talking(socket)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from workbench.errors import InputError
-from workbench.live.admission import Admission, Limits, Ticket
+from workbench.live.admission import Admission, Attempts, Limits, Ticket
 from workbench.live.protocol import Problem
 
 
@@ -96,3 +96,15 @@ def test_a_place_that_was_never_given_back_is_free_a_minute_after_its_end() -> N
 def test_a_limit_of_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="every limit must be above 0"):
         Limits(sessions=0)
+
+
+def test_so_many_tries_to_log_in_are_looked_at_in_a_while_until_one_was_right() -> None:
+    wall = Wall()
+    door = Attempts(wall.now, most=3, window_s=60.0)
+    assert [door.ask("ann") for _ in range(3)] == [0, 0, 0]
+    wall.at_s += 20
+    assert (door.ask("ann"), door.ask("bob")) == (40.0, 0.0)
+    wall.at_s += 40
+    assert [door.ask("ann") for _ in range(4)] == [0, 0, 0, 60.0]
+    door.right("ann")
+    assert door.ask("ann") == 0

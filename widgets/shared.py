@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import secrets
 import socket
@@ -23,17 +24,23 @@ from gradio.route_utils import API_PREFIX
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from widgets.gradio_page import ASSETS, LOOK, asset, page
 from widgets.sockets import LARGEST, LOOPBACK
+from workbench.clock import ClockSpec, RealTime
 from workbench.errors import InputError
+from workbench.live.admission import Attempts
 from workbench.live.host import Connection, Host
 from workbench.live.protocol import pack, unpack
 
 REFUSED = 4003  # the code a socket is closed with when its page may not come in
 MOST_SOCKETS = 64  # pages that are open at once, talking or not
-WELCOME = "Talk with an interaction model: log in with the name that you were given."
+WELCOME = (
+    "Talk with an interaction model: log in with the name that you were given. "
+    "Whoever gives ten wrong passwords in a row can try again after five minutes."
+)
 TOKEN_HEADER = "x-microturn-token"
 TRACE_S = 5.0  # seconds a download waits for a session that was just ended
 STARTED_S = 60.0
@@ -69,6 +76,36 @@ class Door:
         here = bool(origin) and named.netloc == host and (bool(self.logins) or named.hostname in LOOPBACK)
         return "" if here or origin in self.origins else f"pages of {origin or 'no origin'} may not connect to {host}"
 
+    def address(self, connection: HTTPConnection) -> str:
+        """Where a visitor comes from: their address, or what the proxy says that it is."""
+        told = ",".join(connection.headers.getlist(self.visitor_header)) if self.visitor_header else ""
+        return told.rsplit(",", 1)[-1].strip() or (connection.client.host if connection.client else "unknown")
+
+
+class Doorkeeper:
+    """An application before which nobody can guess passwords for long: of an address that did, no login is looked at for a while (429)."""
+
+    def __init__(self, app: ASGIApp, attempts: Attempts, door: Door) -> None:
+        self.app, self.attempts, self.door = app, attempts, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"].rstrip("/") != "/login":
+            await self.app(scope, receive, send)
+            return
+        address = self.door.address(HTTPConnection(scope))
+        wait_s = math.ceil(self.attempts.ask(address))
+        if wait_s:
+            text = f"too many wrong passwords from {address}; try again in {wait_s} s\n"
+            await PlainTextResponse(text, 429, {"retry-after": str(wait_s)})(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                self.attempts.right(address)
+            await send(message)
+
+        await self.app(scope, receive, answer)
+
 
 class SharedPage:
     """The page of a host as a web application, at `app`. `families` are those of which something is offered to try; None for all."""
@@ -85,13 +122,13 @@ class SharedPage:
         only = {"auth": list(door.logins.items()) or None, "auth_message": WELCOME, "blocked_paths": [str(host.folder.resolve())]}
         blocks = page(families, logins=bool(door.logins))
         self.app: FastAPI = gradio.mount_gradio_app(empty, blocks, "/", **only, **PLAIN, **LOOK)
+        self.app.add_middleware(Doorkeeper, attempts=Attempts(RealTime(ClockSpec()).now), door=door)
 
     async def visitor(self, connection: HTTPConnection) -> str | None:
         """Who this is: the name they logged in with, or their address; None when they should have logged in."""
         if self.door.logins:
             return await self._login(connection.headers.get("cookie", ""))
-        told = ",".join(connection.headers.getlist(self.door.visitor_header)) if self.door.visitor_header else ""
-        return told.rsplit(",", 1)[-1].strip() or (connection.client.host if connection.client else "unknown")
+        return self.door.address(connection)
 
     async def _login(self, cookie: str) -> str | None:
         """The login that a cookie belongs to, as Gradio itself says."""

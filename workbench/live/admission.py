@@ -1,4 +1,7 @@
-"""Who may begin a live session: so many at once, so many minutes and bytes a visitor; who may not is told when to try again."""
+"""Who may come in and begin a live session: so many tries to log in, so many sessions at once, so many minutes and bytes a visitor.
+
+Who may not is told when to try again.
+"""
 
 from __future__ import annotations
 
@@ -108,6 +111,34 @@ class Admission:
             self._left(ticket, ticket.ends_s, 0)
         window_s = self.limits.window_minutes * MINUTE_S
         self._visitors = {name: v for name, v in self._visitors.items() if now_s < v.since_s + window_s}
+
+
+@dataclass
+class Attempts:
+    """How often a visitor may try to log in: `most` times within `window_s`, until one was right. Safe to use from many threads."""
+
+    now: Callable[[], float]
+    most: int = 10
+    window_s: float = 5 * MINUTE_S
+    _tries: dict[str, list[float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, visitor: str) -> float:
+        """Count a try, and 0; or the seconds until the next one may be made."""
+        with self._lock:
+            now_s = self.now()
+            recent = {name: [s for s in tries if now_s < s + self.window_s] for name, tries in self._tries.items()}
+            self._tries = {name: tries for name, tries in recent.items() if tries}
+            tries = self._tries.setdefault(visitor, [])
+            if len(tries) >= self.most:
+                return tries[0] + self.window_s - now_s
+            tries.append(now_s)
+            return 0.0
+
+    def right(self, visitor: str) -> None:
+        """The last try was right: the ones before are forgotten."""
+        with self._lock:
+            self._tries.pop(visitor, None)
 
 
 def _minutes(seconds: float) -> str:
