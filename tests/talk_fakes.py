@@ -50,6 +50,7 @@ class FakeRuntime:
     def __init__(self, script: Callable[[int], Mapping[str, Any]] | None = None, voice: Callable[[int], np.ndarray] | None = None) -> None:
         self.script, self.voice = script, voice
         self.lanes: list[str] = []
+        self.dials: list[dict[str, Any]] = []
         self.heard: list[tuple[dict[str, Any], list[bytes]]] = []
         self.said: list[dict[str, Any]] = []
         self.closed = threading.Event()
@@ -76,7 +77,7 @@ class FakeRuntime:
         match message["t"]:
             case "hello":
                 kept = {"user.audio": "full", "user.camera": "features"}
-                about = {"lanes": self.lanes, "agent": "echo", "kept": kept, "tick_ms": 200, "rate": 16_000}
+                about = {"lanes": self.lanes, "dials": self.dials, "agent": "echo", "kept": kept, "tick_ms": 200, "rate": 16_000}
                 self.say({"t": "welcome", "session": "s1", "token": "again", **about})
             case "consent" if message["given"] and self._ticking is None:
                 self._ticking = threading.Thread(target=self._run, daemon=True)

@@ -10,6 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS
 from tests.talk_fakes import FAKE_MICROPHONE, FakeRuntime, Pages, until, visit
+from workbench.dials import DIALS
 
 pytestmark = pytest.mark.browser
 
@@ -185,6 +186,22 @@ def test_typed_text_is_sent_written_and_marked(browser: Any, pages: Pages) -> No
         assert page.evaluate("talk.timeline.record.words.map((word) => word.side)") == ["typed"]
         page.get_by_label("Threshold of p(speak)").fill("0.7")
         until(lambda: runtime.of("set") == [{"t": "set", "name": "threshold", "value": 0.7}], page)
+
+
+def test_a_rule_of_speaking_is_set_while_the_session_goes_on(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    runtime.dials = [DIALS["barge-in"].told(2.0), DIALS["max overlap"].told(1.0)]
+    with visit(browser, pages, runtime) as page:
+        page.get_by_text("Rules of speaking").click()
+        overlap = page.get_by_label("Both at once for at most")
+        assert (overlap.input_value(), page.locator(".mt-dials output").inner_text()) == ("1", "1 s")
+        overlap.fill("5")
+        assert page.locator(".mt-dials output").inner_text() == "no rule"
+        page.get_by_label("When you begin to speak while it does").select_option("it ends the word")
+        until(lambda: len(runtime.of("set")) == 2, page)
+        assert [(message["name"], message["value"]) for message in runtime.of("set")] == [("max overlap", 5), ("barge-in", 1)]
+        page.get_by_role("button", name="Stop").click()
+        assert overlap.is_disabled()
 
 
 def test_the_camera_sends_two_small_pictures_a_tick(browser: Any, pages: Pages) -> None:

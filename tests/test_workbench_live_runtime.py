@@ -22,6 +22,8 @@ from workbench.events import (
     LinkLost,
     LinkResumed,
     PlaybackPosition,
+    SettingChanged,
+    TranscriptDelta,
 )
 from workbench.live.outbox import Outbox
 from workbench.live.protocol import RATE, Audio, Consent, Drop, End, Frame, Problem, Set, Stop, Text, TickDone, Welcome, decode, encode
@@ -293,13 +295,33 @@ def test_a_session_ends_at_its_minutes_and_at_its_bytes(tmp_path: Path) -> None:
     assert read_trace(session.path).duration_s == pytest.approx(1.2)
 
 
+def test_a_rule_that_is_set_while_it_goes_on_holds_from_the_next_tick_and_is_told_to_a_page_that_comes_back(tmp_path: Path) -> None:
+    counting = ScriptedAgent(((2, ("one",)), (8, ("two",)), (14, ("three",))))
+    session, page = opened(counting, tmp_path / "a.sqlite", Wall())
+    at(page, 1.1, Set(name="budget", value=0.0))
+    at(page, 1.3, Set(name="barge-in", value=7.0))
+    reloaded: list[Page] = []
+    page.wall.at(2.0, lambda: reloaded.append(again(page)))
+    page.wall.at(2.1, lambda: reloaded[0].send(Set(name="budget", value=120.0)))
+    page.wall.at(4.0, lambda: reloaded[0].send(Stop()))
+    session.run()
+    trace = read_trace(session.path)
+    assert [(event.name, event.value) for _, event in trace.events(SettingChanged)] == [("budget", 0.0), ("budget", 120.0)]
+    assert [event.word for _, event in trace.events(TranscriptDelta)] == ["one", "three"]
+    assert [problem.text for problem in page.of(Problem)] == ["barge-in cannot be 7; give a whole number from 0 to 2"]
+    budgets = [{dial["name"]: dial["value"] for dial in each.of(Welcome)[0].dials}["budget"] for each in (page, reloaded[0])]
+    assert budgets == [120.0, 0.0]
+    assert replay(trace).difference is None
+
+
 def test_a_setting_the_agent_lacks_is_a_problem_and_the_session_goes_on(tmp_path: Path) -> None:
     session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall())
     at(page, 0.5, Set(name="threshold", value=0.7))
     at(page, 1.0, Stop())
     end, _ = over(session, page)
     assert end.reason == "stopped"
-    assert [p.text for p in page.of(Problem)] == ["'agent' (EchoAgent) has no threshold to change; a neural agent has a threshold"]
+    [problem] = page.of(Problem)
+    assert problem.text.startswith("'agent' (EchoAgent) has no threshold to change; a neural agent has a threshold, all have speak over, ")
 
 
 def test_an_agent_that_fails_ends_the_session_with_a_trace_that_opens(tmp_path: Path) -> None:

@@ -21,6 +21,19 @@ function keptText(kept) {
   return [...ways].map(([how, streams]) => `${KEPT[how] ?? how}: ${streams.join(", ")}`).join(" · ");
 }
 
+/** A rule that one number sets, as a labelled slider or choice; `set(value)` hears of every move. */
+function dialOf({ says, low, high, step, off, value, unit, choices }, set) {
+  if (choices.length) {
+    const options = choices.map((each, i) => make("option", { value: low + i, selected: low + i === value }, each));
+    return make("label", {}, `${says} `, make("select", { disabled: true, onchange: ({ target }) => set(Number(target.value)) }, ...options));
+  }
+  const told = (at) => (at === off ? "no rule" : `${Number(at.toFixed(2))} ${unit}`.trim()), shown = make("output", {}, told(value));
+  return make("label", {}, `${says} `, make("input", { type: "range", min: low, max: high, step, value, disabled: true, oninput: ({ target }) => {
+    shown.textContent = told(Number(target.value));
+    set(Number(target.value));
+  } }), shown);
+}
+
 /**
  * Build the panel in `root`. `carrier()` gives, or promises, a fresh carrier for each start.
  *
@@ -56,6 +69,8 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     talk.link.send({ t: "set", name: "threshold", value: Number(bar.value) });
   } });
   const see = { camera: button("Camera", () => look("camera"), { "aria-pressed": "false", disabled: true }), screen: button("Screen", () => look("screen"), { "aria-pressed": "false", disabled: true }) };
+  const dials = make("div", { class: "mt-dials" });
+  const rules = make("details", { class: "mt-rules", hidden: true }, make("summary", {}, "Rules of speaking"), dials);
   const line = make("input", { type: "text", "aria-label": "Type to the agent", placeholder: "Type instead of speaking", maxlength: 500, autocomplete: "off", disabled: true });
   const send = make("button", { type: "submit", disabled: true }, "Send");
   const typing = make("form", { class: "mt-typing", onsubmit: (event) => { event.preventDefault(); if (type(line.value)) line.value = ""; } }, line, send);
@@ -66,9 +81,9 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     question, trouble,
     make("div", { class: "mt-notes" }, finding, route),
     make("div", { class: "mt-controls" }, typing, ...(standIn ? [] : [see.camera, see.screen]), make("label", { class: "mt-bar" }, "threshold ", bar, pace)),
-    place, make("h3", { class: "mt-logname" }, "What was said"), log);
+    rules, place, make("h3", { class: "mt-logname" }, "What was said"), log);
   root.append(panel);
-  for (const control of [line, bar]) control.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has keys of its own
+  for (const control of [line, bar, dials]) control.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has keys of its own
   const timeline = createTimeline(place);
 
   const active = () => ["connecting", "asking", "opening", "talking", "waiting"].includes(talk.state);
@@ -78,7 +93,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     panel.dataset.state = state;
     startStop.textContent = active() ? "Stop" : "Start";
     recording.textContent = RECORDING[state] ?? "not recording";
-    for (const control of [line, send, bar, see.camera, see.screen]) control.disabled = state !== "talking";
+    for (const control of [line, send, bar, see.camera, see.screen, ...dials.querySelectorAll("input, select")]) control.disabled = state !== "talking";
     if (state !== "asking") question.hidden = true;
     if (!["talking", "waiting"].includes(state)) level.value = 0;
     ears.forEach(([type, ear]) => { if (type === "panel") ear(state); });
@@ -117,6 +132,8 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
     kept.textContent = keptText(message.kept);
+    rules.hidden = !message.dials?.length;
+    dials.replaceChildren(...(message.dials ?? []).map((dial) => dialOf(dial, (value) => talk.link.send({ t: "set", name: dial.name, value }))));
     for (const each of Object.values(see)) each.hidden = message.lanes?.length > 0 && !message.lanes.includes("camera"); // an agent without eyes
     if (standIn) { lookOn(); return; }
     question.replaceChildren(

@@ -117,6 +117,4 @@ class Desk:
 
 
 def _running(session: LiveSession) -> Running:
-    spec = session.session.specs().get("agent", {})
-    agent = str(spec.get("kind") or spec.get("class") or "agent")
-    return Running(session.name, agent, session.state, session.session.clock.seconds(session.session.tick))
+    return Running(session.name, session.agent_kind, session.state, session.session.clock.seconds(session.session.tick))

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from workbench.clock import ClockSpec, Tick
+from workbench.dials import DIALS, moved
 from workbench.errors import InputError
-from workbench.events import AgentHeld, SettingChanged
-from workbench.packets import MicroTurn
+from workbench.events import AgentHeld, Decision, ModelSpeechStopped, ModelYielded, SettingChanged
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn
+from workbench.policies import Governed, GovernedState
 from workbench.session import Participant, Said, Session, State, advance
+
+THRESHOLD = "threshold"
 
 Order: TypeAlias = SettingChanged | AgentHeld
 
@@ -53,7 +57,7 @@ def step_under(session: Session, orders: Sequence[Order] = ()) -> MicroTurn:
     """
     for order in orders:
         if isinstance(order, SettingChanged):
-            session.participants = tuple(changed(p, order, session) if p.name == "agent" else p for p in session.participants)
+            change_setting(session, order)
     awake = session.participants
     if any(isinstance(order, AgentHeld) for order in orders):
         session.participants = tuple(Passed(p) if p.name == "agent" else p for p in awake)
@@ -68,18 +72,42 @@ def orders_of(turn: MicroTurn) -> tuple[Order, ...]:
     return tuple(event for event in turn.events if isinstance(event, SettingChanged | AgentHeld))
 
 
-def changed(agent: Participant, change: SettingChanged, session: Session) -> Participant:
-    """The agent with another setting. Raises InputError for a setting that it does not have, or a value that it cannot take."""
+def change_setting(session: Session, change: SettingChanged) -> None:
+    """From its next tick on the agent of a session has this setting: another threshold, or a rule at the value of its dial.
+
+    Raises InputError for a setting that it does not have, or a value that it cannot take.
+    """
+    place = next(i for i, participant in enumerate(session.participants) if participant.name == "agent")
+    agent = session.participants[place]
     check_change(agent, change)
-    other: Participant = agent.with_threshold(change.value)  # type: ignore[attr-defined]
-    other.start(session.clock, session.seed)  # it goes on from the state of `agent`, but is started as any participant is
-    return other
+    if change.name == THRESHOLD:
+        other: Participant = agent.with_threshold(change.value)  # type: ignore[attr-defined]
+        other.start(session.clock, session.seed)  # it goes on from the state of `agent`, but is started as any participant is
+    elif isinstance(agent, Governed):
+        other = Governed(agent.agent, moved(agent.policies, change.name, change.value))
+    else:
+        other = Governed(agent, moved((), change.name, change.value))
+        session.states[place] = _as_heard(session, session.states[place])
+    session.participants = (*session.participants[:place], other, *session.participants[place + 1 :])
 
 
 def check_change(agent: Participant, change: SettingChanged) -> None:
     """Raises InputError for a setting that the agent does not have, or a value that it cannot take."""
-    if change.name != "threshold" or not callable(getattr(agent, "with_threshold", None)):
+    if change.name in DIALS:
+        DIALS[change.name].check(change.value)
+        return
+    if change.name != THRESHOLD or not callable(getattr(agent, "with_threshold", None)):
         kind = agent.spec().get("class") or agent.spec().get("kind")
-        raise InputError(f"{agent.name!r} ({kind}) has no {change.name} to change; a neural agent has a threshold")
+        rules = ", ".join(DIALS)
+        raise InputError(f"{agent.name!r} ({kind}) has no {change.name} to change; a neural agent has a threshold, all have {rules}")
     if not 0 <= change.value <= 1:
         raise InputError(f"threshold {change.value:g} is no probability; give a number from 0 to 1")
+
+
+def _as_heard(session: Session, state: State) -> GovernedState:
+    """The state of an agent that is put under rules in the middle of a session, where it or the user may be speaking."""
+    last = session.last
+    ended = any(isinstance(event, ModelSpeechStopped | ModelYielded) for event in last.events)
+    sounds = any(packet.stream in (AGENT_AUDIO, AGENT_TEXT) for packet in last.packets) and not ended
+    talks = any(isinstance(event, Decision) and (event.p_user_speaking or 0.0) > 0.5 for event in last.events)
+    return GovernedState(session.clock, state, user_talks=talks, sounding=sounds)

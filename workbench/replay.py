@@ -13,7 +13,7 @@ from workbench.clock import ClockSpec, Tick
 from workbench.compare import Difference, first_difference
 from workbench.errors import InputError, TraceError
 from workbench.events import Edited, Event, SettingChanged, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
-from workbench.outside import changed, orders_of, step_under
+from workbench.outside import THRESHOLD, change_setting, orders_of, step_under
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
 from workbench.session import Participant, Said, Session, advance
 from workbench.trace import Trace, record
@@ -278,8 +278,7 @@ def _change(session: Session, edit: Edit) -> None:
     """Apply an edit and run the ticks that it covers, at least one; the edited ticks carry an `Edited` event."""
     notes: tuple[Event, ...] = ()
     if edit.threshold is not None:
-        change = SettingChanged(name="threshold", value=edit.threshold)
-        session.participants = tuple(changed(p, change, session) if p.name == "agent" else p for p in session.participants)
+        change_setting(session, SettingChanged(name=THRESHOLD, value=edit.threshold))
         notes = (Edited(participant="agent", note=f"threshold {edit.threshold:g}"),)
     for place in range(max(1, session.clock.ticks_in(edit.mute_user_s))):
         if session.done:

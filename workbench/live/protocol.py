@@ -94,6 +94,12 @@ def _rows(value: Any) -> tuple[tuple[Any, ...], ...]:
     return tuple(tuple(row) for row in value)
 
 
+def _objects(value: Any) -> tuple[Json, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Mapping) for each in value):
+        raise ValueError("give a list of objects")
+    return tuple(value)
+
+
 def _field(check: Check, *, wire: str = "", default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"check": check, "wire": wire})
 
@@ -180,7 +186,10 @@ class Stop(_Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Welcome(_Message):
-    """The answer to a hello: the session, the token that resumes it, its clock, what is kept of each stream, the lanes, the agent."""
+    """The answer to a hello: the session, the token that resumes it, its clock, what is kept of each stream, the lanes, the agent.
+
+    `dials` are the settings beside the threshold that `set` takes, as `workbench.dials` tells them.
+    """
 
     t: ClassVar[str] = "welcome"
     session: str = _field(_text(100))
@@ -190,6 +199,7 @@ class Welcome(_Message):
     kept: Mapping[str, Any] = _field(_of(Mapping, "an object"))
     lanes: Sequence[str] = _field(_of(Sequence, "a list"))
     agent: str = _field(_text(100))
+    dials: Sequence[Json] = _field(_objects, default=())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from workbench.clock import RealTime, few_pauses, utc_now
+from workbench.dials import DIALS
 from workbench.errors import InputError, TraceError
 from workbench.events import AgentHeld, AudioDropped, DeadlineMissed, Event, LinkLost, LinkResumed, ModelYielded, SettingChanged
 from workbench.live.ear import Ear, LiveUser
@@ -103,6 +104,7 @@ class LiveSession:
         self._away_since_s: float | None = pace.now()
         self._heartbeat_s: float | None = None
         self._changes: dict[str, SettingChanged] = {}
+        self._dialled: dict[str, float] = {}
         self._news: list[Event] = []
         self._written = False
         self._thread: threading.Thread | None = None
@@ -175,6 +177,7 @@ class LiveSession:
             case Set():
                 with self._lock:
                     self._changes[message.name] = SettingChanged(name=message.name, value=message.value)
+                    self._dialled[message.name] = message.value
             case Stop():
                 self.stop("stopped by the person who talked")
             case Hello():
@@ -214,9 +217,14 @@ class LiveSession:
                 return Problem(code="setting", text=str(error))
         return None
 
+    @property
+    def agent_kind(self) -> str:
+        """What the agent is, in a word; the rules that it is put under do not change that."""
+        spec = self._agent.spec()
+        return str(spec.get("kind") or spec.get("class") or self._agent.name)
+
     def _welcome(self) -> Welcome:
-        clock, spec = self.session.clock, self._agent.spec()
-        agent = str(spec.get("kind") or spec.get("class") or self._agent.name)
+        clock = self.session.clock
         return Welcome(
             session=self.name,
             token=self.token,
@@ -224,7 +232,8 @@ class LiveSession:
             rate=clock.sample_rate,
             kept=self.spec.kept,
             lanes=tuple(lane for lane in LANES if lane != "camera" or USER_CAMERA in self._agent.hears),
-            agent=agent,
+            agent=self.agent_kind,
+            dials=tuple(dial.told(self._dialled.get(dial.name, dial.off)) for dial in DIALS.values()),
         )
 
     def _gone(self, since_s: float) -> None:
