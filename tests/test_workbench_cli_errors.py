@@ -13,6 +13,7 @@ import soundfile
 from safetensors.numpy import save_file
 
 from tests.workbench_fakes import chat
+from workbench.adapters import usage
 from workbench.cli import main
 from workbench.commands_score import _page
 from workbench.store import save_trace
@@ -96,7 +97,8 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
 ) -> None:
     out = ("--out", tmp_path / "o")
     message = refused(capsys, "run", "--scenario", "answer", "--agent", "parrot", *out)
-    assert message == "no agent called 'parrot'; there are nano, pipeline, silent, always-talking, oracle, echo and recorded:FOLDER"
+    assert message == f"no agent called 'parrot'; there are nano, silent, always-talking, oracle, echo, {', '.join(usage())}"
+    assert "needs its settings; write recorded:FOLDER" in refused(capsys, "run", "--scenario", "answer", "--agent", "recorded", *out)
     assert "has no checkpoint and no threshold" in refused(
         capsys, "run", "--scenario", "answer", "--agent", "silent", "--threshold", 0.4, *out
     )

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from workbench.adapters import ADAPTERS, adapted, usage
 from workbench.errors import InputError
 from workbench.explain import Row
 from workbench.exports import export
@@ -20,9 +21,9 @@ from workbench.session import Participant
 from workbench.trace import Trace
 
 TRACE_NAME = "trace.sqlite"
-AGENTS = ("nano", "pipeline", "silent", "always-talking", "oracle", "echo")
+AGENTS = ("nano", "silent", "always-talking", "oracle", "echo")  # those that are ours; workbench.adapters has the others
 RECORDED = "recorded:"
-AGENT_HELP = f"{', '.join(AGENTS)} or {RECORDED}FOLDER"
+AGENT_HELP = ", ".join((*AGENTS, *usage()))
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe
 
@@ -33,11 +34,12 @@ error_console = Console(stderr=True, highlight=False)
 def make_agent(name: str, checkpoint: Path | None = None, threshold: float | None = None) -> Participant:
     """The agent of that name; `checkpoint` and `threshold` are for the neural one. Raises InputError or CheckpointError.
 
-    "recorded:FOLDER" says what output.wav of the folder says; "pipeline:NAME=VALUE,..." is the pipeline with these knobs.
+    What follows a colon is an adapter's settings: "recorded:FOLDER" says what output.wav of the folder says, "pipeline:NAME=VALUE,..." is
+    the pipeline with these knobs.
     """
     kind, _, more = name.partition(":")
-    if name not in AGENTS and not (more and kind in ("recorded", "pipeline")):
-        raise InputError(f"no agent called {name!r}; there are {', '.join(AGENTS)} and {RECORDED}FOLDER")
+    if name not in AGENTS and kind not in ADAPTERS:
+        raise InputError(f"no agent called {name!r}; there are {AGENT_HELP}")
     if name == "nano":
         if threshold is not None and not 0 <= threshold <= 1:
             raise InputError(f"threshold {threshold} is no probability; give a number from 0 to 1")
@@ -46,19 +48,17 @@ def make_agent(name: str, checkpoint: Path | None = None, threshold: float | Non
         return load_agent(checkpoint, 0.5 if threshold is None else threshold)
     if checkpoint is not None or threshold is not None:
         raise InputError(f"agent {name!r} has no checkpoint and no threshold; leave --checkpoint and --threshold out, or use --agent nano")
-    from workbench.adapters.pipeline import pipeline_of
-    from workbench.adapters.recorded import recorded_agent
+    if kind in ADAPTERS:
+        return adapted(kind, more)
     from workbench.agents import AlwaysTalkingAgent, EchoAgent, OracleAgent, SilentAgent
 
     simple: dict[str, Callable[[], Participant]] = {
-        "pipeline": lambda: pipeline_of(more),
         "silent": SilentAgent,
         "always-talking": AlwaysTalkingAgent,
         "oracle": OracleAgent,
         "echo": EchoAgent,
-        "recorded": lambda: recorded_agent(Path(more)),
     }
-    return simple[kind]()
+    return simple[name]()
 
 
 def trace_path(path: Path) -> Path:

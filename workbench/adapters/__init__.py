@@ -1,1 +1,57 @@
-"""Other systems behind the same door as our own agents: each is a participant, so that one session, one trace and one score fit all."""
+"""Other systems behind the same door as our own agents: each is a participant, so that one session, one trace and one score fit all.
+
+`ADAPTERS` is the list of them. An entry says how what follows its name is written, and makes the participant of it; what it needs is
+imported when it is made, so that a command without it does not need its package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.errors import InputError
+from workbench.session import Participant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """A system by its name: `make` takes the text after "NAME:" (empty where there is none) and raises InputError when it does not fit.
+
+    `settings` is how that text is written; `needed` says that there is no default for it.
+    """
+
+    make: Callable[[str], Participant]
+    settings: str
+    needed: bool = False
+
+
+def adapted(name: str, text: str = "") -> Participant:
+    """The participant of an adapter. Raises InputError for a text that does not fit, and where a package, a key or a server is missing."""
+    adapter = ADAPTERS[name]
+    if adapter.needed and not text:
+        raise InputError(f"agent {name!r} needs its settings; write {name}:{adapter.settings}")
+    return adapter.make(text)
+
+
+def usage() -> tuple[str, ...]:
+    """How each adapter is written on a command line."""
+    return tuple(f"{name}:{one.settings}" if one.needed else name for name, one in ADAPTERS.items())
+
+
+def _pipeline(text: str) -> Participant:
+    from workbench.adapters.pipeline import pipeline_of
+
+    return pipeline_of(text)
+
+
+def _recorded(text: str) -> Participant:
+    from workbench.adapters.recorded import recorded_agent
+
+    return recorded_agent(Path(text))
+
+
+ADAPTERS: Mapping[str, Adapter] = {
+    "pipeline": Adapter(make=_pipeline, settings="hang_s=0.4,resume=no,…"),
+    "recorded": Adapter(make=_recorded, settings="FOLDER", needed=True),
+}
