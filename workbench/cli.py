@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import typer
 from rich.console import Console
 
-from workbench import commands_dashboard, commands_live, commands_run, commands_score, commands_trace
+from workbench import commands_dashboard, commands_live, commands_run, commands_score, commands_serve, commands_trace
 from workbench.errors import WorkbenchError
 
 FAILED = 2  # exit code of an error that names its fix
@@ -25,6 +25,7 @@ app.command()(commands_score.score)
 app.command()(commands_run.replay)
 app.command()(commands_run.fork)
 app.command()(commands_live.talk)
+app.command()(commands_serve.serve)
 app.command()(commands_trace.inspect)
 app.command()(commands_trace.erase)
 app.command()(commands_trace.export)

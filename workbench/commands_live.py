@@ -65,14 +65,14 @@ def talk(
 
     with listen(host, port) as listening:
         shared = [share_address(listening)] if share else []
-        agent = _agent(checkpoint, threshold)
+        agent = warm_agent(checkpoint, threshold)
         out.mkdir(parents=True, exist_ok=True)
         rooms = Host(lambda: agent, out, Admission(limits, RealTime(ClockSpec()).now))
         door = Door(logins=logins, origins=(*(origin or ()), *shared), visitor_header=visitor_header)
         page = SharedPage(rooms, door, agent.families)
         with few_pauses(), Served(page.app, listening) as served:
             _say_where(host, served.port, shared, out)
-            _wait_for_the_end()
+            until_ended()
             out_console.print("ending; open sessions get their traces")
             rooms.close()
 
@@ -100,7 +100,7 @@ def _only_here(host: str) -> bool:
         return False
 
 
-def _agent(checkpoint: Path | None, threshold: float) -> NeuralAgent:
+def warm_agent(checkpoint: Path | None, threshold: float) -> NeuralAgent:
     """The agent, loaded and warm, so that the first tick of the first session is on time; sessions share it."""
     from workbench.neural import load_agent
 
@@ -121,7 +121,7 @@ def _say_where(host: str, port: int, shared: Sequence[str], out: Path) -> None:
     out_console.print(f"traces go to {out}; Ctrl-C ends it", markup=False)
 
 
-def _wait_for_the_end() -> None:
+def until_ended() -> None:
     """Until Ctrl-C or a request to terminate."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

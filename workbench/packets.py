@@ -20,6 +20,7 @@ AGENT_AUDIO = "agent.audio"  # float32 (samples_per_tick,), what the loudspeaker
 AGENT_TEXT = "agent.text"  # str, words the agent began to say in this tick
 USER_PLAYBACK = "user.playback"  # str, the second of the agent's stream to which the listener's loudspeaker has come
 USER_CONSENT = "user.consent"  # str, one JSON object per line: {"call": name of a call, "given": bool}, from a click
+USER_CONTEXT = "user.context"  # str, one JSON object per line: what the application at the other end appends (workbench.serve.context)
 AGENT_TASKS = "agent.tasks"  # str, one event per line as JSON: what the agent asks of slow work, and what that has to know of it
 BACKGROUND_TEXT = "background.text"  # str, one note per line as JSON: results of slow work (workbench.background.notes)
 BACKGROUND_SHOWN = "background.shown"  # str, one thing to show per line as JSON: text, table or figure

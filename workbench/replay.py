@@ -202,6 +202,12 @@ def _delegating(spec: Spec, trace: Trace) -> Participant:
     return Delegating(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace))
 
 
+def _assisted(spec: Spec, trace: Trace) -> Participant:
+    from workbench.serve.assisted import Assisted
+
+    return Assisted(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace), tuple(spec["asks_at"]))
+
+
 def _governed(spec: Spec, trace: Trace) -> Participant:
     from workbench.policies import Governed, policy_of
 
@@ -245,6 +251,7 @@ BUILDERS: Mapping[str, Builder] = {
     "Pipeline": _pipeline,
     "nano": _neural_agent,
     "Delegating": _delegating,
+    "Assisted": _assisted,
     "Governed": _governed,
     "Desk": _desk,
 }

@@ -14,7 +14,7 @@ While any session ticks, the garbage collector passes over what existed before i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -85,13 +85,25 @@ class LiveSession:
     """One person talking with one agent. `start` runs it in a thread, `run` in the caller's.
 
     Of the methods any thread may call `connect`, `receive`, `disconnect`, `watch` and `stop`; none of them waits for a tick. Before consent
-    no tick passes and no sample is taken. The trace is written to `path`; `name` is what its listeners are told of it.
+    no tick passes and no sample is taken. The trace is written to `path`; `name` is what its listeners are told of it. `user_of` gives the
+    user at an ear, and `beside` who else takes part.
     """
 
-    def __init__(self, agent: Participant, path: Path, pace: RealTime, *, name: str, token: str, spec: LiveSpec = LiveSpec()) -> None:
+    def __init__(
+        self,
+        agent: Participant,
+        path: Path,
+        pace: RealTime,
+        *,
+        name: str,
+        token: str,
+        spec: LiveSpec = LiveSpec(),
+        user_of: Callable[[Ear], Participant] = LiveUser,
+        beside: Sequence[Participant] = (),
+    ) -> None:
         self.name, self.token, self.path, self.pace, self.spec = name, token, path, pace, spec
         self.ear = Ear(pace.clock, pace.now)
-        self.session = Session.start([LiveUser(self.ear), agent], clock=pace.clock, seed=spec.seed)
+        self.session = Session.start([user_of(self.ear), agent, *beside], clock=pace.clock, seed=spec.seed)
         self.end: End | None = None
         self.bytes = 0
         self._agent = agent

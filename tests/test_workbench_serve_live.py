@@ -1,0 +1,91 @@
+"""The official OpenAI client, as it is, holds Live sessions with the server; whatever else comes over the wire is answered by an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.serve_fakes import LIVE_EVENTS, Talked, bursts, client, served
+from workbench.background.notes import notes_of
+from workbench.events import ModelYielded
+from workbench.events_background import DelegationChanged, DelegationCreated
+from workbench.replay import replay
+from workbench.store import read_trace
+
+pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager")  # of the official client's own call
+
+
+def test_the_official_client_holds_a_session_with_an_interruption_and_a_delegation(tmp_path: Path) -> None:
+    with served(tmp_path) as running, client(running).live.connect() as connection:
+        talked = Talked(connection, LIVE_EVENTS)
+        connection.session.start(session={"model": "nano", "store": True, "instructions": "be brief"}, event_id="mine")
+        started = talked.wait("session.started")
+        assert (started["client_event_id"], started["session"]["audio"]["format"]) == ("mine", {"type": "audio/pcm", "rate": 24_000})
+        assert talked.wait("info")["code"] == "instructions_not_followed"
+        sound = bursts((0.5, 1.0), (3.2, 3.7), (4.6, 5.1), seconds=11.0)
+        talked.say(sound[: 24_000 * 7], lambda audio: connection.session.input_audio.append(audio=audio))
+        made = talked.wait("session.delegation.created")
+        connection.session.thinking.append(content="looking it up", delegation_id=made["delegation"]["id"])
+        connection.session.commentary.append(content="forty two", delegation_id=made["delegation"]["id"], event_id="answer")
+        talked.say(sound[24_000 * 7 :], lambda audio: connection.session.input_audio.append(audio=audio))
+        assert talked.wait("session.commentary.appended")["client_event_id"] == "answer"
+        connection.session.close()
+        closed = talked.wait("session.closed")
+        talked.wait("closed")
+    talked.check()
+    assert made["delegation"] == {"id": "delegation_1", "target": "client", "type": "delegation"}
+    assert talked.words("session.input_transcript.delta") == "count stop look"
+    said = talked.words("session.output_transcript.delta")
+    assert said.startswith("one two three")
+    assert "ten" not in said
+    assert said.endswith("forty two")
+    assert closed["reason"] == "close_requested"
+    assert closed["usage"]["seconds"] >= 10
+    assert talked.of("session.usage.updated")[0]["usage"]["seconds"] in (4.0, 5.0)
+    assert 1.0 < len(talked.sound()) / 24_000 < 6.0
+    assert abs(talked.sound()).max() > 3000
+    [path] = tmp_path.glob("*.sqlite")
+    trace = read_trace(path)
+    assert any(True for _ in trace.events(ModelYielded))
+    [(_, created)] = trace.events(DelegationCreated)
+    assert created.ask == "look"
+    assert [event.after for _, event in trace.events(DelegationChanged)] == ["running", "completed", "delivering", "delivered"]
+    assert [note.text for turn in trace.turns for note in notes_of(turn)] == ["forty two"]
+    assert replay(trace, agent=running.hall.make_agent()).difference is not None  # the agent of the tests is no recorded one
+
+
+def test_a_wrong_key_gets_401_and_no_key_is_asked_of_this_machine_where_none_is_set(tmp_path: Path) -> None:
+    with served(tmp_path) as running:
+        with pytest.raises(InvalidStatus) as refused, client(running, "wrong").live.connect():
+            pass
+        assert refused.value.response.status_code == 401
+        assert b"invalid_api_key" in refused.value.response.body
+        assert [model.id for model in client(running).models.list()] == ["nano"]
+    with served(tmp_path, keys={}) as running, client(running, "anything").live.connect() as connection:
+        connection.session.start(session={"model": "nano"})
+        assert connection.recv().type == "session.started"
+
+
+def test_more_sessions_than_there_may_be_get_a_clear_error_and_a_place_is_free_again_afterwards(tmp_path: Path) -> None:
+    with served(tmp_path, sessions=1) as running, client(running).live.connect() as first:
+        first.session.start(session={"model": "nano"})
+        assert first.recv().type == "session.started"
+        with client(running).live.connect() as second:
+            second.session.start(session={"model": "nano"})
+            error = second.recv()
+            assert error.type == "error"
+            assert (error.error.type, error.error.code) == ("rate_limit_error", "too_many_sessions")
+            assert "full: 1 conversation of 1 going on" in error.error.message
+        first.session.close()
+        while first.recv().type != "session.closed":
+            pass
+        for _ in range(50):
+            with client(running).live.connect() as third:
+                third.session.start(session={"model": "nano"})
+                if third.recv().type == "session.started":
+                    break
+        else:
+            pytest.fail("the place was not given back")
+    assert list(tmp_path.glob("*.sqlite")) == []
