@@ -46,7 +46,7 @@ class Reacting:
 
 @dataclass(frozen=True)
 class Reacts:
-    """Takes the n-th burst of sound for the n-th of its `words`, heard when it ends: at "count" it counts; any burst, and "stop", cuts it off."""
+    """Takes the n-th burst of sound for the n-th of its `words`, heard when it ends: at "count" it counts; a burst, or "stop", cuts it."""
 
     words: tuple[str, ...] = ("count", "stop", "look")
     name: str = "agent"

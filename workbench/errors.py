@@ -25,3 +25,7 @@ class SpeechError(WorkbenchError):
 
 class TooSlow(WorkbenchError):
     """A real-time session fell behind its clock under a strict pace."""
+
+
+class PeerError(WorkbenchError):
+    """A service elsewhere cannot be reached, refuses, or broke off for good; the message says which and what to do."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeAlias, get_args
 from workbench.errors import TraceError
 from workbench.events_background import BackgroundEvent
 from workbench.events_base import EventBase as _Base
+from workbench.events_peer import PeerEvent
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -371,6 +372,7 @@ Event: TypeAlias = (
     | Edited
     | PayloadErased
     | BackgroundEvent
+    | PeerEvent
     | Unknown
 )
 
@@ -406,6 +408,7 @@ KINDS: dict[str, type[_Base]] = {
         Edited,
         PayloadErased,
         *get_args(BackgroundEvent),
+        *get_args(PeerEvent),
     )
 }
 

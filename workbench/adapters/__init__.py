@@ -51,7 +51,14 @@ def _recorded(text: str) -> Participant:
     return recorded_agent(Path(text))
 
 
+def _openai_live(text: str) -> Participant:
+    from workbench.adapters.openai_live import openai_live
+
+    return openai_live(text)
+
+
 ADAPTERS: Mapping[str, Adapter] = {
     "pipeline": Adapter(make=_pipeline, settings="hang_s=0.4,resume=no,…"),
     "recorded": Adapter(make=_recorded, settings="FOLDER", needed=True),
+    "openai-live": Adapter(make=_openai_live, settings="url=https://…/v1,model=…"),
 }

@@ -38,8 +38,8 @@ from workbench.errors import InputError
 from workbench.live.protocol import End, FromRuntime, Problem, TickDone
 from workbench.serve.context import COMMENTARY, INSTRUCTIONS, THINKING, Appended
 from workbench.serve.hall import CLIENT, LOCAL, Seat, Wanted
-from workbench.serve.sound import PCM, RATES, Decoder, Encoder, Format
 from workbench.serve.wire import LONGEST_ID, Fields, Json, Refused, base64_of
+from workbench.sound_formats import PCM, RATES, Decoder, Encoder, Format
 
 LONGEST_APPEND = 2_000  # characters: 500 tokens of four
 LONGEST_INSTRUCTIONS = 65_536
