@@ -13,17 +13,18 @@ import pytest
 from rich.console import Console
 
 from tests.scenario_fakes import Tones, one_voice
+from tests.workbench_fakes import assert_same_turn
 from workbench.agents import OracleAgent, OracleState, ScriptedAgent, SilentAgent
 from workbench.check import check_participant
 from workbench.clock import Tick
 from workbench.errors import InputError
-from workbench.evaluate import Report, evaluate
+from workbench.evaluate import Report, evaluate, score_episode
 from workbench.packets import MicroTurn
 from workbench.scenarios import FAMILIES, FIRST_FAMILIES, GROUPS
 from workbench.scenarios.script import REPLY_DELAY_S
 from workbench.scoring.interaction import outcomes
 from workbench.session import Participant, Said
-from workbench.store import read_trace
+from workbench.store import as_kept, read_trace, save_trace
 from workbench.users import SilentUser
 
 SOME = ("answer", "think_pause", "stop", "timer")
@@ -106,6 +107,15 @@ def test_progress_is_told_after_every_episode_and_traces_are_kept(tmp_path: Path
     assert kept.header.labels["family"] == "stop"
     episode = next(e for e in report.episodes if (e.family, e.seed) == ("stop", 6))
     assert [o.both for o in outcomes(kept)] == [o.both for o in episode.outcomes]
+
+
+def test_an_episode_is_judged_as_its_file_holds_it(tmp_path: Path) -> None:
+    report = judged(OracleAgent(), families=["answer", "stop"], count=1, keep=tmp_path)
+    assert tuple(score_episode(read_trace(tmp_path / f"{e.family}-{e.seed}.sqlite")) for e in report.episodes) == report.episodes
+    trace = report.examples["stop"]
+    again = read_trace(save_trace(trace, tmp_path / "again.sqlite"))
+    for mine, read in zip(as_kept(trace).turns, again.turns, strict=True):
+        assert_same_turn(mine, read)
 
 
 def test_the_tables_show_every_family_and_the_file_holds_the_object(tmp_path: Path) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from workbench.cast import Cast
-from workbench.clock import ClockSpec
 from workbench.conditions import AS_DRAWN, Condition
 from workbench.errors import InputError
-from workbench.scenarios import FAMILIES, Recorded, VoicePicker, build, family
+from workbench.playing import Job, Plan, Trained, play, users
+from workbench.scenarios import FAMILIES, Recorded, VoicePicker
 from workbench.scenarios.world import USER_WORDS
 from workbench.scoring.false_starts import KINDS, false_starts
 from workbench.scoring.heard import WordErrors, heard_words
@@ -24,61 +20,17 @@ from workbench.scoring.interaction import outcomes
 from workbench.scoring.measured import Measured
 from workbench.scoring.score import Outcome, wilson
 from workbench.scoring.summary import summarise
-from workbench.session import Participant, Session, advance
+from workbench.session import Participant
 from workbench.speech import pick_voice, speaker
-from workbench.store import save_trace
+from workbench.store import as_kept, save_trace
 from workbench.suites import INTERACTION, Gathered, Suite, suite
-from workbench.trace import Trace, record
-from workbench.users import ScriptedUser, SpeakerOf
+from workbench.trace import Trace
+from workbench.users import SpeakerOf
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Progress: TypeAlias = Callable[[int, int], None]
-
-
-@runtime_checkable
-class Trained(Protocol):
-    """An agent that learned: the families it was trained on, and the words of a user that it can name."""
-
-    @property
-    def families(self) -> tuple[str, ...]: ...
-    @property
-    def user_words(self) -> tuple[str, ...]: ...
-
-
-@runtime_checkable
-class Clocked(Protocol):
-    """An agent that lives on one clock only."""
-
-    @property
-    def clock(self) -> ClockSpec: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set, under one condition.
-
-    `bystanders` names the part of people's recorded sentences and meetings that half of the bystanders are taken from.
-    """
-
-    families: tuple[str, ...]
-    voices: str
-    count: int
-    seed: int
-    difficulty: float = 0.5
-    condition: Condition = AS_DRAWN
-    bystanders: Recorded | None = None
-
-    def __post_init__(self) -> None:
-        for name in self.families:
-            family(name)
-        if self.count < 1:
-            raise InputError(f"count {self.count} must be at least 1 episode a family")
-
-    def jobs(self) -> list[tuple[str, int]]:
-        """Family and seed of every episode, families interleaved so that a batch holds all kinds."""
-        return [(name, self.seed + i) for i in range(self.count) for name in self.families]
 
 
 @dataclass(frozen=True)
@@ -93,6 +45,16 @@ class Episode:
     false_starts: Mapping[str, int]
     voice: str = ""
     gathered: Mapping[str, Gathered] = field(default_factory=dict)  # by suite: what it needs of this session
+
+    @property
+    def job(self) -> Job:
+        """What it was an episode of: family and seed."""
+        return self.family, self.seed
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything that was expected was not met."""
+        return not all(outcome.both for outcome in self.outcomes)
 
 
 @dataclass(frozen=True)
@@ -188,8 +150,8 @@ def evaluate(
     With `workers` of 2 or more, speech is synthesised in that many processes while sessions run. `progress(done, all)` is called after
     each episode. `keep` names a folder into which every trace is written. Raises InputError for an unknown family or voice set.
     """
-    others = [suite(name) for name in suites if name != INTERACTION]
-    names = tuple(families) if families else _played(agent, others, INTERACTION in suites)
+    others = other_suites(suites)
+    names = tuple(families) if families else families_for(agent, suites)
     plan = Plan(families=names, voices=voices, count=count, seed=seed, difficulty=difficulty, condition=condition, bystanders=bystanders)
     if batch < 1 or workers < 1:
         raise InputError(f"batch {batch} and workers {workers} must be at least 1")
@@ -198,27 +160,45 @@ def evaluate(
     episodes: list[Episode] = []
     examples: dict[str, tuple[tuple[bool, int], Trace]] = {}
     order = {job: place for place, job in enumerate(plan.jobs())}
-    for trace in _traces(Cast(agent), _users(plan, workers, pick, speaker_of), batch):
-        episode = score_episode(trace, agent.user_words if isinstance(agent, Trained) else USER_WORDS, others)
+    for trace in play(agent, users(plan, plan.jobs(), workers, pick, speaker_of), batch):
+        episode = score_episode(as_kept(trace), known_words(agent), others)
         episodes.append(episode)
-        rank = (all(o.both for o in episode.outcomes), order[(episode.family, episode.seed)])
+        rank = (not episode.failed, order[episode.job])
         if episode.family not in examples or rank < examples[episode.family][0]:
             examples[episode.family] = (rank, trace)
         if keep is not None:
             save_trace(trace, keep / f"{episode.family}-{episode.seed}.sqlite")
         if progress is not None:
             progress(len(episodes), len(order))
-    episodes.sort(key=lambda e: order[(e.family, e.seed)])
     config = {"agent": dict(agent.spec()), "batch": batch}
     kept = {name: trace for name, (_, trace) in examples.items()}
-    return Report(agent.name, plan, tuple(episodes), config, kept, {other.name: _scored(other, episodes) for other in others})
+    return report_of(agent.name, plan, episodes, config, kept, suites)
 
 
-def _played(agent: Participant, others: Sequence[Suite], interaction: bool) -> tuple[str, ...]:
+def report_of(
+    agent: str, plan: Plan, episodes: Sequence[Episode], config: Mapping[str, Any], examples: Mapping[str, Trace], suites: Sequence[str]
+) -> Report:
+    """The report of a plan's episodes, whatever order they come in. Raises InputError for a suite of which no family was played."""
+    order = {job: place for place, job in enumerate(plan.jobs())}
+    sorted_ = tuple(sorted(episodes, key=lambda e: order[e.job]))
+    return Report(agent, plan, sorted_, config, examples, {other.name: _scored(other, sorted_) for other in other_suites(suites)})
+
+
+def families_for(agent: Participant, suites: Sequence[str]) -> tuple[str, ...]:
     """The families that the suites play: first those that the agent was trained on, then the rest."""
     known = agent.families if isinstance(agent, Trained) else tuple(FAMILIES)
-    wanted = {name for other in others for name in other.families} | set(known if interaction else ())
+    wanted = {name for other in other_suites(suites) for name in other.families} | set(known if INTERACTION in suites else ())
     return tuple(name for name in dict.fromkeys((*known, *FAMILIES)) if name in wanted)
+
+
+def known_words(agent: Participant) -> Sequence[str]:
+    """The words of a user that an agent can name: those that it learned, or all there are."""
+    return agent.user_words if isinstance(agent, Trained) else USER_WORDS
+
+
+def other_suites(names: Sequence[str]) -> list[Suite]:
+    """The suites of these names besides the interaction suite, which needs no gathering. Raises InputError for a name that is none."""
+    return [suite(name) for name in names if name != INTERACTION]
 
 
 def _scored(other: Suite, episodes: Sequence[Episode]) -> list[Measured]:
@@ -243,53 +223,3 @@ def score_episode(trace: Trace, words: Sequence[str] = USER_WORDS, suites: Seque
         str(labels.get("voice", "")),
         {one.name: one.gather(trace, f"{family}-{trace.header.seed}") for one in suites if family in one.families},
     )
-
-
-def _traces(cast: Cast, users: Iterator[ScriptedUser], batch: int) -> Iterator[Trace]:
-    """Finished traces as they come; up to `batch` sessions run in lockstep and each that ends makes room for the next."""
-    running: list[tuple[Session, Trace]] = []
-    exhausted = False
-    while True:
-        while not exhausted and len(running) < batch:
-            user = next(users, None)
-            if user is None:
-                exhausted = True
-            else:
-                running.append(_begin(cast, user))
-        if not running:
-            return
-        advance([session for session, _ in running])
-        finished = [trace for session, trace in running if session.done]
-        running = [(session, trace) for session, trace in running if not session.done]
-        yield from finished
-
-
-def _begin(cast: Cast, user: ScriptedUser) -> tuple[Session, Trace]:
-    clock = cast.agent.clock if isinstance(cast.agent, Clocked) else ClockSpec()
-    session = Session.start(cast.of(user), clock=clock, seed=user.script.seed)
-    return session, record(session, labels={"family": user.script.family, **user.script.labels})
-
-
-def _users(plan: Plan, workers: int, pick: VoicePicker, speaker_of: SpeakerOf) -> Iterator[ScriptedUser]:
-    """Every user of the plan in order, its speech ready; made ahead by worker processes when there are several."""
-    if workers == 1:
-        yield from (_user(name, seed, plan, pick, speaker_of) for name, seed in plan.jobs())
-        return
-    with ExitStack() as stack:
-        context = multiprocessing.get_context("spawn")
-        pool: Executor = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
-        waiting: deque[Future[ScriptedUser]] = deque()
-        jobs = iter(plan.jobs())
-        while True:
-            for name, seed in jobs:
-                waiting.append(pool.submit(_user, name, seed, plan, pick, speaker_of))
-                if len(waiting) >= 8 * workers:
-                    break
-            if not waiting:
-                return
-            yield waiting.popleft().result()
-
-
-def _user(name: str, seed: int, plan: Plan, pick: VoicePicker, speaker_of: SpeakerOf) -> ScriptedUser:
-    script = build(name, seed, plan.voices, plan.difficulty, pick=pick, recorded=plan.bystanders)
-    return ScriptedUser(plan.condition.on(script), speaker_of=speaker_of).prepare()

@@ -29,7 +29,19 @@ from workbench.clock import utc_now
 from workbench.errors import InputError, TraceError
 from workbench.packets import MicroTurn, Packet
 from workbench.store_erase import Erasure, erase, erase_rows, settle
-from workbench.store_format import SALT_BYTES, create_file, dump_event, dump_header, encode, entry_hash, features, header_hash, seal
+from workbench.store_format import (
+    SALT_BYTES,
+    create_file,
+    decode,
+    dump_event,
+    dump_header,
+    encode,
+    entry_hash,
+    features,
+    header_hash,
+    load_event,
+    seal,
+)
 from workbench.store_read import annotate, finished, read_annotations, read_features, read_trace, verify
 from workbench.trace import Header, Trace
 from workbench.version import VERSION
@@ -39,6 +51,7 @@ __all__ = [
     "Keep",
     "TraceWriter",
     "annotate",
+    "as_kept",
     "erase",
     "finished",
     "read_annotations",
@@ -264,6 +277,18 @@ def save_trace(trace: Trace, path: str | os.PathLike[str], *, default: Keep | No
         for turn in trace.turns:
             writer.append(turn)
     return Path(path)
+
+
+def as_kept(trace: Trace, *, default: Keep | None = None) -> Trace:
+    """A trace as its file would give it back: sound rounded by its codec, ground-truth orders left to the events that tell of them."""
+    keep = default or Keep()
+
+    def kept(turn: MicroTurn) -> MicroTurn:
+        stored = [(packet, _stored(packet, keep)) for packet in turn.packets]
+        packets = tuple(replace(p, payload=decode(*s)) for p, s in stored if s is not None and s[0] != "features")
+        return replace(turn, packets=packets, events=tuple(load_event(dump_event(event)[1].decode()) for event in turn.events))
+
+    return replace(trace, turns=[kept(turn) for turn in trace.turns])
 
 
 def _stored(packet: Packet, keep: Keep) -> tuple[str, bytes] | None:

@@ -1,0 +1,117 @@
+"""Episodes of scenarios, played: what is to be played, the users of it, and an agent in many sessions at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from workbench.cast import Cast
+from workbench.clock import ClockSpec
+from workbench.conditions import AS_DRAWN, Condition
+from workbench.errors import InputError
+from workbench.scenarios import Recorded, VoicePicker, build, family
+from workbench.session import Participant, Session, advance
+from workbench.trace import Trace, record
+from workbench.users import ScriptedUser, SpeakerOf
+
+Job: TypeAlias = tuple[str, int]  # family and seed
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """An agent that learned: the families it was trained on, and the words of a user that it can name."""
+
+    @property
+    def families(self) -> tuple[str, ...]: ...
+    @property
+    def user_words(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """An agent that lives on one clock only."""
+
+    @property
+    def clock(self) -> ClockSpec: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set, under one condition.
+
+    `bystanders` names the part of people's recorded sentences and meetings that half of the bystanders are taken from.
+    """
+
+    families: tuple[str, ...]
+    voices: str
+    count: int
+    seed: int
+    difficulty: float = 0.5
+    condition: Condition = AS_DRAWN
+    bystanders: Recorded | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.families:
+            family(name)
+        if self.count < 1:
+            raise InputError(f"count {self.count} must be at least 1 episode a family")
+
+    def jobs(self) -> list[Job]:
+        """Family and seed of every episode, families interleaved so that a batch holds all kinds."""
+        return [(name, self.seed + i) for i in range(self.count) for name in self.families]
+
+
+def play(agent: Participant, users: Iterator[ScriptedUser], batch: int) -> Iterator[Trace]:
+    """Finished traces as they come; up to `batch` sessions run in lockstep and each that ends makes room for the next."""
+    cast = Cast(agent)
+    running: list[tuple[Session, Trace]] = []
+    exhausted = False
+    while True:
+        while not exhausted and len(running) < batch:
+            user = next(users, None)
+            if user is None:
+                exhausted = True
+            else:
+                running.append(_begin(cast, user))
+        if not running:
+            return
+        advance([session for session, _ in running])
+        finished = [trace for session, trace in running if session.done]
+        running = [(session, trace) for session, trace in running if not session.done]
+        yield from finished
+
+
+def _begin(cast: Cast, user: ScriptedUser) -> tuple[Session, Trace]:
+    clock = cast.agent.clock if isinstance(cast.agent, Clocked) else ClockSpec()
+    session = Session.start(cast.of(user), clock=clock, seed=user.script.seed)
+    return session, record(session, labels={"family": user.script.family, **user.script.labels})
+
+
+def users(plan: Plan, jobs: Sequence[Job], workers: int, pick: VoicePicker, speaker_of: SpeakerOf) -> Iterator[ScriptedUser]:
+    """The users of these jobs of a plan in order, their speech ready; made ahead by worker processes when there are several."""
+    if workers == 1:
+        yield from (_user(name, seed, plan, pick, speaker_of) for name, seed in jobs)
+        return
+    with ExitStack() as stack:
+        context = multiprocessing.get_context("spawn")
+        pool: Executor = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+        waiting: deque[Future[ScriptedUser]] = deque()
+        rest = iter(jobs)
+        while True:
+            for name, seed in rest:
+                waiting.append(pool.submit(_user, name, seed, plan, pick, speaker_of))
+                if len(waiting) >= 8 * workers:
+                    break
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+
+
+def _user(name: str, seed: int, plan: Plan, pick: VoicePicker, speaker_of: SpeakerOf) -> ScriptedUser:
+    script = build(name, seed, plan.voices, plan.difficulty, pick=pick, recorded=plan.bystanders)
+    return ScriptedUser(plan.condition.on(script), speaker_of=speaker_of).prepare()
