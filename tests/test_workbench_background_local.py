@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +18,7 @@ from workbench.background.local.agent import LocalAgent
 from workbench.background.local.calculator import as_text, value_of
 from workbench.background.local.clock_times import reminder
 from workbench.background.local.documents import Library, passages
+from workbench.background.local.tables import load_tables
 from workbench.background.local.units import convert
 from workbench.background.notes import bodies
 from workbench.background.parts import Answer, Earlier, Envelope, Failure, Used
@@ -196,6 +201,33 @@ def test_a_search_that_finds_nothing_says_so_and_odd_characters_do_no_harm(folde
 def test_answers_from_tables_are_exact_and_cite_their_rows(folder: Path, ask: str, text: str, source: str) -> None:
     found = answered(LocalAgent(folder), ask)
     assert (found.text, found.sources) == (text, (source,))
+
+
+def test_a_parquet_table_answers_as_its_csv_does(tmp_path: Path) -> None:
+    table = pa.table({
+        "city": ["Paris", "Paris", "Rome", None],
+        "amount": pa.array([0.1, 0.2, 1e-7, float("nan")]),
+        "paid": pa.array([Decimal("10.50"), None, Decimal("0.25"), Decimal("1.00")]),
+        "day": [date(2026, 5, 1)] * 4,
+        "tags": [["a"], [], [], []],
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "sales.parquet")
+    agent = LocalAgent(tmp_path)
+    found = [answered(agent, ask) for ask in ("total amount in Paris", "total amount", "total paid", "how many rows of sales")]
+    assert [(answer.text, answer.sources) for answer in found] == [
+        ("sum of amount where city Paris: 0.3", ("sales.parquet rows 1-2 column amount",)),
+        ("sum of amount: 0.3000001", ("sales.parquet rows 1-3 column amount",)),
+        ("sum of paid: 11.75", ("sales.parquet rows 1, 3-4 column paid",)),
+        ("rows: 4", ("sales.parquet rows 1-4",)),
+    ]
+    assert load_tables(tmp_path)[0].columns == ("city", "amount", "paid", "day")  # what is nested cannot be asked of
+
+
+def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": [7] * 100_001}), tmp_path / "big.parquet")
+    assert refused(LocalAgent(tmp_path), "total n").startswith("big.parquet has 100001 rows")
+    (tmp_path / "big.parquet").write_bytes(b"PAR1 and nothing more")
+    assert refused(LocalAgent(tmp_path), "total n").startswith("big.parquet is no Parquet file")
 
 
 def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:

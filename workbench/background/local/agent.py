@@ -30,8 +30,8 @@ _MIDST = re.compile(r"^(?:no|actually|i mean|rather|not that|the other one)\b[\s
 class LocalAgent:
     """Sums, units, the time, reminders, and of a folder its documents, tables and charts of them.
 
-    `folder` holds documents (.txt, .md, .rst) and tables (.csv); `epoch` is when the session began, as ISO 8601. It answers without a
-    network and always the same. Nothing is guessed: what fits no skill, or is in no document, is a failure that says so.
+    `folder` holds documents (.txt, .md, .rst) and tables (.csv, .parquet); `epoch` is when the session began, as ISO 8601. It answers
+    without a network and always the same. Nothing is guessed: what fits no skill, or is in no document, is a failure that says so.
     """
 
     folder: Path | None = None

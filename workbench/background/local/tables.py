@@ -1,4 +1,4 @@
-"""Questions about tables in CSV files, counted and added up exactly; every answer names the rows and the column it comes from."""
+"""Questions about tables in CSV and Parquet files, counted and added up exactly; every answer names its rows and its column."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from workbench.background.local.calculator import as_text
 from workbench.errors import InputError
 
 MOST_BYTES, MOST_ROWS, MOST_GROUPS = 5_000_000, 100_000, 50
+KINDS = (".csv", ".parquet")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 Numbers = Sequence[Fraction]
 
@@ -34,11 +39,12 @@ OPERATIONS: Mapping[str, tuple[tuple[str, ...], Callable[[Numbers], Fraction]]] 
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file: its columns, and its rows as text. Row 2 of the file is `rows[0]`."""
+    """A file's columns, and its rows as text. `first` is the number of `rows[0]` in the file: 2 under a header line, else 1."""
 
     file: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    first: int = 2
 
     def numbers(self, column: str) -> bool:
         """Whether a column holds numbers (and perhaps gaps) only."""
@@ -62,19 +68,60 @@ class Question:
 
 
 def load_tables(folder: Path) -> list[Table]:
-    """The CSV files of a folder. Raises InputError for one that is too large, or whose rows are not as long as its header."""
-    return [_loaded(path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*.csv"))]
+    """The CSV and Parquet files of a folder. Raises InputError for one that is too large or cannot be read."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in KINDS and path.is_file())
+    return [_loaded(path, path.relative_to(folder).as_posix()) for path in paths]
 
 
 def _loaded(path: Path, name: str) -> Table:
     if path.stat().st_size > MOST_BYTES:
         raise InputError(f"{name} has {path.stat().st_size} bytes; {MOST_BYTES} are read")
+    return _of_csv(path, name) if path.suffix.lower() == ".csv" else _of_parquet(path, name)
+
+
+def _of_csv(path: Path, name: str) -> Table:
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *rows = list(csv.reader(file)) or [[]]
     wrong = next((number for number, row in enumerate(rows, 2) if row and len(row) != len(header)), None)
     if wrong is not None or not header or len(rows) > MOST_ROWS:
         raise InputError(f"{name}: row {wrong or 1} does not have the {len(header)} cells of the header, or more than {MOST_ROWS} rows")
     return Table(name, tuple(cell.strip() for cell in header), tuple(tuple(c.strip() for c in row) for row in rows if row))
+
+
+def _of_parquet(path: Path, name: str) -> Table:
+    """A Parquet file; what its footer says of its size is looked at before anything is unpacked."""
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise InputError(f"{name} is a Parquet file, and pyarrow is not installed; install it with `pip install pyarrow`") from None
+    try:
+        with ParquetFile(path) as file:
+            footer = file.metadata
+            unpacked = sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
+            if footer.num_rows > MOST_ROWS or unpacked > 10 * MOST_BYTES:
+                raise InputError(
+                    f"{name} has {footer.num_rows} rows and {unpacked} bytes; {MOST_ROWS} rows and {10 * MOST_BYTES} bytes are read"
+                )
+            columns = {column: values for column, values in file.read().to_pydict().items() if all(map(_plain_value, values))}
+    except (ArrowException, OSError) as error:
+        raise InputError(f"{name} is no Parquet file that can be read: {str(error)[:100]}") from error
+    if not columns:
+        raise InputError(f"{name} has no column of numbers, text or times; nothing can be asked of it")
+    return Table(name, tuple(columns), tuple(zip(*(map(_cell, values) for values in columns.values()), strict=True)), first=1)
+
+
+def _plain_value(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | Decimal | date | time)  # a bool is an int, a datetime a date
+
+
+def _cell(value: Any) -> str:
+    """A value as a CSV file would have it: decimals as they are written, nothing for a gap."""
+    if value is None or (isinstance(value, float) and not isfinite(value)):
+        return ""
+    if isinstance(value, float | Decimal):
+        return format(Decimal(repr(value)) if isinstance(value, float) else value, "f")
+    return (value.isoformat() if isinstance(value, date | time) else str(value)).strip()
 
 
 def find(tables: Sequence[Table], ask: str) -> tuple[Table, Question] | None:
@@ -124,7 +171,7 @@ def answer(table: Table, question: Question) -> tuple[str, tuple[str, ...]]:
     where = " and ".join(f"{column} {cell}" for column, cell in question.where)
     said = ", ".join(f"{key}: {as_text(value)}" if key else as_text(value) for key, value in groups.items())
     used = [row for row in rows_of(table, question) if not question.column or table.cells(question.column)[row]]
-    source = f"{table.file} rows {_ranges([row + 2 for row in used])}" + (f" column {question.column}" if question.column else "")
+    source = f"{table.file} rows {_ranges([row + table.first for row in used])}" + (f" column {question.column}" if question.column else "")
     return f"{name}{f' where {where}' if where else ''}: {said}", (source,)
 
 
