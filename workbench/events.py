@@ -15,6 +15,7 @@ from workbench.errors import TraceError
 from workbench.events_background import BackgroundEvent
 from workbench.events_base import EventBase as _Base
 from workbench.events_peer import PeerEvent
+from workbench.events_rules import IntentEstimated, RulesEvent
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -373,6 +374,7 @@ Event: TypeAlias = (
     | PayloadErased
     | BackgroundEvent
     | PeerEvent
+    | RulesEvent
     | Unknown
 )
 
@@ -409,6 +411,7 @@ KINDS: dict[str, type[_Base]] = {
         PayloadErased,
         *get_args(BackgroundEvent),
         *get_args(PeerEvent),
+        *get_args(RulesEvent),
     )
 }
 
@@ -459,6 +462,6 @@ def _plain(value: Any) -> Any:
 def _restore(cls: type[_Base], key: str, value: Any) -> Any:
     if cls is Decision and key == "gates":
         return tuple(Gate(**gate) for gate in value)
-    if cls is Decision and key == "top":
+    if cls in (Decision, IntentEstimated) and key == "top":
         return tuple((str(word), float(p)) for word, p in value)
     return tuple(value) if isinstance(value, list) else value

@@ -209,9 +209,11 @@ def _assisted(spec: Spec, trace: Trace) -> Participant:
 
 
 def _governed(spec: Spec, trace: Trace) -> Participant:
-    from workbench.policies import Governed, policy_of
+    from workbench.governed import Governed, Hold
+    from workbench.policies import policy_of
 
-    return Governed(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace), tuple(map(policy_of, spec["policies"])))
+    agent = _build("agent", _spec_kind(spec["agent"]), spec["agent"], trace)
+    return Governed(agent, tuple(map(policy_of, spec["policies"])), Hold(**spec.get("hold", {})))
 
 
 def _beside(agent: Participant, kind: str) -> Participant:

@@ -1,0 +1,201 @@
+"""What is held back can still be taken back; what may not be asked or said is stopped on its way, and refused in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from tests.test_workbench_policies import Talker, heard
+from workbench.agents import ScriptedAgent
+from workbench.check import check_participant
+from workbench.clock import ClockSpec, Tick
+from workbench.errors import InputError
+from workbench.events import (
+    Decision,
+    Event,
+    ModelSpeechStarted,
+    ModelSpeechStopped,
+    ModelYielded,
+    TranscriptDelta,
+    UserSpeechStarted,
+    UserSpeechStopped,
+)
+from workbench.events_background import DelegationRefused, DelegationRequested
+from workbench.events_rules import GuardActed
+from workbench.governed import Governed, Hold
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_TEXT, MicroTurn
+from workbench.policies import BargeIn, Guard, found_in
+from workbench.replay import rebuild
+from workbench.session import Said, Session
+from workbench.trace import Trace, record
+from workbench.users import SilentUser
+
+CLOCK = ClockSpec()
+SAFE = Guard(asks=("open the safe",), says=("the code is",))
+
+
+@dataclass(frozen=True)
+class Hears:
+    """Another agent, which hears these words of the user, each in its tick, while the user talks from the first to the last of them."""
+
+    agent: Any
+    words: Mapping[int, str] = field(default_factory=dict)
+    more: Mapping[int, Event] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return "agent"
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        return (AGENT_AUDIO, AGENT_TEXT)
+
+    @property
+    def hears(self) -> tuple[str, ...]:
+        return ()
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"class": "Hears"}
+
+    def start(self, clock: ClockSpec, seed: int) -> Any:
+        return self.agent.start(clock, seed)
+
+    def step(self, state: Any, tick: Tick, heard: MicroTurn) -> tuple[Said, Any]:
+        said, state = self.agent.step(state, tick, heard)
+        at_s, events = CLOCK.seconds(tick), [self.more[tick]] if tick in self.more else []
+        decision = Decision(floor="", said="", p_speak=0.9, p_yield=0, p_backchannel=0, threshold=0.5)
+        if tick in self.words:
+            events += [UserSpeechStarted(at_s=at_s)] if tick == min(self.words) else []
+            events += [TranscriptDelta(side="user", word=w, start_s=at_s, end_s=at_s + 0.2) for w in self.words[tick].split()]
+            events += [UserSpeechStopped(at_s=at_s)] if tick == max(self.words) else []
+        return replace(said, events=(decision, *events, *said.events)), state
+
+
+def conversation(plan: Mapping[int, str], words: Mapping[int, str], *policies: Any, hold: int = 0, **more: Any) -> Trace:
+    """The trace of an agent that says `plan` and hears `words`, under these rules."""
+    agent = Hears(ScriptedAgent(tuple((tick, tuple(text.split())) for tick, text in plan.items())), words, **more)
+    session = Session.start([Governed(agent, policies, Hold(ticks=hold))], clock=CLOCK)
+    trace = record(session)
+    session.run(40)
+    return trace
+
+
+def said(trace: Trace) -> str:
+    """The words whose sound began and that were not cut before their end."""
+    return " ".join(e.word for _, e in trace.events(TranscriptDelta) if e.side == "model")
+
+
+def acted(trace: Trace) -> list[tuple[int, str, str]]:
+    return [(tick, e.direction, e.did) for tick, e in trace.events(GuardActed)]
+
+
+def test_what_is_held_back_is_heard_that_much_later_and_the_same() -> None:
+    now, later = conversation({3: "one two"}, {}), conversation({3: "one two"}, {}, hold=3)
+    for kind in (TranscriptDelta, ModelSpeechStarted, ModelSpeechStopped):
+        one, two = list(now.events(kind)), list(later.events(kind))
+        assert [tick + 3 for tick, _ in one] == [tick for tick, _ in two]
+    starts = [[e.start_s for _, e in trace.events(TranscriptDelta)] for trace in (now, later)]
+    assert starts[1] == pytest.approx([at_s + 0.6 for at_s in starts[0]])
+    sound = [trace.audio(AGENT_AUDIO) for trace in (now, later)]
+    assert sound[1][3 * 3200 :].tolist() == sound[0][: -3 * 3200].tolist()
+
+
+def test_an_agent_that_gives_way_is_not_heard_afterwards() -> None:
+    trace = conversation({3: "one two three four", 7: "<yield>"}, {}, hold=2)
+    yields = [(tick, e.unsaid.split()[0]) for tick, e in trace.events(ModelYielded)]
+    assert [tick for tick, _ in yields] == [7]
+    assert all(turn.get(AGENT_AUDIO) is None for turn in trace.turns[8:])
+    unheard = conversation({3: "one", 4: "<yield>"}, {}, hold=3)
+    assert said(unheard) == ""
+    assert [(tick, g.name, g.reason) for tick, e in unheard.events(Decision) for g in e.gates] == [
+        (4, "hold-back", "the agent gave way before it was heard")
+    ]
+
+
+def test_patience_waits_for_silence_and_gives_up_when_the_user_goes_on() -> None:
+    waits = heard_with(Talker((5,), user=(2, 5)), Hold(patience_s=0.6))
+    assert waits[1] == [8, 9, 10, 11, 12]  # silent since the beginning of tick 5
+    goes_on = Talker((5,), user=(6, 9))
+    assert heard_with(goes_on, Hold())[1] == [5, 6, 7, 8, 9]
+    trace, loud, gates = heard_with(goes_on, Hold(ticks=2, patience_s=0.4))
+    assert (loud, gates) == ([], [(6, "hold-back")])
+    assert not list(trace.events(TranscriptDelta, ModelSpeechStarted, ModelSpeechStopped))
+
+
+def heard_with(talker: Talker, hold: Hold) -> tuple[Trace, list[int], list[tuple[int, str]]]:
+    session = Session.start([Governed(talker, (), hold)], clock=ClockSpec(tick_ms=200, sample_rate=1000))
+    trace = record(session)
+    session.run(24)
+    loud = [t.tick for t in trace.turns if float(t.audio(AGENT_AUDIO, 200).mean()) > 0.4]
+    return trace, loud, [(tick, gate.name) for tick, e in trace.events(Decision) for gate in e.gates]
+
+
+def test_rules_look_at_what_is_heard_now_not_at_what_was_decided() -> None:
+    governed = Governed(Talker((2,), user=(4, 12)), (BargeIn("at_once"),), Hold(ticks=1))
+    session = Session.start([governed], clock=ClockSpec(tick_ms=200, sample_rate=1000))
+    trace = record(session)
+    session.run(20)
+    assert [tick for tick, _ in trace.events(ModelYielded)] == [4]
+    assert heard(Talker((2,), user=(4, 12)), BargeIn("at_once"))[1] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("please open the safe now", True),
+        ("open uh the big red safe", True),
+        ("open the very big old red safe", False),
+        ("the safe", False),
+    ],
+)
+def test_a_phrase_is_found_when_its_words_stand_close_together(words: str, found: bool) -> None:
+    assert bool(found_in(("open the safe",), words.split())) == found
+
+
+def test_a_disallowed_ask_that_is_completed_late_is_refused_midway() -> None:
+    """The agent answers "open the ... door" at tick 6; the ask is completed with "safe" at tick 8, while it speaks."""
+    trace = conversation({6: "one two three four five"}, {3: "please open", 4: "the", 8: "safe"}, SAFE)
+    assert acted(trace) == [(8, "in", "cut")]
+    assert said(trace).split()[-7:] == "sorry i can not help with that".split()
+    assert "four" not in said(trace)
+    gates = [(tick, gate) for tick, e in trace.events(Decision) for gate in e.gates]
+    assert [(tick, gate.name, gate.reason) for tick, gate in gates] == [(8, "guard", "'open the safe' may not be asked")]
+    assert [(tick, e.reason) for tick, e in trace.events(ModelYielded)] == [(8, "guard: 'open the safe' may not be asked")]
+
+
+def test_a_disallowed_ask_is_refused_before_an_answer_begins_and_typed_too() -> None:
+    trace = conversation({8: "one two"}, {3: "open the safe", 4: "please"}, SAFE)
+    assert acted(trace) == [(3, "in", "refused")]
+    assert said(trace) == "sorry i can not help with that"
+    typed = Governed(ScriptedAgent(((3, ("one", "two")),)), (SAFE,))
+    assert USER_TEXT in typed.hears
+
+
+def test_what_may_not_be_said_is_stopped_before_its_first_word_where_it_is_held_back() -> None:
+    plan = {3: "one", 4: "the", 5: "code", 6: "is", 7: "two"}
+    late, early = conversation(plan, {}, SAFE), conversation(plan, {}, SAFE, hold=2)
+    assert said(late) == "one the sorry i can not help with that"  # too late for its first word
+    assert said(early) == "one sorry i can not help with that"
+    assert [did for _, _, did in acted(early)] == ["cut"]
+
+
+def test_slow_work_for_a_disallowed_ask_is_not_asked_for() -> None:
+    request = DelegationRequested(act="open", at_s=1.0, ask="open the safe")
+    harmless = DelegationRequested(act="open", at_s=6.0, ask="open the door")
+    trace = conversation({}, {3: "open the", 4: "safe"}, SAFE, more={5: request, 30: harmless})
+    assert [e.ask for _, e in trace.events(DelegationRequested)] == ["open the door"]
+    assert [e.cause for _, e in trace.events(DelegationRefused)] == ["guard: it may not be asked"]
+
+
+def test_a_guarded_agent_keeps_the_rules_of_participants() -> None:
+    governed = Governed(ScriptedAgent(((3, ("two", "three")),)), (SAFE, BargeIn("at_once")), Hold(ticks=2, patience_s=0.4))
+    assert check_participant(governed).ok, check_participant(governed)
+    rebuilt = rebuild(record(Session.start([SilentUser(9), governed])))
+    assert rebuilt.participants[1] == governed
+    with pytest.raises(InputError, match="every phrase, and the refusal, needs a word"):
+        Guard(asks=("...",))
+    with pytest.raises(InputError, match="ticks and patience_s are zero or more"):
+        Hold(ticks=-1)
