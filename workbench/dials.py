@@ -44,14 +44,14 @@ DIALS: Mapping[str, Dial] = {
     dial.name: dial
     for dial in (
         Dial(
-            rule=lambda value: SpeakOver(("never", "backchannel", "always")[round(value)]),  # type: ignore[arg-type]
+            rule=lambda value: SpeakOver(("never", "backchannel", "always")[round(value)]),
             says="May it begin to speak while you do?",
             high=2,
             off=2,
             choices=("never", "with a back-channel", "always"),
         ),
         Dial(
-            rule=lambda value: BargeIn(("at_once", "finish_word", "hold")[round(value)]),  # type: ignore[arg-type]
+            rule=lambda value: BargeIn(("at_once", "finish_word", "hold")[round(value)]),
             says="When you begin to speak while it does:",
             high=2,
             off=2,

@@ -6,15 +6,15 @@ Each is an event of the tick in which it holds, so a trace knows it and `step_un
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from workbench.clock import ClockSpec, Tick
 from workbench.dials import DIALS, moved
 from workbench.errors import InputError
 from workbench.events import AgentHeld, Decision, ModelSpeechStopped, ModelYielded, SettingChanged
+from workbench.governed import Governed, GovernedState
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn
-from workbench.policies import Governed, GovernedState
 from workbench.session import Participant, Said, Session, State, advance
 
 THRESHOLD = "threshold"
@@ -84,7 +84,7 @@ def change_setting(session: Session, change: SettingChanged) -> None:
         other: Participant = agent.with_threshold(change.value)  # type: ignore[attr-defined]
         other.start(session.clock, session.seed)  # it goes on from the state of `agent`, but is started as any participant is
     elif isinstance(agent, Governed):
-        other = Governed(agent.agent, moved(agent.policies, change.name, change.value))
+        other = replace(agent, policies=moved(agent.policies, change.name, change.value))
     else:
         other = Governed(agent, moved((), change.name, change.value))
         session.states[place] = _as_heard(session, session.states[place])

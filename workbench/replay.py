@@ -13,8 +13,10 @@ from workbench.clock import ClockSpec, Tick
 from workbench.compare import Difference, first_difference
 from workbench.errors import InputError, TraceError
 from workbench.events import Edited, Event, SettingChanged, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
+from workbench.governed import Governed, Hold
 from workbench.outside import THRESHOLD, change_setting, orders_of, step_under
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
+from workbench.policies import Policy, policy_of
 from workbench.session import Participant, Said, Session, advance
 from workbench.trace import Trace, record
 
@@ -48,6 +50,31 @@ class TraceUser:
         if tick < len(self._said):
             return self._said[tick], state
         return Said((Packet(USER_AUDIO, tick, np.zeros(state.samples_per_tick, np.float32)),), done=True), state
+
+
+class TraceAgent:
+    """Plays back what the agent of a trace said, and all events but the ground truth; it hears nothing and does not react."""
+
+    name = "agent"
+    speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
+    hears: tuple[str, ...] = ()
+
+    def __init__(self, trace: Trace) -> None:
+        self._of = dict(trace.header.participants.get("agent", {}))
+        self._turns = trace.turns
+
+    def spec(self) -> Spec:
+        return {"class": "TraceAgent", "of": self._of, "ticks": len(self._turns)}
+
+    def start(self, clock: ClockSpec, seed: int) -> None:
+        return None
+
+    def step(self, state: None, tick: Tick, heard: MicroTurn) -> tuple[Said, None]:
+        if tick >= len(self._turns):
+            return Said(), None
+        turn = self._turns[tick]
+        packets = tuple(packet for packet in turn.packets if packet.stream in self.speaks)
+        return Said(packets, tuple(event for event in turn.events if not isinstance(event, TRUTHS))), None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +144,15 @@ def fork(
     session.run(_ticks_left(session, len(trace)))
     _run_on(session, what_if, session.clock.ticks_in(run_on_s))
     return Replayed(what_if, first_difference(trace, what_if))
+
+
+def under(trace: Trace, *policies: Policy, hold: Hold | None = None) -> Trace:
+    """What would have been heard of a session under these rules, if the user had said the same: nobody decides anything anew."""
+    agent = Governed(TraceAgent(trace), policies, hold or Hold())
+    session = Session.start([TraceUser(trace), agent], clock=trace.header.clock, seed=trace.header.seed)
+    other = record(session, labels=dict(trace.header.labels))
+    session.run(len(trace))
+    return other
 
 
 def rebuild(trace: Trace, *, agent: Participant | None = None, user: UserKind = "auto") -> Session:
@@ -209,9 +245,6 @@ def _assisted(spec: Spec, trace: Trace) -> Participant:
 
 
 def _governed(spec: Spec, trace: Trace) -> Participant:
-    from workbench.governed import Governed, Hold
-    from workbench.policies import policy_of
-
     agent = _build("agent", _spec_kind(spec["agent"]), spec["agent"], trace)
     return Governed(agent, tuple(map(policy_of, spec["policies"])), Hold(**spec.get("hold", {})))
 

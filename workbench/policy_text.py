@@ -1,0 +1,102 @@
+"""Rules as they are typed at a command line, such as `barge-in=at_once` or `hold=2`, and an agent that is governed by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import exp, log
+from pathlib import Path
+
+from workbench.errors import InputError
+from workbench.governed import Governed, Hold
+from workbench.policies import BargeIn, Guard, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
+from workbench.session import Participant
+
+POLICY_HELP = (
+    "A rule, repeat for more: speak-over=never|backchannel|always|WORD+WORD, barge-in=at_once|finish_word|hold, max-overlap=S, "
+    "quiet=FROM-TO (s), budget=S, confidence=P, bias=B (log-odds of speaking), hold=TICKS, patience=S, guard=FILE"
+)
+
+
+def governed_by(agent: Participant, texts: Sequence[str]) -> Participant:
+    """The agent under these rules; itself without any. Raises InputError for a rule or a value that there is not."""
+    policies: list[Policy] = []
+    hold = Hold()
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            if name == "hold":
+                hold = replace(hold, ticks=int(value))
+            elif name == "patience":
+                hold = replace(hold, patience_s=float(value))
+            elif name == "bias":
+                agent = _biased(agent, float(value))
+            else:
+                policies.append(RULES[name](value))
+        except KeyError:
+            raise InputError(
+                f"--policy {text!r}: there is no rule {name!r}; there are {', '.join((*RULES, 'bias', 'hold', 'patience'))}"
+            ) from None
+        except ValueError:
+            raise InputError(f"--policy {text!r} has no value that fits; {POLICY_HELP}") from None
+    return Governed(agent, tuple(policies), hold) if policies or hold != Hold() else agent
+
+
+def _biased(agent: Participant, bias: float) -> Participant:
+    """The agent with `bias` added to its log-odds of speaking: its bar is moved as far the other way."""
+    make, bar = getattr(agent, "with_threshold", None), getattr(agent, "threshold", None)
+    if not callable(make) or not isinstance(bar, float) or not 0 < bar < 1:
+        raise InputError(f"a speak bias moves the threshold of an agent between 0 and 1, and {agent.name!r} has none; leave bias= out")
+    other: Participant = make(1 / (1 + exp(bias - log(bar / (1 - bar)))))
+    return other
+
+
+def _one_of(*modes: str) -> Callable[[str], str]:
+    def chosen(value: str) -> str:
+        if value not in modes:
+            raise ValueError(value)
+        return value
+
+    return chosen
+
+
+def _speak_over(value: str) -> Policy:
+    if value in ("never", "backchannel", "always"):
+        return SpeakOver(value)  # type: ignore[arg-type]
+    if not value:
+        raise ValueError(value)
+    return SpeakOver("on_cue", tuple(value.lower().split("+")))
+
+
+def _quiet(value: str) -> Policy:
+    from_s, _, to_s = value.partition("-")
+    return QuietHours(float(from_s), float(to_s))
+
+
+def guard_of(path: Path) -> Guard:
+    """The guard of a file with a line for each phrase: "ask: PHRASE", "say: PHRASE", and perhaps "refusal: WORDS"; # begins a comment.
+
+    Raises InputError where a line is none of these, or the file is not there.
+    """
+    if not path.is_file():
+        raise InputError(f"guard={path}: there is no such file; give one with lines such as 'ask: open the safe'")
+    kinds: dict[str, list[str]] = {"ask": [], "say": [], "refusal": []}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        kind, _, phrase = line.partition(":")
+        if line.strip() and not line.startswith("#"):
+            if kind.strip() not in kinds or not phrase.strip():
+                raise InputError(f"{path}:{number}: {line[:60]!r} is not 'ask: PHRASE', 'say: PHRASE' or 'refusal: WORDS'")
+            kinds[kind.strip()].append(phrase.strip())
+    guard = Guard(tuple(kinds["ask"]), tuple(kinds["say"]))
+    return replace(guard, refusal=kinds["refusal"][-1]) if kinds["refusal"] else guard
+
+
+RULES: Mapping[str, Callable[[str], Policy]] = {
+    "speak-over": _speak_over,
+    "barge-in": lambda value: BargeIn(_one_of("at_once", "finish_word", "hold")(value)),  # type: ignore[arg-type]
+    "max-overlap": lambda value: MaxOverlap(float(value)),
+    "quiet": _quiet,
+    "budget": lambda value: SpeechBudget(float(value)),
+    "confidence": lambda value: MinConfidence(float(value)),
+    "guard": lambda value: guard_of(Path(value)),
+}
