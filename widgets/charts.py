@@ -2,7 +2,7 @@
 
 Lanes, top to bottom: the user's wave, words, typed text and what the agent heard of them · which cells made it decide, where that was
 looked into · what the camera saw · floor state · p(speak) and p(yield), one bar per micro-turn, with threshold and gates · the agent's
-words and wave · the windows a perfect agent acts in · cost against the deadline.
+words and wave · the windows a perfect agent acts in · background tasks, state by state · cost against the deadline.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from widgets.inside import influence_marks, influence_note
 from widgets.picture import data_url
 from widgets.theme import LIGHT, Theme, faded
 from widgets.views import PICTURE_S, Envelope, SessionView, Span, WordSpan, rows_of, session_view
+from widgets.work import ROW_PX, result_marks, task_boxes, task_rows
 from workbench.frames import fitted
 from workbench.trace import Trace
 
@@ -31,7 +32,7 @@ THUMBNAIL_PX = 96  # twice the height of its lane, for screens of high density
 STRIP = 0.2  # height of the boxes under slanted words, as a share of their lane
 ACT_COLOUR = "#009E73"
 EXPECT_COLOURS = {
-    **dict.fromkeys(("reply", "count", "time", "moment", "tally", "amend"), ACT_COLOUR),
+    **dict.fromkeys(("reply", "count", "time", "moment", "tally", "amend", "delegate", "result"), ACT_COLOUR),
     "yield": "#CC79A7",
     "silent": "#9AA3AD",
 }
@@ -59,6 +60,7 @@ def timeline(session: Trace | SessionView, theme: Theme = LIGHT, window_s: float
     _words(canvas, "agent_words", view.agent_words, theme.agent)
     _wave(canvas, "agent_wave", view.agent_wave, theme.agent)
     _expected(canvas)
+    _tasks(canvas)
     _yields(canvas)
     _costs(canvas)
     _layout(canvas, lanes, window_s)
@@ -94,6 +96,8 @@ def _lanes(view: SessionView, theme: Theme) -> list[Lane]:
     if view.expected:
         rows = max(rows_of(view.expected)) + 1
         lanes.append(Lane("expected", 18 * rows, "", "expected in this window", joined=True))
+    if view.tasks:
+        lanes.append(Lane("tasks", ROW_PX * task_rows(view.tasks), "Tasks", "in the background"))
     if view.costs:
         total = np.array([row.total_ms for row in view.costs])
         note = f"median {np.median(total):.0f}, worst {total.max():.0f} ms"
@@ -296,6 +300,12 @@ def _expected(canvas: Canvas) -> None:
             name="expected",
         ),
     )
+
+
+def _tasks(canvas: Canvas) -> None:
+    if canvas.view.tasks:
+        canvas.add("tasks", task_boxes(canvas.view.tasks, canvas.theme))
+        canvas.add("tasks", result_marks(canvas.view.results, task_rows(canvas.view.tasks), canvas.theme))
 
 
 def _expect_label(what: str, words: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from widgets.work import HandedOver, TaskSpan, handed_over, task_spans
 from workbench.events import (
     Decision,
     Edited,
@@ -167,6 +168,8 @@ class SessionView:
     attribution: Attribution | None = None
     pictures: tuple[Picture, ...] = ()
     typed: tuple[WordSpan, ...] = ()
+    tasks: tuple[TaskSpan, ...] = ()
+    results: tuple[HandedOver, ...] = ()
 
 
 def session_view(trace: Trace, attribution: Attribution | None = None) -> SessionView:
@@ -196,6 +199,8 @@ def session_view(trace: Trace, attribution: Attribution | None = None) -> Sessio
         attribution=attribution,
         pictures=pictures(trace),
         typed=typed(trace),
+        tasks=task_spans(trace),
+        results=handed_over(trace),
     )
 
 
