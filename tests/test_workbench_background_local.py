@@ -287,3 +287,24 @@ def test_what_fits_no_skill_or_has_no_user_behind_it_fails() -> None:
 def test_trusted_text_leaves_out_what_others_wrote() -> None:
     whole = envelope("x", earlier=(Earlier("1", "a", "mine", False), Earlier("2", "b", "theirs", True)))
     assert [e.text for e in whole.trusted().earlier] == ["mine"]
+
+
+def test_what_stands_beside_a_name_is_looked_up_in_a_table_and_its_cell_is_cited(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("name,number,room\nanna,12,3\nben,7,4\nanna lee,9,5\n", encoding="utf-8")
+    agent = LocalAgent(folder=tmp_path)
+
+    def told(ask: str, *amendments: str) -> tuple[str, tuple[str, ...]]:
+        part = list(agent.work(envelope(ask, *amendments), lambda: False))[-1]
+        assert isinstance(part, Answer), part
+        return part.say or part.text, part.sources
+
+    assert told("look up ben") == ("7", ("people.csv rows 3 column number",))
+    assert told("look up the room of ben") == ("4", ("people.csv rows 3 column room",))
+    assert told("look up ben", "no anna lee") == ("9", ("people.csv rows 4 column number",))
+    assert told("look up anna")[0] == "12"
+    chart = list(agent.work(envelope("draw a chart"), lambda: False))[-1]
+    assert isinstance(chart, Answer)
+    assert chart.shown is not None
+    assert chart.shown["figure"]["data"][0]["y"] == [12.0, 7.0, 9.0]
+    nobody = list(agent.work(envelope("look up zoe"), lambda: False))[-1]
+    assert isinstance(nobody, Failure)

@@ -13,7 +13,7 @@ from workbench.background.local.calculator import calculate, value_of
 from workbench.background.local.charts import Chart, amended, drawn
 from workbench.background.local.clock_times import reminder, time_text
 from workbench.background.local.documents import Library, best_sentence
-from workbench.background.local.tables import Question, Table, answer, find, load_tables
+from workbench.background.local.tables import Question, Table, answer, entry, find, load_tables, whole
 from workbench.background.local.units import convert, is_quantity
 from workbench.background.parts import Answer, Envelope, Failure, NeedsConsent, Part, Stop
 from workbench.background.toolbox import Calls, Toolbox
@@ -21,6 +21,8 @@ from workbench.background.tools import Tool, tool
 from workbench.errors import InputError
 
 _DRAW = re.compile(r"\b(plot|chart|draw|graph)\b", re.IGNORECASE)
+_ONLY_DRAW = re.compile(r"(?:please )?(?:draw|plot|show)(?: me)? (?:a|the) (?:chart|graph|plot)(?: please)?", re.IGNORECASE)
+_LOOK_UP = re.compile(r"^(?:please )?(?:look up|find)\b", re.IGNORECASE)
 _REMIND = re.compile(r"\b(remind|timer|alarm)\b", re.IGNORECASE)
 _TIME = re.compile(r"\bwhat(?:'s| is)? (?:the )?(?:time|day|date)\b|\bwhat (?:time|day|date) is\b", re.IGNORECASE)
 _MIDST = re.compile(r"^(?:no|actually|i mean|rather|not that|the other one)\b[\s,]*", re.IGNORECASE)
@@ -80,6 +82,9 @@ class LocalAgent:
             )
         if find(self._tables, ask) is not None:
             return "ask_table", {"ask": ask}
+        ask = ask if _LOOK_UP.match(ask) or not _LOOK_UP.match(envelope.ask) else f"look up {ask}"
+        if _LOOK_UP.match(ask) and entry(self._tables, ask) is not None:
+            return "look_up", {"ask": ask}
         return "search_documents", {"ask": ask}
 
     # --- the skills ---
@@ -98,6 +103,12 @@ class LocalAgent:
             """Search the user's documents; the answer is a sentence of one of them."""
             return self._search(ask)
 
+        def look_up(ask: str) -> dict[str, Any]:
+            """Look up what stands beside a name in the user's tables."""
+            found = entry(self._tables, ask)
+            assert found is not None
+            return {"text": f"{found.name}: {found.column} {found.value}", "say": found.value, "sources": [found.source]}
+
         def ask_table(ask: str) -> dict[str, Any]:
             """Count or add up in the user's tables."""
             return self._ask_table(ask)
@@ -107,7 +118,7 @@ class LocalAgent:
             return self._draw(ask, changes)
 
         own = (_inline(calculate), _inline(convert), _inline(tell_time), _inline(remind))
-        foreign = tuple(replace(_inline(skill), foreign=True) for skill in (search_documents, ask_table, draw_chart))
+        foreign = tuple(replace(_inline(skill), foreign=True) for skill in (search_documents, look_up, ask_table, draw_chart))
         return Toolbox((*own, *foreign) if self.folder is not None else own)
 
     @cached_property
@@ -133,7 +144,8 @@ class LocalAgent:
         return {"text": text, "sources": list(sources)}
 
     def _draw(self, ask: str, changes: list[str]) -> dict[str, Any]:
-        table, question = self._meant(ask if find(self._tables, ask) else f"total {ask}")
+        unnamed = whole(self._tables) if _ONLY_DRAW.fullmatch(ask.strip()) else None
+        table, question = unnamed or self._meant(ask if find(self._tables, ask) else f"total {ask}")
         if not question.by:
             raise InputError(f"{ask!r} does not say by what; there are {', '.join(table.columns)}")
         chart: Chart = drawn(table, question, ask)

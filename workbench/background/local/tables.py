@@ -138,6 +138,52 @@ def find(tables: Sequence[Table], ask: str) -> tuple[Table, Question] | None:
     return None if best is None else best[1:]
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One cell of a table: in which row (by its place in `rows`), of whom or what, and in which column."""
+
+    table: Table
+    row: int
+    name: str
+    column: str
+
+    @property
+    def value(self) -> str:
+        return self.table.cells(self.column)[self.row]
+
+    @property
+    def source(self) -> str:
+        """Where it stands."""
+        return f"{self.table.file} rows {self.row + self.table.first} column {self.column}"
+
+
+def entry(tables: Sequence[Table], ask: str) -> Entry | None:
+    """The cell that an ask such as "look up anna" means: in the one row that an ask names, the column it names, else the first of numbers.
+
+    None when no row, or more than one of a table, has the longest text that the ask holds.
+    """
+    text = _plain(ask)
+    for table in tables:
+        labels = [column for column in table.columns if not table.numbers(column)]
+        named = [(row, cell) for column in labels for row, cell in enumerate(table.cells(column)) if cell and _holds(text, _plain(cell))]
+        longest = max((len(cell) for _, cell in named), default=0)  # "anna lee" is not "anna"
+        named = [(row, cell) for row, cell in named if len(cell) == longest]
+        wanted = [column for column in table.columns if _holds(text, _plain(column))] or [c for c in table.columns if table.numbers(c)]
+        if len({row for row, _ in named}) == 1 and wanted:
+            return Entry(table, named[0][0], named[0][1], wanted[0])
+    return None
+
+
+def whole(tables: Sequence[Table]) -> tuple[Table, Question] | None:
+    """What there is to draw where nothing was named: of the first table with texts and numbers, the first numbers by the first texts."""
+    for table in tables:
+        numeric = [column for column in table.columns if table.numbers(column)]
+        labels = [column for column in table.columns if column not in numeric]
+        if numeric and labels:
+            return table, Question("sum", numeric[0], by=labels[0])
+    return None
+
+
 def _question(table: Table, text: str, operation: str) -> tuple[Question | None, int]:
     named = [column for column in table.columns if _holds(text, _plain(column))]
     by = next((c for c in named if re.search(rf"\b(?:by|per|each|every)\s+{re.escape(_plain(c))}\b", text)), "")
