@@ -19,7 +19,7 @@ from tests.serve_fakes import KEY, LIVE_EVENTS, bursts, served
 from workbench.adapters import adapted
 from workbench.adapters.link import Used
 from workbench.adapters.openai_live import OpenAISettings, openai_live, settings_of
-from workbench.adapters.remote import Playout, Price
+from workbench.adapters.remote import Fragments, Playout, Price
 from workbench.errors import InputError, PeerError
 from workbench.events import LinkLost, LinkResumed, ModelSpeechStarted, TranscriptDelta
 from workbench.events_background import DelegationRequested
@@ -189,11 +189,21 @@ def test_settings_that_there_are_not_are_refused() -> None:
         settings_of(OpenAISettings, "url=ftp://x")
 
 
+def test_words_that_come_in_pieces_are_put_together() -> None:
+    pieces: Fragments[int] = Fragments()
+    assert pieces.add("twen", 1) == []
+    assert pieces.add("ty one", 2) == [(1, "twenty")]
+    assert pieces.rested() == []
+    assert pieces.add(" two ", 3) == [(2, "one"), (3, "two")]
+    assert pieces.add("three", 4) + pieces.rested() == []
+    assert pieces.rested() == [(4, "three")]
+
+
 def test_a_voice_is_played_in_order_and_what_is_dropped_is_unsaid() -> None:
     playout = Playout()
-    playout.tell("one two")
+    playout.tell([(0, "one"), (0, "two")])
     playout.add(np.full(4000, 0.5, np.float32))
-    playout.tell("three")
+    playout.tell([(4000, "three")])
     playout.add(np.full(4000, 0.25, np.float32))
     sound, begun = playout.take(3200)
     assert (sound.min(), [word for _, word in begun]) == (0.5, ["one", "two"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from workbench.background.notes import notes_of
 from workbench.events import ModelYielded
 from workbench.events_background import DelegationChanged, DelegationCreated
 from workbench.replay import replay
+from workbench.sound_formats import ULAW, Encoder, Format
 from workbench.store import read_trace
 
 pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager")  # of the official client's own call
@@ -54,6 +56,33 @@ def test_the_official_client_holds_a_session_with_an_interruption_and_a_delegati
     assert [event.after for _, event in trace.events(DelegationChanged)] == ["running", "completed", "delivering", "delivered"]
     assert [note.text for turn in trace.turns for note in notes_of(turn)] == ["forty two"]
     assert replay(trace, agent=running.hall.make_agent()).difference is not None  # the agent of the tests is no recorded one
+
+
+def test_delegations_to_responses_are_worked_on_by_the_server_and_told_as_response_events(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "look.txt").write_text("Look: the key hangs behind the door.")
+    running_with = served(tmp_path, documents=tmp_path / "docs")
+    with running_with as running, client(running).live.connect() as connection:
+        talked = Talked(connection, LIVE_EVENTS)
+        delegation = {"type": "responses", "responses": {"model": "any"}, "acknowledgement_delay_ms": 400}
+        form = {"type": "audio/pcmu", "rate": 8000}
+        connection.session.start(session={"model": "nano", "delegation": delegation, "audio": {"format": form}})  # type: ignore[typeddict-item]
+        assert talked.wait("session.started")["session"]["delegation"]["type"] == "responses"
+        sound = bursts((0.4, 0.9), (1.4, 1.8), (2.4, 2.8), seconds=3.4, rate=16_000)
+        coder = Encoder(Format(ULAW, 8_000))
+        for at in range(0, len(sound), 3200):
+            piece = coder.take(sound[at : at + 3200])
+            connection.session.input_audio.append(audio=base64.b64encode(piece).decode())
+        made = talked.wait("session.delegation.created")
+        assert made["delegation"]["target"] == "responses"
+        talked.wait("response.event", 3)
+        talked.wait("session.output_transcript.delta", 4)
+        connection.session.commentary.append(content="no", delegation_id=made["delegation"]["id"])
+        assert talked.wait("error")["error"]["code"] == "delegation_not_found"
+    talked.check()
+    inner = [event["event"] for event in talked.of("response.event")]
+    assert [event["type"] for event in inner][:3] == ["response.created", "response.output_text.done", "response.completed"]
+    assert "behind the door" in inner[1]["text"]
 
 
 def test_a_wrong_key_gets_401_and_no_key_is_asked_of_this_machine_where_none_is_set(tmp_path: Path) -> None:

@@ -57,8 +57,15 @@ def _openai_live(text: str) -> Participant:
     return openai_live(text)
 
 
+def _openai_realtime(text: str) -> Participant:
+    from workbench.adapters.openai_realtime import openai_realtime
+
+    return openai_realtime(text)
+
+
 ADAPTERS: Mapping[str, Adapter] = {
     "pipeline": Adapter(make=_pipeline, settings="hang_s=0.4,resume=no,…"),
     "recorded": Adapter(make=_recorded, settings="FOLDER", needed=True),
     "openai-live": Adapter(make=_openai_live, settings="url=https://…/v1,model=…"),
+    "openai-realtime": Adapter(make=_openai_realtime, settings="url=https://…/v1,model=…"),
 }

@@ -11,11 +11,12 @@ PeerError, as a silent agent would be another result. A fork has no wire: its ag
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -102,9 +103,9 @@ class Playout:
         self.come += len(samples[:room])
         return len(samples) - len(samples[:room])
 
-    def tell(self, text: str) -> None:
-        """Queue the words of a text, at what has come so far."""
-        self.words.extend((self.come, word) for word in text.split())
+    def tell(self, words: Sequence[tuple[int, str]]) -> None:
+        """Queue words, each with how much sound had come when it came."""
+        self.words.extend(words)
 
     def take(self, size: int) -> tuple[Audio, list[tuple[int, str]]]:
         """The next samples, zeros where nothing is queued, and the words that come up in them, each with its sample in them."""
@@ -132,6 +133,42 @@ class Playout:
         return dropped, words
 
 
+Mark = TypeVar("Mark")
+
+
+@dataclass
+class Fragments(Generic[Mark]):
+    """A transcript that comes in pieces of words: a word is whole once a space follows, or a tick has brought no more of it."""
+
+    text: str = ""
+    mark: Mark | None = None
+    fresh: bool = False
+
+    def add(self, delta: str, mark: Mark) -> list[tuple[Mark, str]]:
+        """The words that this piece completes, each with the mark of the piece that it began in."""
+        whole = self.flushed() if delta[:1].isspace() else []
+        for piece in re.findall(r"\S+|\s+", delta):
+            if piece.isspace():
+                whole += self.flushed()
+            else:
+                self.mark = mark if self.mark is None else self.mark
+                self.text += piece
+        self.fresh = bool(self.text)
+        return whole
+
+    def rested(self) -> list[tuple[Mark, str]]:
+        """The last word, if this tick brought no more of it."""
+        if self.fresh:
+            self.fresh = False
+            return []
+        return self.flushed()
+
+    def flushed(self) -> list[tuple[Mark, str]]:
+        """What there is, as a word."""
+        text, mark, self.text, self.mark = self.text, self.mark, "", None
+        return [(mark, text)] if text and mark is not None else []
+
+
 @dataclass
 class RemoteState:
     """One session with a service. It is changed in place: the other end cannot be taken back either."""
@@ -142,10 +179,11 @@ class RemoteState:
     playout: Playout = field(default_factory=Playout)
     talking: bool = False
     user_talks: bool = False
+    said: Fragments[int] = field(default_factory=Fragments)
+    heard: Fragments[Words] = field(default_factory=Fragments)
     heard_text: list[str] = field(default_factory=list)  # of the user, since the last thing that was asked for
     calls: list[str] = field(default_factory=list)  # asked for and not answered, oldest first
     answered: dict[str, str] = field(default_factory=dict)  # task to the call that it answers
-    last_word_s: float = 0.0
     origin_s: float | None = None  # when tick 0 was due, on the clock of the pace
     forked: bool = False
 
@@ -210,6 +248,8 @@ class RemoteAgent:
             events.append(
                 PeerNote(code="forked", text="the service goes on with the session that this one was forked from; here it is silent")
             )
+        events += _heard_words(state, at_s, state.heard.rested())
+        state.playout.tell(state.said.rested())
         packets, said = _spoken(state, tick)
         events += said
         events.append(_decision(state, packets))
@@ -223,10 +263,10 @@ class RemoteAgent:
                 lost = state.playout.add(np.clip(samples, -1, 1).astype(np.float32))
                 return [AudioDropped(at_s=at_s, position=state.playout.come, samples=lost)] if lost else []
             case Words("model", text):
-                state.playout.tell(text)
+                state.playout.tell(state.said.add(text, state.playout.come))
                 return []
             case Words():
-                return _heard_words(state, at_s, item)
+                return _heard_words(state, at_s, state.heard.add(item.text, item))
             case Voice(began, when_s):
                 state.user_talks = began
                 seen_s = at_s if when_s is None else _ours(state, when_s, at_s)
@@ -237,9 +277,10 @@ class RemoteAgent:
             case Used(seconds, tokens_in, tokens_out):
                 return [PeerUsage(seconds=seconds, input_tokens=tokens_in, output_tokens=tokens_out, usd=self.price.of(item))]
             case Asked(call, ask):
+                whole = _heard_words(state, at_s, state.heard.flushed())
                 words, state.heard_text = " ".join(state.heard_text), []
                 state.calls.append(call)
-                return [DelegationRequested(act="open", ask=ask or words or call, at_s=at_s)]
+                return [*whole, DelegationRequested(act="open", ask=ask or words or call, at_s=at_s)]
             case Told(code, text):
                 return [PeerNote(code=code, text=text)]
             case Lost(cause):
@@ -272,19 +313,24 @@ def _ours(state: RemoteState, when_s: float, at_s: float) -> float:
     return round(min(max(0.0, when_s + state.link.opened_s - state.origin_s), at_s), 6)
 
 
-def _heard_words(state: RemoteState, at_s: float, item: Words) -> list[Event]:
-    words = item.text.split()
-    state.heard_text += words
-    end_s = at_s if item.end_s is None else _ours(state, item.end_s, at_s)
-    start_s = max(0.0, end_s - WORD_S * len(words)) if item.start_s is None else min(_ours(state, item.start_s, at_s), end_s)
-    step_s = (end_s - start_s) / max(1, len(words))
-    return [
-        TranscriptDelta(side="user", word=word, start_s=round(start_s + n * step_s, 6), end_s=round(start_s + (n + 1) * step_s, 6))
-        for n, word in enumerate(words)
-    ]
+def _heard_words(state: RemoteState, at_s: float, words: Sequence[tuple[Words, str]]) -> list[Event]:
+    """Words of the user as events; those of one piece share its time evenly where the service told it."""
+    events: list[Event] = []
+    state.heard_text += [word for _, word in words]
+    for place, (piece, word) in enumerate(words):
+        beside = [other for other, _ in words if other is piece]
+        at, count = sum(other is piece for other, _ in words[:place]), len(beside)
+        end_s = at_s if piece.end_s is None else _ours(state, piece.end_s, at_s)
+        start_s = max(0.0, end_s - WORD_S * count) if piece.start_s is None else min(_ours(state, piece.start_s, at_s), end_s)
+        step_s = (end_s - start_s) / count
+        events.append(
+            TranscriptDelta(side="user", word=word, start_s=round(start_s + at * step_s, 6), end_s=round(start_s + (at + 1) * step_s, 6))
+        )
+    return events
 
 
 def _interrupted(state: RemoteState, at_s: float, reason: str) -> list[Event]:
+    state.playout.tell(state.said.flushed())
     position = state.playout.played
     dropped, unsaid = state.playout.drop()
     if not dropped and not state.talking:

@@ -46,6 +46,7 @@ LONGEST_INSTRUCTIONS = 65_536
 MOST_HISTORY = 128
 USAGE_EVERY_TICKS = 25
 VOICE = "nano"
+NOT_SUPPORTED = "not_supported"
 REASONS = {"stopped": "close_requested", "limit": "expired", "left": "connection_lost", "error": "connection_lost"}
 APPENDS = {"session.commentary.append": COMMENTARY, "session.thinking.append": THINKING, "session.instructions.append": INSTRUCTIONS}
 NOT_HERE = (
@@ -94,7 +95,7 @@ class LiveEvents:
         its_id = fields.maybe_text("event_id", LONGEST_ID)
         if kind in NOT_HERE:
             raise Refused(
-                "not_supported", f"{kind!r} is not served here; the docstring of workbench/serve/live.py lists what is", param="type"
+                NOT_SUPPORTED, f"{kind!r} is not served here; the docstring of workbench/serve/live.py lists what is", param="type"
             )
         if kind == "session.start":
             return self._start(fields.only("type", "event_id", "session").inside("session"), its_id)
@@ -133,7 +134,7 @@ class LiveEvents:
             )
         for name in ("triggers", "client"):
             if session.has(name):
-                raise Refused("not_supported", f"'session.{name}' is not served here; leave it out", param=f"session.{name}")
+                raise Refused(NOT_SUPPORTED, f"'session.{name}' is not served here; leave it out", param=f"session.{name}")
         form, voice = _audio(session)
         self._target, shown = _delegation(session)
         history = len(session.items("input", MOST_HISTORY)) if session.has("input") else 0
@@ -197,7 +198,7 @@ class LiveEvents:
     def _update(self, seat: Seat, fields: Fields, its_id: str | None) -> list[Json]:
         session = fields.only("type", "event_id", "session").inside("session").only("delegation", "triggers")
         if session.has("triggers") and session.items("triggers", 1):
-            raise Refused("not_supported", "'session.triggers' is not served here; leave it out", param="session.triggers")
+            raise Refused(NOT_SUPPORTED, "'session.triggers' is not served here; leave it out", param="session.triggers")
         if session.has("delegation"):
             target, shown = _delegation(session)
             if target != self._target:
@@ -334,7 +335,7 @@ def _delegation(session: Fields) -> tuple[str, Json]:
     given = session.inside("delegation")
     kind = given.choice("type", "client", "responses", "decisions")
     if kind == "decisions":
-        raise Refused("not_supported", "'decisions' are not served here; use client or responses", param="session.delegation.type")
+        raise Refused(NOT_SUPPORTED, "'decisions' are not served here; use client or responses", param="session.delegation.type")
     given.only("type", "acknowledgement_delay_ms", *(("responses",) if kind == "responses" else ()))
     shown: Json = {"type": kind}
     if given.has("acknowledgement_delay_ms"):

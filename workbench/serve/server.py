@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Protocol, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -31,6 +31,7 @@ from workbench.errors import InputError
 from workbench.live.protocol import FromRuntime, TickDone
 from workbench.serve.hall import Hall, Seat, Wanted
 from workbench.serve.live import LiveEvents
+from workbench.serve.realtime import RealtimeEvents
 from workbench.serve.wire import LARGEST_FRAME, Json, Refused, event_id_of, frame_of, read_frame
 
 LIVE, REALTIME, MODELS = "/v1/live/sessions", "/v1/realtime", "/v1/models"
@@ -166,7 +167,11 @@ class Served:
         def begin(wanted: Wanted) -> Seat:
             return self.hall.seat(visitor, wanted)
 
-        return LiveEvents(self.hall.model, begin, self._expires_at)
+        parts = urlsplit(request.path)
+        if parts.path.rstrip("/") == LIVE:
+            return LiveEvents(self.hall.model, begin, self._expires_at)
+        asked = parse_qs(parts.query).get("model", [""])[0]
+        return RealtimeEvents(self.hall.model, asked, begin, self._expires_at)
 
     def _expires_at(self) -> int:
         now_s = datetime.fromisoformat(utc_now()).astimezone(UTC).timestamp()
@@ -216,7 +221,7 @@ class Line:
         except Refused as error:
             its_id = None if data is None else event_id_of(data)
             self._say([self.events.error(error.code, str(error), param=error.param, kind=error.kind, client_event_id=its_id)])
-            if error.code == "too_many_sessions":
+            if data is None or error.code == "too_many_sessions":
                 self.connection.close(TRY_AGAIN, "no place for a session")
                 return False
         return True
