@@ -10,11 +10,11 @@ from workbench.agents import ScriptedAgent
 from workbench.dials import DIALS, moved
 from workbench.errors import InputError
 from workbench.events import ModelYielded, SettingChanged, TranscriptDelta
-from workbench.governed import Governed
 from workbench.outside import step_under
 from workbench.packets import AGENT_AUDIO
-from workbench.policies import POLICIES, BargeIn, MaxOverlap, SpeechBudget
+from workbench.policies import Governed
 from workbench.replay import replay
+from workbench.rules import POLICIES, BargeIn, MaxOverlap, SpeechBudget
 from workbench.session import Session
 from workbench.trace import Trace, record
 from workbench.users import SilentUser

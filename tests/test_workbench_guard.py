@@ -25,10 +25,10 @@ from workbench.events import (
 )
 from workbench.events_background import DelegationRefused, DelegationRequested
 from workbench.events_rules import GuardActed
-from workbench.governed import Governed, Hold
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_TEXT, MicroTurn
-from workbench.policies import BargeIn, Guard, found_in
+from workbench.policies import BargeIn, Governed, Guard, Hold
 from workbench.replay import rebuild
+from workbench.rules import found_in
 from workbench.session import Said, Session
 from workbench.trace import Trace, record
 from workbench.users import SilentUser

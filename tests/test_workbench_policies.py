@@ -23,9 +23,8 @@ from workbench.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
-from workbench.governed import Governed
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn, Packet
-from workbench.policies import BargeIn, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
+from workbench.policies import BargeIn, Governed, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
 from workbench.replay import rebuild
 from workbench.session import Said, Session
 from workbench.trace import Trace, record

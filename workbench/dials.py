@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.errors import InputError
-from workbench.policies import BargeIn, MaxOverlap, MinConfidence, Policy, SpeakOver, SpeechBudget
+from workbench.rules import BargeIn, MaxOverlap, MinConfidence, Policy, SpeakOver, SpeechBudget
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from workbench.clock import ClockSpec, Tick
 from workbench.dials import DIALS, moved
 from workbench.errors import InputError
 from workbench.events import AgentHeld, Decision, ModelSpeechStopped, ModelYielded, SettingChanged
-from workbench.governed import Governed, GovernedState
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn
+from workbench.policies import Governed, GovernedState
 from workbench.session import Participant, Said, Session, State, advance
 
 THRESHOLD = "threshold"

@@ -8,8 +8,7 @@ from math import exp, log
 from pathlib import Path
 
 from workbench.errors import InputError
-from workbench.governed import Governed, Hold
-from workbench.policies import BargeIn, Guard, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
+from workbench.policies import BargeIn, Governed, Guard, Hold, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
 from workbench.session import Participant
 
 POLICY_HELP = (

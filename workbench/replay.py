@@ -13,10 +13,9 @@ from workbench.clock import ClockSpec, Tick
 from workbench.compare import Difference, first_difference
 from workbench.errors import InputError, TraceError
 from workbench.events import Edited, Event, SettingChanged, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
-from workbench.governed import Governed, Hold
 from workbench.outside import THRESHOLD, change_setting, orders_of, step_under
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
-from workbench.policies import Policy, policy_of
+from workbench.policies import Governed, Hold, Policy, policy_of
 from workbench.session import Participant, Said, Session, advance
 from workbench.trace import Trace, record
 

@@ -1,0 +1,184 @@
+"""When an agent may be heard, as rules. Each looks at one tick and objects, or not; `workbench.policies` does what follows from that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from workbench.errors import InputError
+
+BACKCHANNELS = ("mhm", "yeah", "okay", "right", "uhuh")
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What a rule may go by, in one tick.
+
+    Attributes:
+        now_s, tick_s: when the tick begins, and how long it is.
+        user_talks: whether the user speaks, as the agent perceives it.
+        begins: whether an utterance begins in this tick; otherwise it goes on.
+        words: what the agent begins to say in this tick.
+        word_end_s: when the word that sounds now ends.
+        p_speak: of the agent's decision, 1 where it left none.
+        overlap_s, spoken_s: how long both have spoken at once without a pause, and how long the agent has been heard in all.
+        before, ahead: what it has said before, and what is held back and would be heard next.
+    """
+
+    now_s: float
+    tick_s: float
+    user_talks: bool
+    begins: bool
+    words: tuple[str, ...]
+    word_end_s: float
+    p_speak: float
+    overlap_s: float
+    spoken_s: float
+    before: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """A rule: why the agent may not be heard now, or nothing if it may."""
+
+    @property
+    def name(self) -> str: ...
+    def objection(self, view: View) -> str: ...
+
+
+@dataclass(frozen=True)
+class SpeakOver:
+    """Whether an utterance may begin while the user speaks: never, with a back-channel only, with a word of `cues` only, or always."""
+
+    mode: Literal["never", "backchannel", "on_cue", "always"] = "always"
+    cues: tuple[str, ...] = ()
+    name: str = "speak over"
+
+    def objection(self, view: View) -> str:
+        allowed = {"never": (), "backchannel": BACKCHANNELS, "on_cue": self.cues}.get(self.mode)
+        if not (view.begins and view.user_talks) or allowed is None:
+            return ""
+        fine = bool(view.words) and set(view.words) <= set(allowed)
+        return "" if fine else f"the user speaks, and {self.mode.replace('_', ' ')} allows {', '.join(allowed) or 'nothing'}"
+
+
+@dataclass(frozen=True)
+class BargeIn:
+    """What happens to speech that the user begins to talk over: it ends at once, after the word that sounds, or it is held."""
+
+    mode: Literal["at_once", "finish_word", "hold"] = "hold"
+    name: str = "barge-in"
+
+    def objection(self, view: View) -> str:
+        if self.mode == "hold" or view.begins or not view.user_talks:
+            return ""
+        if self.mode == "finish_word" and view.now_s < view.word_end_s - 1e-9:
+            return ""
+        return "the user began to speak" + (", and the word is finished" if self.mode == "finish_word" else "")
+
+
+@dataclass(frozen=True)
+class MaxOverlap:
+    """How long both may speak at once."""
+
+    seconds: float
+    name: str = "max overlap"
+
+    def objection(self, view: View) -> str:
+        over = view.overlap_s >= self.seconds - 1e-9 and view.user_talks and not view.begins
+        return f"both have spoken for {view.overlap_s:.1f} s, {self.seconds:g} s are allowed" if over else ""
+
+
+@dataclass(frozen=True)
+class QuietHours:
+    """From one second of the session to another the agent is not heard."""
+
+    from_s: float
+    to_s: float
+    name: str = "quiet hours"
+
+    def objection(self, view: View) -> str:
+        return f"it is to be quiet from {self.from_s:g} to {self.to_s:g} s" if self.from_s <= view.now_s < self.to_s else ""
+
+
+@dataclass(frozen=True)
+class SpeechBudget:
+    """How many seconds the agent may be heard in all; an utterance that has begun is finished."""
+
+    seconds: float
+    name: str = "budget"
+
+    def objection(self, view: View) -> str:
+        over = view.begins and view.spoken_s >= self.seconds - 1e-9
+        return f"{view.spoken_s:.1f} s have been spoken, {self.seconds:g} s are allowed" if over else ""
+
+
+@dataclass(frozen=True)
+class MinConfidence:
+    """How sure the agent must be to begin to speak."""
+
+    p: float
+    name: str = "confidence"
+
+    def objection(self, view: View) -> str:
+        return f"p(speak) {view.p_speak:.2f} < {self.p:.2f}" if view.begins and view.p_speak < self.p else ""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What may not be asked and what may not be said, as phrases, and the words that are said instead.
+
+    A phrase is found where its words stand in order with no more than `GAP` others between two of them, so that one that is completed late
+    ("open the ... uh ... safe") is found when its last word comes. What is asked, spoken or typed, is looked at whoever speaks; what is
+    said, as far as it is known: with what is held back a phrase is stopped before its first word is heard.
+    """
+
+    asks: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
+    refusal: str = "sorry i can not help with that"
+    name: str = "guard"
+
+    def __post_init__(self) -> None:
+        if any(not phrase_words(phrase) for phrase in (*self.asks, *self.says)) or not phrase_words(self.refusal):
+            raise InputError(f"{self}: every phrase, and the refusal, needs a word")
+
+    def objection(self, view: View) -> str:
+        found = found_in(self.says, (*view.before, *view.words, *view.ahead))
+        return f"{found!r} may not be said" if found else ""
+
+
+GAP = 2
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+
+
+def phrase_words(text: str) -> tuple[str, ...]:
+    """The words of a text, lower-case, without punctuation."""
+    return tuple(_WORD.findall(text.lower()))
+
+
+def found_in(phrases: Sequence[str], words: Sequence[str]) -> str:
+    """The first of the phrases whose words stand among these in order and close together; empty when none does."""
+    text = " ".join(word for each in words for word in phrase_words(each))
+    between = rf"(?:\s\S+){{0,{GAP}}}\s"
+    return next((p for p in phrases if re.search(rf"(?<!\S){between.join(map(re.escape, phrase_words(p)))}(?!\S)", text)), "")
+
+
+POLICIES: Mapping[str, Callable[..., Policy]] = {
+    rule.__name__: rule for rule in (SpeakOver, BargeIn, MaxOverlap, QuietHours, SpeechBudget, MinConfidence, Guard)
+}
+
+
+def spec_of(policy: Policy) -> dict[str, Any]:
+    """The rule as JSON, of which `policy_of` makes it again."""
+    body = asdict(policy)  # type: ignore[call-overload]
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in body.items()}
+    return {"class": type(policy).__name__, **plain}
+
+
+def policy_of(spec: Mapping[str, Any]) -> Policy:
+    """The rule that a spec describes. Raises KeyError for one that is not known."""
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items() if key != "class"}
+    return POLICIES[str(spec["class"])](**settings)
