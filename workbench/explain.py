@@ -1,4 +1,4 @@
-"""Why the agent spoke, stayed silent or gave way at a moment, in words and numbers, from nothing but the trace."""
+"""Why the agent spoke, stayed silent, gave way, changed course or had a tool called at a moment: words and numbers from the trace alone."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from workbench.clock import Tick
 from workbench.errors import InputError
 from workbench.events import Decision, ModelYielded, TruthExpect, TruthWithdrawn
+from workbench.explain_work import Cause, causes_at, evidence_of, told_by
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT
 from workbench.spoken import AGENT, Spoken, agent_words, heard_words, phrases, spoken_words, typed_texts
 from workbench.trace import Trace
 
 HEARD_S = 3.0  # how far back the words that led to a decision are shown
 SOUND_PEAK = 1e-3  # an agent sample above this counts as sound
+TURN_S = 2.0  # words so soon after a yield are what it turned to
 
 
 @dataclass(frozen=True)
 class Explanation:
     """Why one tick came out as it did.
 
-    `outcome` is spoke, kept speaking, yielded or stayed silent; `headline` says it in one sentence and `reasons` give the numbers.
+    `outcome` is spoke, kept speaking, yielded or stayed silent, or of slow work: asked for slow work, changed course, called a tool, was
+    handed a result and so on; `headline` says it in one sentence and `reasons` give the numbers.
     `heard` are the words up to that moment, `evidence` the ticks that show it. `decision` is None when the agent left no record.
     """
 
@@ -67,14 +71,18 @@ def why(trace: Trace, at_s: float) -> Explanation:
     yielded = next((e for e in turn.events if isinstance(e, ModelYielded)), None)
     said = turn.text(AGENT_TEXT) or (decision.said if decision else "")
     sounding = bool(abs(turn.audio(AGENT_AUDIO, 1)).max(initial=0.0) > SOUND_PEAK)
-    outcome = "yielded" if yielded else "spoke" if said else "kept speaking" if sounding else "stayed silent"
-    heard = tuple(word for word in _people(trace) if at_s - HEARD_S <= word.end_s and word.start_s <= clock.seconds(tick))
-    reasons = [*_numbers(decision), *_yield_reason(yielded), *_sound_reason(trace, tick, outcome), *_heard_reason(heard)]
-    evidence = sorted({tick, *(word.tick for word in heard if word.tick <= tick)})
-    return Explanation(
-        at_s, tick, outcome, _headline(clock.seconds(tick), outcome, said, decision), (*reasons, *_expected(trace, tick)), heard,
-        tuple(evidence), decision,
-    )  # fmt: skip
+    everything = _people(trace)
+    now_s = clock.seconds(tick)
+    causes = causes_at(trace, tick, [word for word in everything if word.tick <= tick])
+    outcome = "yielded" if yielded else "spoke" if said else next((c.outcome for c in causes if c.outcome), "")
+    outcome = outcome or ("kept speaking" if sounding else "stayed silent")
+    causes += told_by(trace, tick, said)
+    heard = tuple(word for word in everything if at_s - HEARD_S <= word.end_s and word.start_s <= now_s)
+    reasons = [*_numbers(decision), *_yield_reason(yielded), *_turned_to(trace, tick, yielded), *_sound_reason(trace, tick, outcome)]
+    reasons += [*dict.fromkeys(cause.text for cause in causes), *_heard_reason(heard), *_expected(trace, tick)]
+    evidence = sorted({tick, *(word.tick for word in heard if word.tick <= tick)} | evidence_of(causes))
+    headline = _headline(now_s, outcome, said, decision, causes)
+    return Explanation(at_s, tick, outcome, headline, tuple(reasons), heard, tuple(evidence), decision)
 
 
 def summary(trace: Trace) -> list[Row]:
@@ -99,10 +107,13 @@ def reason_of(decision: Decision) -> str:
     return f"p(speak) {decision.p_speak:.2f} {side} its threshold {decision.threshold:.2f}"
 
 
-def _headline(at_s: float, outcome: str, said: str, decision: Decision | None) -> str:
+def _headline(at_s: float, outcome: str, said: str, decision: Decision | None, causes: Sequence[Cause]) -> str:
     what = {"spoke": f'began to say "{said}"', "yielded": "gave up the floor"}.get(outcome, outcome)
     if outcome == "yielded" and decision:
         return f"At {at_s:.1f} s the agent {what}: p(yield) {decision.p_yield:.2f}."
+    about = next((cause.text for cause in causes if cause.outcome == outcome), "")
+    if about:
+        return f"At {at_s:.1f} s the agent {what}: {about}."
     because = f" because {reason_of(decision)}" if decision else "; it left no decision record"
     return f"At {at_s:.1f} s the agent {what}{because}."
 
@@ -125,6 +136,17 @@ def _yield_reason(event: ModelYielded | None) -> list[str]:
         return []
     unsaid = f'; unsaid: "{event.unsaid}"' if event.unsaid else ""
     return [f"yielded at {event.at_s:.2f} s: {event.reason}, p(yield) {event.p_yield:.3f}{unsaid}"]
+
+
+def _turned_to(trace: Trace, tick: int, event: ModelYielded | None) -> list[str]:
+    """What it began to say soon after it had given way."""
+    last = min(len(trace), tick + trace.header.clock.ticks_in(TURN_S))
+    after = [] if event is None else [(at, trace.turns[at].text(AGENT_TEXT)) for at in range(tick, last)]
+    turned = next(((at, words) for at, words in after if words), None)
+    if turned is None:
+        return []
+    at, words = turned
+    return [f'it turned to "{words}" at {trace.header.clock.seconds(Tick(at)):.1f} s (tick {at})']
 
 
 def _sound_reason(trace: Trace, tick: int, outcome: str) -> list[str]:
