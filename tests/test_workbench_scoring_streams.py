@@ -139,10 +139,11 @@ def test_a_log_of_simuleval_is_scored_as_it_is(tmp_path: Path) -> None:
     silent = {**row, "index": 2, "prediction": "", "delays": [], "elapsed": [], "prediction_length": 0, "source": "s", "source_length": 1}
     (tmp_path / "instances.log").write_text("".join(json.dumps(r) + "\n" for r in (text, speech, silent)))
     found = read_instances(tmp_path / "instances.log")
-    assert found["0"] == (Translated(source=5.0, delays=(3.0, 4.0, 5.0), reference=3, speech=False),)
-    assert (found["1"][0].speech, found["1"][0].source, found["2"]) == (True, 1200.0, ())
+    assert found["0"] == (Translated(source=5.0, delays=(3.0, 4.0, 5.0), reference=3, speech=False, said="a b c", wanted="x y z"),)
+    assert (found["1"][0].speech, found["1"][0].source, found["2"][0].delays) == (True, 1200.0, ())
     one = suite("simuleval")
-    assert {s.name: s.n for s in one.score(one.folder(tmp_path) or {})}["AL"] == 2
+    scores = {s.name: s for s in one.score(one.folder(tmp_path) or {})}
+    assert (scores["AL"].n, scores["BLEU"].n, scores["BLEU"].value) == (2, 3, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -204,4 +205,6 @@ def test_a_translation_in_a_session_is_measured_from_the_first_word_to_translate
     scores = {s.name: s.value for s in simultaneous({"a": (one,)})}
     assert scores["StartOffset"] == pytest.approx(700)
     assert scores["EndOffset"] == pytest.approx(1000 * (5.0 - 3.9))
-    assert translated(trace_of(*wanted, *words)) == ()
+    (silent,) = translated(trace_of(*wanted, *words))
+    assert (silent.delays, silent.said, silent.wanted) == ((), "", one.wanted)
+    assert [s.n for s in simultaneous({"a": (silent,)}) if s.name in ("BLEU", "AL")] == [1, 0]

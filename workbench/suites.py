@@ -260,7 +260,7 @@ SUITES: Mapping[str, Suite] = {
         ),
         Suite(
             name="simuleval",
-            about="SimulEval's latencies of translation: AL, LAAL, AP, DAL, ATD",
+            about="SimulEval's BLEU and latencies of translation: AL, LAAL, AP, DAL, ATD",
             families=("translate",),
             gather=lambda trace, name: translated(trace),
             score=simultaneous,

@@ -13,9 +13,10 @@ from workbench.scoring.simultaneous import Translated
 
 
 def read_instances(path: Path) -> Mapping[str, tuple[Translated, ...]]:
-    """Every instance by its index; none of one to which nothing was said. A source that is a list names a sound, so it is speech.
+    """Every instance by its index. A source that is a list names a sound, so it is speech.
 
-    Tokens are words; the delays are those without computing. Raises InputError naming the line that breaks the format.
+    Tokens are words, `prediction` the translation where it is there; the delays are those without computing. Raises InputError naming the
+    line that breaks the format.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -38,13 +39,14 @@ def _instance(body: Mapping[str, Any], where: str) -> tuple[Translated, ...]:
     source, delays = finite(body.get("source_length")), tuple(at for d in body["delays"] if (at := finite(d)) is not None)
     if source is None or len(delays) < len(body["delays"]):
         raise InputError(f"{where} has delays or a source_length that are no numbers")
-    if not delays:
-        return ()
+    said = body.get("prediction")
     return (
         Translated(
             source=source,
             delays=delays,
             reference=len(body["reference"].split()),
             speech=isinstance(body.get("source"), list),
+            said=said if isinstance(said, str) else "",
+            wanted=body["reference"] if isinstance(said, str) else "",
         ),
     )

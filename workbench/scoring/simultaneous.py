@@ -1,4 +1,4 @@
-"""Latency of simultaneous translation as SimulEval 1.1 defines it: AL, LAAL, AP, DAL, ATD, and the offsets of start and end.
+"""Simultaneous translation as SimulEval 1.1 judges it: BLEU, the latencies AL, LAAL, AP, DAL, ATD, and the offsets of start and end.
 
 d_i is how much of the source had been consumed when target token i was emitted: words of a text, or milliseconds of speech. Of a session
 we take d_i from when the word began to sound, but no more than there is of the source: hearing goes on while the agent speaks. These are
@@ -17,7 +17,8 @@ from itertools import groupby
 from math import ceil
 
 from workbench.errors import InputError
-from workbench.scoring.measured import Case, Measured, mean
+from workbench.scoring.bleu import SIGNATURE, Matches, bleu, bleu_interval, matches
+from workbench.scoring.measured import DRAWS, TICKS, Case, Measured, Moment, mean
 from workbench.scoring.reading import Reading, read
 from workbench.trace import Trace
 
@@ -30,7 +31,8 @@ class Translated:
     """One translated stretch: length of the source (ms or words), delays of the target tokens, and how many a reference has.
 
     `ends` are the ends of the target tokens on the same axis; without them a token ends where it was emitted (text). `speech` says whether
-    the source is measured in ms. `start_s` is where its source begins, in seconds of the session.
+    the source is measured in ms. `start_s` is where its source begins, in seconds of the session. `said` and `wanted` are the texts; a
+    stretch to which nothing was said has no delays and counts for BLEU alone.
     """
 
     source: float
@@ -39,6 +41,8 @@ class Translated:
     ends: tuple[float, ...] = ()
     speech: bool = True
     start_s: float = 0.0
+    said: str = ""
+    wanted: str = ""
 
     def __post_init__(self) -> None:
         if self.source <= 0 or self.reference < 1:
@@ -96,7 +100,7 @@ def translated(trace: Trace) -> tuple[Translated, ...]:
     """Every run of words that a trace wants translated, in milliseconds from the start of the first word to be translated.
 
     The source lasts from the end of the request to the end of what is to be translated; the target are the agent's words of that time and
-    of up to the next thing that is asked for. Stretches to which nothing was said are not there: they have no delay.
+    of up to the next thing that is asked for.
     """
     reading = read(trace)
     wanted = [o for o in reading.opened if o.expect.what == "moment" and "translate" in o.expect.tags]
@@ -107,7 +111,7 @@ def translated(trace: Trace) -> tuple[Translated, ...]:
         start_s = _unit_start(reading, ends[0])
         said = reading.words_in(start_s, opened[0].closes_s)
         source = 1000 * (ends[-1] - start_s)
-        if said and source > 0:
+        if source > 0:
             found.append(
                 Translated(
                     source=source,
@@ -115,6 +119,8 @@ def translated(trace: Trace) -> tuple[Translated, ...]:
                     reference=len(opened),
                     ends=tuple(1000 * (w.end_s - start_s) for w in said),
                     start_s=start_s,
+                    said=" ".join(w.word for w in said),
+                    wanted=" ".join(" ".join(o.expect.words) for o in sorted(opened, key=lambda o: o.expect.anchor_s)),
                 )
             )
     return tuple(found)
@@ -131,18 +137,21 @@ def _unit_start(reading: Reading, end_s: float) -> float:
 
 
 def simultaneous(sessions: Mapping[str, Sequence[Translated]], seed: int = 0) -> list[Measured]:
-    """AL, LAAL, DAL and ATD in milliseconds, AP, and the offsets of start and end, means over translated stretches."""
+    """BLEU of all stretches together; AL, LAAL, DAL and ATD in milliseconds, AP, and the offsets of start and end, means over those to
+    which something was said."""
 
     def over(name: str, says: str, unit: str, value: Callable[[Translated], float]) -> Measured:
         cases = [
             Case(session=key, value=value(one), moment=(one.start_s, one.start_s + one.source / 1000))
             for key, found in sessions.items()
             for one in found
+            if one.delays
         ]
         setup = {"benchmark": "SimulEval", "delays": "start of the word, without computation", "source token, ms": SOURCE_TOKEN_MS}
         return mean(name, cases, list(sessions), says=says, unit=unit, setup=setup, seed=seed)
 
     return [
+        _quality(sessions, seed),
         over("AL", "average lagging", "ms", average_lagging),
         over("LAAL", "length-adaptive average lagging", "ms", lambda one: average_lagging(one, adaptive=True)),
         over("AP", "average proportion", "", average_proportion),
@@ -151,3 +160,29 @@ def simultaneous(sessions: Mapping[str, Sequence[Translated]], seed: int = 0) ->
         over("StartOffset", "start of the source to the first word", "ms", lambda one: one.delays[0]),
         over("EndOffset", "end of the source to the end of the last word", "ms", lambda one: (one.ends or one.delays)[-1] - one.source),
     ]
+
+
+def _quality(sessions: Mapping[str, Sequence[Translated]], seed: int) -> Measured:
+    """BLEU where the texts are known; its moments are the stretches that are not word for word as wanted."""
+    texts = {key: [one for one in found if one.wanted] for key, found in sessions.items()}
+    parts = {key: sum((matches(one.said, one.wanted) for one in found), Matches()) for key, found in texts.items()}
+    whole, n = sum(parts.values(), Matches()), sum(map(len, texts.values()))
+    moments = tuple(
+        Moment(session=key, start_s=one.start_s, end_s=one.start_s + (one.source / 1000 if one.speech else 0.0))
+        for key, found in texts.items()
+        for one in found
+        if one.said != one.wanted
+    )
+    value, interval = (bleu(whole), bleu_interval(list(parts.values()), seed)) if n else (float("nan"), None)
+    shown = f"{value:.1f} over {n}, {whole.said} words for {whole.wanted}" if n else "no cases"
+    return Measured(
+        name="BLEU",
+        value=value,
+        explanation=f"n-grams in common with the reference: {shown}",
+        evidence=tuple(TICKS.tick_at(moment.start_s) for moment in moments),
+        n=n,
+        interval=interval,
+        sessions=len(texts),
+        moments=moments,
+        setup={"benchmark": "SimulEval", "sacrebleu": SIGNATURE, "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions"}},
+    )
