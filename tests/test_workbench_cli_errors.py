@@ -107,13 +107,12 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
     assert "follows the orders of a scenario" in refused(capsys, "run", "--user", tmp_path / "a.wav", "--agent", "oracle", *out)
     wrong_keep = refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--keep", "user.audio=some", *out)
     assert wrong_keep == "--keep 'user.audio=some' is not STREAM=none|features|full; e.g. --keep user.audio=features"
-    assert "no export called 'mp3'; there are fdb, textgrid, vtt, rttm, chrome-trace, turnbench" in refused(
+    assert "no export called 'mp3'; there are fdb, textgrid, vtt, rttm, chrome-trace, turnbench, mcap, parquet, otel" in refused(
         capsys, "export", trace_file, "--to", "mp3", *out
     )
     assert "no suite called 'other'" in refused(capsys, "score", trace_file, "--suite", "other")
-    assert "--keep-traces, --robustness and --thresholds write files; give --out DIR" in refused(
-        capsys, "evaluate", "--agent", "silent", "--keep-traces"
-    )
+    assert "policy 'loud' is none; give speak-over:never" in refused(capsys, "evaluate", "--agent", "silent", "--policy", "loud")
+    assert "no executor 'ray'; there are pool, dask" in refused(capsys, "evaluate", "--agent", "silent", "--executor", "ray")
     assert "--out" in refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--out", trace_file)
 
 

@@ -9,6 +9,9 @@ from typing import TypeAlias
 from workbench.errors import InputError
 from workbench.exports.chrome_trace import write_chrome_trace
 from workbench.exports.fdb import write_fdb
+from workbench.exports.mcap import write_mcap
+from workbench.exports.otel import write_otel
+from workbench.exports.parquet import write_parquet
 from workbench.exports.rttm import write_rttm
 from workbench.exports.textgrid import write_textgrid
 from workbench.exports.turnbench import write_turnbench
@@ -24,6 +27,9 @@ EXPORTS: Mapping[str, Export] = {
     "rttm": write_rttm,
     "chrome-trace": write_chrome_trace,
     "turnbench": write_turnbench,
+    "mcap": write_mcap,
+    "parquet": write_parquet,
+    "otel": write_otel,
 }
 
 
