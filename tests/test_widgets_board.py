@@ -17,10 +17,11 @@ from widgets.board import exchanged, scoreboard_html, write_scoreboard
 from widgets.sweeps import restraint_figure, robustness_figure, threshold_figure
 from widgets.theme import DARK, LIGHT
 from workbench.agents import OracleAgent, SilentAgent
+from workbench.conditions import parse_condition
 from workbench.errors import InputError
 from workbench.evaluate import Report, evaluate
 from workbench.session import Participant
-from workbench.sweeps import Setting, Sweep, robustness, thresholds
+from workbench.sweeps import Setting, Sweep
 
 EVIL = "<img src=x onerror=alert(1)>"
 CONDITIONS = (
@@ -38,14 +39,13 @@ def judged(agent: Participant, families: tuple[str, ...] = ("answer", "stop", "t
 
 @pytest.fixture(scope="module")
 def conditions() -> Sweep:
-    return robustness(
-        lambda condition, told: judged(OracleAgent(), ("answer", "stop"), condition=condition, progress=told), None, CONDITIONS
-    )
+    found = [judged(OracleAgent(), ("answer", "stop"), condition=parse_condition(setting.text)) for setting in CONDITIONS]
+    return Sweep.of("robustness", CONDITIONS, found)
 
 
 @pytest.fixture(scope="module")
 def bars() -> Sweep:
-    return thresholds(lambda bar, told: judged(OracleAgent(), ("answer", "stop"), progress=told), None, BARS)
+    return Sweep.of("thresholds", BARS, [judged(OracleAgent(), ("answer", "stop"))] * len(BARS))
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from pyarrow import parquet
 
 from workbench.cli import main
+from workbench.clock import StopWatch
+from workbench.commands_common import estimate, long_progress
 from workbench.events import ModelYielded, PayloadErased
 from workbench.packets import AGENT_AUDIO, USER_AUDIO
 from workbench.store import read_trace, verify
@@ -166,12 +169,18 @@ def test_score_judges_every_expectation(stop_run: Path, capsys: pytest.CaptureFi
 
 def test_evaluate_prints_one_json_object_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("evaluate", "--agent", "oracle", "--families", "answer,stop", "--count", 1, "--out", tmp_path / "e", "--json")
-    assert microturn(*arguments, "--keep-traces") == 0
-    whole = json.loads(capsys.readouterr().out)
+    assert microturn(*arguments) == 0
+    printed = capsys.readouterr()
+    whole = json.loads(printed.out)
+    assert "2 sessions played, 0 judged again, 0 found as they were" in printed.err
     assert whole["mean_both"] == 1.0
     assert set(whole["families"]) == {"answer", "stop"}
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text()) == whole
     assert len(list((tmp_path / "e" / "traces").glob("*.sqlite"))) == 2
+    assert microturn(*arguments, "--no-keep-traces") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == whole
+    assert "0 sessions played, 0 judged again, 2 found as they were" in printed.err
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,12 +195,13 @@ def test_evaluate_writes_a_scoreboard_and_says_under_which_condition(tmp_path: P
     assert microturn(*arguments, "--robustness", 1, "--out", tmp_path / "e") == 0
     printed, told = capsys.readouterr()
     assert "robustness: 1 episodes a family each" in printed
-    assert "snr:20:babble: both right 1.000" in told
+    assert "babble, SNR" in printed
+    assert "18 sessions played, 0 judged again, 0 found as they were" in told
     assert str(tmp_path / "e" / "scoreboard.html") in printed
     assert json.loads((tmp_path / "e" / "evaluation.json").read_text())["config"]["condition"] == "snr:10:babble+loss:5:2"
     points = json.loads((tmp_path / "e" / "robustness.json").read_text())["points"]
     assert [point["setting"] for point in points][:2] == ["", "snr:20"]
-    assert "OracleAgent on unseen voices" in (tmp_path / "e" / "scoreboard.html").read_text()
+    assert "oracle on unseen voices" in (tmp_path / "e" / "scoreboard.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -238,6 +248,33 @@ def test_several_agents_and_suites_give_one_table(tmp_path: Path, capsys: pytest
     both = json.loads((tmp_path / "e" / "comparison.json").read_text())["agents"]
     assert both["oracle"]["mean_both"] > both["always-talking"]["mean_both"]
     assert (tmp_path / "e" / "always-talking" / "scoreboard.html").exists()
+
+
+def test_policies_and_conditions_are_columns_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policies = ("--policy", "none", "--policy", "budget=0,speak-over=never", "--also-under", "loss:5")
+    assert microturn("evaluate", "--agent", "oracle", *policies, "--families", "answer", "--count", 1, "--out", tmp_path / "e") == 0
+    found = json.loads((tmp_path / "e" / "comparison.json").read_text())["agents"]
+    bare, bound = "oracle, as drawn, no policy", "oracle, as drawn, budget=0,speak-over=never"
+    assert list(found) == [bare, bound, "oracle, loss:5, no policy", "oracle, loss:5, budget=0,speak-over=never"]
+    assert (found[bare]["mean_both"], found[bound]["mean_both"]) == (1.0, 0.0)
+    assert (tmp_path / "e" / "oracle-loss-5-budget-0-speak-over-never" / "evaluation.json").exists()
+    table = parquet.read_table(tmp_path / "e" / "outcomes.parquet").to_pylist()
+    assert [(row["agent"], row["family"], row["both"]) for row in table[:2]] == [(bare, "answer", True), (bound, "answer", False)]
+    assert {path.name for path in (tmp_path / "e").glob("*.parquet")} == {"sessions.parquet", "outcomes.parquet", "scores.parquet"}
+
+
+def test_long_work_tells_how_far_it_is_and_how_long_it_will_take(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter((0.0, 10.0, 40.0, 45.0, 90.0))
+    with long_progress("evaluating", "sessions", watch=StopWatch(now=lambda: next(times))) as tell:
+        for done in (100, 130, 140, 210):
+            tell(done, 1000)
+    assert capsys.readouterr().err.splitlines() == [
+        "evaluating: 130 of 1000 sessions, 0.75 a second, about 19 min left",
+        "evaluating: 210 of 1000 sessions, 1.2 a second, about 11 min left",
+    ]
+    assert estimate(0, 0, 10, 5.0, "sessions") == "0 of 10 sessions"
+    assert estimate(0, 10, 100_000, 10.0, "sessions").endswith("about 27.8 h left")
+    assert estimate(5, 10, 20, 5.0, "sessions").endswith("about 10 s left")
 
 
 def test_a_recording_is_run_into_a_trace_but_not_over_itself(stop_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

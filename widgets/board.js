@@ -34,7 +34,12 @@
     await Plotly.react(place, figure.data, figure.layout, { displayModeBar: false, responsive: !figure.layout.width, scrollZoom: false });
     if (session && !place.dataset.ready) joinSound(place);
     place.dataset.ready = "yes";
+    ready.get(place)?.();
+    ready.delete(place);
   }
+
+  const ready = new Map(); // what is to be done once a figure has been drawn
+  const seekers = new WeakMap(); // of figures that are joined to a sound
 
   const wanted = new Set();
   const seen = new IntersectionObserver((entries) => {
@@ -50,6 +55,12 @@
     const place = part.querySelector("[data-ready]"); // it may have been drawn anew while it was hidden
     if (part.open && place && !narrow.matches) Plotly.Plots.resize(place);
   }));
+
+  window.board = {
+    unpack,
+    watch(place, then) { ready.set(place, then); seen.observe(place); },
+    seek(place, atS) { seekers.get(place)?.(atS); },
+  };
 
   function joinSound(place) {
     const inside = place.closest(".inside"), sound = inside.querySelector("audio"), cursor = inside.querySelector(".cursor");
@@ -72,6 +83,7 @@
     };
     const follow = () => { show(sound.currentTime); put(); reveal(); if (!sound.paused) requestAnimationFrame(follow); };
     const seek = (atS) => { sound.currentTime = atS; show(atS); put(); reveal(); };
+    seekers.set(place, seek);
     place.on("plotly_afterplot", put);
     sound.addEventListener("play", follow);
     for (const name of ["seeked", "timeupdate"]) sound.addEventListener(name, put);

@@ -70,12 +70,12 @@ def board_html(whole: Row, examples: Mapping[str, Trace] = NO_EXAMPLES, sweeps: 
     low, high = whole["mean_ci95"]
     title = board_title(whole)
     names = sorted(whole["families"], key=lambda name: (whole["families"][name]["both"], name))
-    figures = {f"example-{name}": _example_figure(examples[name]) for name in names if name in examples}
+    figures = {f"example-{name}": example_figure(examples[name]) for name in names if name in examples}
     curves, more = _curves(sweeps)
     figures |= more
     body = Template((HERE / "board.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
-        facts=escape(_facts(whole)),
+        facts=escape(facts(whole)),
         mean=f"{100 * whole['mean_both']:.1f}<small> %</small>",
         interval=f"{_percent(low)} to {_percent(high)}",
         poor=f"{100 * POOR:.0f}&nbsp;%",
@@ -100,7 +100,7 @@ def board_title(whole: Row) -> str:
     return f"{_agent_name(whole)} on {whole['voices']} voices"
 
 
-def _example_figure(trace: Trace) -> go.Figure:
+def example_figure(trace: Trace) -> go.Figure:
     """The timeline without what each tick cost: the sessions of an evaluation share their steps."""
     figure = timeline(replace(session_view(trace), costs=()))
     figure.update_layout(title=None, margin={"t": 12})
@@ -130,14 +130,16 @@ def _beginning(colour: str) -> str:
 
 
 def _agent_name(whole: Row) -> str:
+    """The name under which it was judged; of an agent that was judged in memory its kind."""
     spec = whole["config"].get("agent", {})
-    return str(spec.get("kind") or spec.get("class") or whole["agent"])
+    return str(spec.get("kind") or spec.get("class") or "agent") if whole["agent"] == "agent" else str(whole["agent"])
 
 
-def _facts(whole: Row) -> str:
+def facts(whole: Row) -> str:
+    """How an evaluation was made, in a line."""
     config = whole["config"]
     spec = config.get("agent", {})
-    facts = [
+    told = [
         f"{whole['episodes']} episodes in closed loop",
         f"{config['count']} a family",
         f"seeds from {whole['seed']}",
@@ -146,16 +148,16 @@ def _facts(whole: Row) -> str:
         f"threshold {spec['threshold']:g}" if "threshold" in spec else "",
         str(spec.get("checkpoint") or ""),
     ]
-    return " · ".join(fact for fact in facts if fact)
+    return " · ".join(fact for fact in told if fact)
 
 
-def _family(name: str, row: Row, example: Trace | None) -> str:
+def _family(name: str, row: Row, shown: Trace | None) -> str:
     cells = (
         f'<span class="name">{escape(_spaced(name))}</span>{_strip(row["both"], row["ci95"])}{_value(row["both"], row["ci95"])}'
         + "".join(f'<span class="small" data-label="{key}">{_percent(row[key])}</span>' for key in ("meaning", "timing"))
         + f'<span class="small" data-label="n">{row["n"]}</span>'
     )
-    inside = _summary_of(name) + _tags(row.get("tags", {})) + ("" if example is None else _example(name, example))
+    inside = _summary_of(name) + _tags(row.get("tags", {})) + ("" if shown is None else example(name, shown, f"example-{name}"))
     return f'<details class="family"><summary class="row{_poor(row["both"])}">{cells}</summary><div class="inside">{inside}</div></details>'
 
 
@@ -170,7 +172,8 @@ def _tags(tags: Mapping[str, Row]) -> str:
     return f'<div class="tags">{"".join(rows)}</div>'
 
 
-def _example(name: str, trace: Trace) -> str:
+def example(name: str, trace: Trace, figure_name: str) -> str:
+    """A session to be seen and heard: what was expected and came of it, the sound of both, and a place for its figure."""
     judged = outcomes(trace)
     failed = sum(not o.both for o in judged)
     verdict = f"{failed} of {len(judged)} expectations missed" if failed else "nothing went wrong here"
@@ -178,7 +181,7 @@ def _example(name: str, trace: Trace) -> str:
     said = "".join(_outcome(o, trace) for o in judged)
     sound = f'<audio controls preload="metadata" src="{player.small_data_url(trace)}"></audio>'
     hint = '<p class="hint">User on the left ear, agent on the right. Click a sentence or the timeline to hear that moment.</p>'
-    figure = f'<div class="figure waiting" data-figure="example-{name}" data-end-s="{trace.duration_s:g}">drawing …</div>'
+    figure = f'<div class="figure waiting" data-figure="{escape(figure_name)}" data-end-s="{trace.duration_s:g}">drawing …</div>'
     title = f"<p><b>{escape(head)}</b><br><code>{escape(_command(name, trace))}</code></p>"
     stage = f'<div class="scroll"><div class="stage">{figure}<div class="cursor"></div></div></div>'
     return f'{title}<ul class="outcomes">{said}</ul><div class="player">{sound}{hint}</div>{stage}'

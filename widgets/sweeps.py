@@ -83,6 +83,42 @@ def restraint_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
     return figure
 
 
+def compared_restraint_figure(curves: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) -> go.Figure:
+    """Restraint against the median reply latency of several agents, each a point or, over its thresholds, a line.
+
+    Rows are those of `restraint_figure`, by the agent's name; agents that never reply are left out.
+    """
+    colours = (theme.agent, theme.user, theme.heard, theme.gate, theme.other, theme.muted)
+    figure = go.Figure()
+    lowest, latest = 1.0, 0.0
+    for place, (name, rows) in enumerate(curves.items()):
+        found = [row for row in rows if "reply" in row["latency_s"]]
+        if not found:
+            continue
+        rates, x = [row["restraint"] for row in found], [row["latency_s"]["reply"]["median"] for row in found]
+        lowest, latest = min([lowest, *(rate["ci95"][0] for rate in rates)]), max([latest, *x])
+        colour = colours[place % len(colours)]
+        figure.add_trace(
+            go.Scatter(
+                x=x,
+                y=[rate["value"] for rate in rates],
+                error_y=_bars(rates, colour),
+                mode="lines+markers+text",
+                name=name,
+                text=[row["label"] for row in found] if len(found) > 1 else [name],
+                textposition="bottom right",
+                hovertemplate=f"{name}: restraint %{{y:.2f}}, median reply %{{x:.2f}} s<extra></extra>",
+                line={"color": colour, "width": 2},
+                marker={"size": 9},
+            )
+        )
+    _dress(figure, theme, 380)
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_xaxes(title="median reply latency, s", gridcolor=theme.grid_minor, range=[0, max(1.0, latest * 1.15)])
+    figure.update_yaxes(title="episodes without a false start", range=[max(-0.02, lowest - 0.05), 1.06])
+    return figure
+
+
 def threshold_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
     """What a threshold gives and takes: both right, replies in time and restraint, each with its 95 % interval."""
     figure = go.Figure()

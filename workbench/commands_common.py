@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from workbench.adapters import ADAPTERS, adapted, usage
+from workbench.clock import StopWatch
 from workbench.errors import InputError
 from workbench.explain import Row
 from workbench.exports import export
@@ -127,3 +128,39 @@ def progress(what: str, total: int | None = None) -> Iterator[Show]:
             bar.update(task, completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def long_progress(what: str, each: str, every_s: float = 30.0, watch: StopWatch | None = None) -> Iterator[Show]:
+    """Progress with an estimate of what is left: a bar on a terminal, elsewhere a line of the error stream every `every_s`.
+
+    What is done in the first call was done before, and does not count for the estimate.
+    """
+    if error_console.is_terminal:
+        with progress(what) as show:
+            yield show
+        return
+    lap = (watch or StopWatch()).lap_ms
+    before: list[int] = []
+    elapsed_s, told_s = 0.0, 0.0
+
+    def tell(done: int, total: int | None = None) -> None:
+        nonlocal elapsed_s, told_s
+        if not before:
+            before.append(done)
+        elapsed_s += lap() / 1000
+        if elapsed_s - told_s >= every_s:
+            told_s = elapsed_s
+            error_console.print(f"{what}: {estimate(before[0], done, total or done, elapsed_s, each)}", markup=False, soft_wrap=True)
+
+    yield tell
+
+
+def estimate(before: int, done: int, total: int, elapsed_s: float, each: str) -> str:
+    """How far something is, how fast it goes and how long it will take; `before` of it had been done when it began."""
+    rate = (done - before) / elapsed_s if elapsed_s > 0 else 0.0
+    if rate == 0:
+        return f"{done} of {total} {each}"
+    left_s = (total - done) / rate
+    left = f"{left_s / 3600:.1f} h" if left_s >= 5400 else f"{left_s / 60:.0f} min" if left_s >= 90 else f"{left_s:.0f} s"
+    return f"{done} of {total} {each}, {rate:.2g} a second, about {left} left"

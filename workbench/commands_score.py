@@ -1,41 +1,37 @@
-"""Commands that measure and train: score, evaluate, train."""
+"""Commands that judge finished sessions and train: score, train."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
 from rich.table import Table
 
 from workbench.adapters.recorded import is_recording, recorded_trace
-from workbench.commands_common import AGENT_HELP, TRACE_NAME, error_console, make_agent, out_console, progress
-from workbench.commands_run import Checkpoint, OutFolder, Threshold, Under
+from workbench.commands_common import TRACE_NAME, error_console, out_console
+from workbench.commands_evaluate import SUITE_HELP
+from workbench.commands_run import OutFolder
 from workbench.errors import InputError
-from workbench.session import Participant
 from workbench.store import read_trace
-from workbench.suites import INTERACTION, SUITES, Suite
+from workbench.suites import INTERACTION, Suite
 from workbench.suites import suite as find_suite
-from workbench.tables import comparison_table, families_table, suite_table
+from workbench.tables import families_table, suite_table
 from workbench.trace import Trace
 
 if TYPE_CHECKING:
-    from workbench.evaluate import Report
     from workbench.neural import Recipe
-    from workbench.sweeps import Sweep
 
 LABELS = {"loss": "loss", "family_loss": "family loss", "scores": "score", "family_scores": "family score"}  # of a run's log
 PARTS = ("model", "voice")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-SUITE_HELP = f"One of {', '.join((INTERACTION, *SUITES))}."
 
 
 def score(
@@ -103,130 +99,6 @@ def _score_interaction(traces: Sequence[Path], as_json: bool) -> None:
         for outcome in found:
             out_console.print(f"  {'✓' if outcome.both else '✗'} {explain(outcome)}", markup=False)
     out_console.print(families_table(whole))
-
-
-def evaluate(
-    agent: Annotated[list[str] | None, typer.Option(help=f"{AGENT_HELP} (default: nano); repeat for a table of several.")] = None,
-    suite: Annotated[list[str] | None, typer.Option(help=f"{SUITE_HELP} Repeat for more.")] = None,
-    voices: Annotated[str, typer.Option("--voices", "--voice", help="train, unseen, flite, recorded or held-back.")] = "unseen",
-    families: Annotated[
-        str | None,
-        typer.Option(help="Families, separated by commas (default: those of the suites; interaction: those trained on, or all)."),
-    ] = None,
-    count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.")] = 1_000_000,
-    condition: Under = None,
-    recorded_bystanders: Annotated[
-        bool, typer.Option("--recorded-bystanders", help="Half of the bystanders are people's recordings, held back from training.")
-    ] = False,
-    checkpoint: Checkpoint = None,
-    threshold: Threshold = None,
-    batch: Annotated[int, typer.Option(help="Sessions run in lockstep.")] = 32,
-    workers: Annotated[int, typer.Option(help="Processes that synthesise speech.")] = 1,
-    keep_traces: Annotated[bool, typer.Option("--keep-traces", help="Write every session's trace into --out.")] = False,
-    robustness: Annotated[int, typer.Option(help="Also under noise, loss, jitter, echo ...: this many episodes a family each.")] = 0,
-    thresholds: Annotated[int, typer.Option(help="Also at thresholds 0.2 to 0.9: this many episodes a family each.")] = 0,
-    as_json: AsJson = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for evaluation.json, scoreboard.html (and traces), of several agents one each.")
-    ] = None,
-) -> None:
-    """Play agents through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
-    from workbench.conditions import parse_condition
-    from workbench.evaluate import evaluate as run_evaluation
-
-    agents, suites = tuple(dict.fromkeys(agent or ["nano"])), tuple(dict.fromkeys(suite or [INTERACTION]))
-    for name in suites:
-        if name != INTERACTION:
-            find_suite(name)
-    if out is None and (keep_traces or robustness or thresholds):
-        raise InputError("--keep-traces, --robustness and --thresholds write files; give --out DIR for them")
-    chosen = None if families is None else [name.strip() for name in families.split(",") if name.strip()]
-    participants = {name: _fitted(name, agents, checkpoint, threshold) for name in agents}
-    unmoved = [name for name, one in participants.items() if not hasattr(one, "with_threshold")]
-    if thresholds and unmoved:
-        raise InputError(f"agent {unmoved[0]!r} has no threshold to move; leave --thresholds out, or use --agent nano")
-    people: Literal["held_back"] | None = "held_back" if recorded_bystanders else None
-    under = parse_condition("+".join(condition or []))
-    judge = partial(run_evaluation, families=chosen, voices=voices, seed=seed, batch=batch, workers=workers, bystanders=people)
-    reports: dict[str, Report] = {}
-    for name, participant in participants.items():
-        folder = out / name.replace("/", "_") if out is not None and len(agents) > 1 else out
-        keep = folder / "traces" if keep_traces and folder is not None else None
-        with progress(f"evaluating {name} on {voices} voices") as show:
-            reports[name] = judge(participant, count=count, condition=under, progress=show, keep=keep, suites=suites)
-        swept = {}
-        if robustness:
-            swept["robustness"] = _robustness(partial(judge, participant, count=robustness))
-        if thresholds:
-            swept["thresholds"] = _thresholds(partial(judge, count=thresholds, condition=under), participant)
-        written = [] if folder is None else _write_evaluation(reports[name], swept, folder)
-        if not as_json:
-            _show_evaluation(reports[name], suites if len(agents) == 1 else (), list(swept.values()), written)
-    _show_together(reports, out, as_json)
-
-
-def _fitted(name: str, agents: Sequence[str], checkpoint: Path | None, threshold: float | None) -> Participant:
-    """The agent of that name; of several, only the neural one gets the checkpoint and the threshold."""
-    given = (checkpoint, threshold) if name == "nano" or "nano" not in agents else (None, None)
-    return make_agent(name, *given)
-
-
-def _show_evaluation(report: Report, suites: Sequence[str], swept: Sequence[Sweep], written: Sequence[Path]) -> None:
-    """The tables of one agent: of these suites, and of its sweeps."""
-    if INTERACTION in suites:
-        out_console.print(report.table())
-    others = (suite_table(f"{name}, {len(report.episodes)} episodes", found) for name, found in report.suites.items() if name in suites)
-    for table in (*others, *(sweep.table() for sweep in swept)):
-        out_console.print(table)
-    if written:
-        out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
-
-
-def _show_together(reports: Mapping[str, Report], out: Path | None, as_json: bool) -> None:
-    """One agent as a JSON object if asked for; several as one object or as one table, and in a file."""
-    bodies = {name: report.to_json() for name, report in reports.items()}
-    whole = next(iter(bodies.values())) if len(bodies) == 1 else {"agents": bodies}
-    if as_json:
-        typer.echo(json.dumps(whole, indent=1))
-    elif len(bodies) > 1:
-        out_console.print(comparison_table(bodies))
-    if out is not None and len(bodies) > 1:
-        path = out / "comparison.json"
-        path.write_text(json.dumps(whole, indent=1) + "\n")
-        error_console.print(f"written: {path}", markup=False, soft_wrap=True)
-
-
-def _robustness(judge: Callable[..., Report]) -> Sweep:
-    from workbench.sweeps import robustness
-
-    with progress("robustness") as show:
-        return robustness(lambda condition, told: _told(f"{condition}" or "as drawn", judge(condition=condition, progress=told)), show)
-
-
-def _thresholds(judge: Callable[..., Report], agent: Any) -> Sweep:
-    from workbench.sweeps import thresholds
-
-    with progress("thresholds") as show:
-        return thresholds(
-            lambda threshold, told: _told(f"threshold {threshold:g}", judge(agent.with_threshold(threshold), progress=told)), show
-        )
-
-
-def _told(setting: str, report: Report) -> Report:
-    """The report, after a line on the error stream that says how it came out: sweeps are long."""
-    error_console.print(f"{setting}: both right {report.to_json()['mean_both']:.3f}", markup=False)
-    return report
-
-
-def _write_evaluation(report: Report, swept: dict[str, Sweep], out: Path) -> list[Path]:
-    """The files of an evaluation: its numbers, those of its sweeps, and the page that shows them."""
-    out.mkdir(parents=True, exist_ok=True)
-    report.write(out / "evaluation.json")
-    for name, sweep in swept.items():
-        sweep.write(out / f"{name}.json")
-    page = import_module("widgets.board").write_scoreboard(report, out / "scoreboard.html", **swept)
-    return [out / "evaluation.json", *(out / f"{name}.json" for name in swept), page]
 
 
 def train(

@@ -11,10 +11,16 @@ from workbench.errors import InputError
 from workbench.policies import BargeIn, Governed, Guard, Hold, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
 from workbench.session import Participant
 
+BARE = "none"
 POLICY_HELP = (
-    "A rule, repeat for more: speak-over=never|backchannel|always|WORD+WORD, barge-in=at_once|finish_word|hold, max-overlap=S, "
+    "speak-over=never|backchannel|always|WORD+WORD, barge-in=at_once|finish_word|hold, max-overlap=S, "
     "quiet=FROM-TO (s), budget=S, confidence=P, bias=B (log-odds of speaking), hold=TICKS, patience=S, guard=FILE"
 )
+
+
+def governed(agent: Participant, text: str) -> Participant:
+    """The agent under the rules of one text, joined by commas; the agent itself for "none". Raises InputError as `governed_by` does."""
+    return agent if text == BARE else governed_by(agent, text.split(","))
 
 
 def governed_by(agent: Participant, texts: Sequence[str]) -> Participant:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from workbench.conditions import Condition, parse_condition
-from workbench.evaluate import Progress, Report
+from workbench.evaluate import Report
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-T = TypeVar("T")
-Judge: TypeAlias = Callable[[T, Progress], Report]
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,11 @@ class Sweep:
     name: str
     points: tuple[Point, ...]
 
+    @classmethod
+    def of(cls, name: str, settings: Sequence[Setting], reports: Sequence[Report]) -> Sweep:
+        """The sweep of one report a setting, in the order of the settings."""
+        return cls(name, tuple(Point(setting, report.to_json()) for setting, report in zip(settings, reports, strict=True)))
+
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object: `points`, each with its curve, label and setting beside the whole report."""
         rows = [{"curve": p.setting.curve, "label": p.setting.label, "setting": p.setting.text, **p.whole} for p in self.points]
@@ -70,25 +71,3 @@ class Sweep:
     def write(self, path: Path) -> None:
         """Write the JSON object to a file."""
         path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
-
-
-def robustness(judge: Judge[Condition], progress: Progress | None = None, settings: Sequence[Setting] = ROBUSTNESS) -> Sweep:
-    """The evaluations under every condition, the first as drawn. `judge` evaluates under one, telling how many episodes are done."""
-    return _sweep("robustness", settings, lambda text, show: judge(parse_condition(text), show), progress)
-
-
-def thresholds(judge: Judge[float], progress: Progress | None = None, settings: Sequence[Setting] = THRESHOLDS) -> Sweep:
-    """The evaluations in closed loop at every threshold for speaking. `judge` evaluates at one, telling how many episodes are done."""
-    return _sweep("thresholds", settings, lambda text, show: judge(float(text), show), progress)
-
-
-def _sweep(name: str, settings: Sequence[Setting], judge: Judge[str], progress: Progress | None) -> Sweep:
-    points: list[Point] = []
-    for place, setting in enumerate(settings):
-
-        def show(done: int, total: int, before: int = place) -> None:
-            if progress is not None:
-                progress(before * total + done, len(settings) * total)
-
-        points.append(Point(setting, judge(setting.text, show).to_json()))
-    return Sweep(name, tuple(points))

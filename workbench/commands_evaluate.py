@@ -1,0 +1,244 @@
+"""The command that evaluates: agents, conditions and policies side by side, on one machine or many, and the files and tables of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from workbench.cells import TRACES, Cell, Ran, first_of_each, run_cells, trace_path
+from workbench.commands_common import AGENT_HELP, error_console, long_progress, make_agent, out_console
+from workbench.commands_run import Checkpoint, Threshold, Under
+from workbench.conditions import parse_condition
+from workbench.errors import InputError
+from workbench.evaluate import Report, families_for, other_suites
+from workbench.exports.parquet import has_pyarrow, write_results
+from workbench.farm import farm
+from workbench.playing import Plan
+from workbench.policy_text import BARE, POLICY_HELP, governed
+from workbench.session import Participant
+from workbench.suites import INTERACTION, SUITES
+from workbench.sweeps import ROBUSTNESS, THRESHOLDS, Setting, Sweep
+from workbench.tables import comparison_table, suite_table
+
+SUITE_HELP = f"One of {', '.join((INTERACTION, *SUITES))}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a command line asks for, apart from where it is done."""
+
+    agents: tuple[str, ...]
+    conditions: tuple[str, ...]
+    policies: tuple[str, ...]
+    checkpoint: Path | None
+    threshold: float | None
+    families: tuple[str, ...] | None
+    suites: tuple[str, ...]
+    plan: Plan  # of a cell, but for its families and its condition
+    batch: int
+    robustness: int
+    thresholds: int
+    out: Path | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One agent under one condition and one policy: its own cell, and those of its sweeps by name."""
+
+    cell: Cell
+    sweeps: Mapping[str, tuple[Sequence[Setting], Sequence[Cell]]]
+
+
+def evaluate(
+    agent: Annotated[list[str] | None, typer.Option(help=f"{AGENT_HELP} (default: nano); repeat for a table of several.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help=f"{SUITE_HELP} Repeat for more.")] = None,
+    voices: Annotated[str, typer.Option("--voices", "--voice", help="train, unseen, flite, recorded or held-back.")] = "unseen",
+    families: Annotated[
+        str | None,
+        typer.Option(help="Families, separated by commas (default: those of the suites; interaction: those trained on, or all)."),
+    ] = None,
+    count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.")] = 1_000_000,
+    condition: Under = None,
+    also_under: Annotated[list[str] | None, typer.Option(help="Beside that, all of it under this condition too; repeat for more.")] = None,
+    policy: Annotated[
+        list[str] | None, typer.Option(help=f"Rules, joined by commas, or none; repeat to compare several: {POLICY_HELP}.")
+    ] = None,
+    recorded_bystanders: Annotated[
+        bool, typer.Option("--recorded-bystanders", help="Half of the bystanders are people's recordings, held back from training.")
+    ] = False,
+    checkpoint: Checkpoint = None,
+    threshold: Threshold = None,
+    batch: Annotated[int, typer.Option(help="Sessions run in lockstep.")] = 32,
+    executor: Annotated[str, typer.Option(help="pool, dask (a cluster on this machine) or dask:ADDRESS.")] = "pool",
+    workers: Annotated[int, typer.Option(help="Processes that play sessions.")] = 1,
+    keep_traces: Annotated[bool, typer.Option(help="Keep every session's trace in --out, or only those that the page shows.")] = True,
+    robustness: Annotated[int, typer.Option(help="Also under noise, loss, jitter, echo ...: this many episodes a family each.")] = 0,
+    thresholds: Annotated[int, typer.Option(help="Also at thresholds 0.2 to 0.9: this many episodes a family each.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for numbers, scoreboard.html and traces; what is in it already is not played again.")
+    ] = None,
+) -> None:
+    """Play agents through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
+    if out is None and (robustness or thresholds):
+        raise InputError("--robustness and --thresholds write files; give --out DIR for them")
+    people: Literal["held_back"] | None = "held_back" if recorded_bystanders else None
+    asked = Asked(
+        agents=tuple(dict.fromkeys(agent or ["nano"])),
+        conditions=tuple(dict.fromkeys(["+".join(condition or []), *(also_under or [])])),
+        policies=tuple(dict.fromkeys(policy or [BARE])),
+        checkpoint=checkpoint,
+        threshold=threshold,
+        families=None if families is None else tuple(name.strip() for name in families.split(",") if name.strip()),
+        suites=tuple(dict.fromkeys(suite or [INTERACTION])),
+        plan=Plan(families=(), voices=voices, count=count, seed=seed, bystanders=people),
+        batch=batch,
+        robustness=robustness,
+        thresholds=thresholds,
+        out=out,
+    )
+    columns = _columns(asked)
+    cells = [cell for column in columns for cell in (column.cell, *(c for _, several in column.sweeps.values() for c in several))]
+    with farm(executor, workers) as plot, long_progress(f"evaluating {', '.join(asked.agents)} on {voices} voices", "sessions") as show:
+        ran = run_cells(cells, plot, show)
+    _show(asked, columns, dict(zip(cells, ran.reports, strict=True)), as_json=as_json)
+    error_console.print(_counts(ran), markup=False)
+    if not keep_traces:
+        _drop_traces(cells, ran)
+
+
+# Columns ---------------------------------------------------------------------------------------------------------------------
+
+
+def _columns(asked: Asked) -> list[Column]:
+    other_suites(asked.suites)
+    single = len(asked.agents) * len(asked.conditions) * len(asked.policies) == 1
+    grid = [(agent, condition, policy) for agent in asked.agents for condition in asked.conditions for policy in asked.policies]
+    return [_column(asked, *place, single=single) for place in grid]
+
+
+def _column(asked: Asked, agent: str, condition: str, policy: str, *, single: bool) -> Column:
+    given = (asked.checkpoint, asked.threshold) if agent == "nano" or "nano" not in asked.agents else (None, None)
+    make = partial(agent_under, agent, *given, policy)
+    participant = make()
+    families = asked.families or families_for(participant, asked.suites)
+    plan = replace(asked.plan, families=tuple(families), condition=parse_condition(condition))
+    name = _name(asked, agent, condition, policy)
+    folder = asked.out if single or asked.out is None else asked.out / _slug(name)
+    cell = Cell(name=name, make=make, plan=plan, suites=asked.suites, batch=asked.batch, folder=folder)
+    sweeps: dict[str, tuple[Sequence[Setting], Sequence[Cell]]] = {}
+    if asked.robustness:
+        unchanged = replace(cell, plan=replace(plan, count=asked.robustness), suites=(INTERACTION,))
+        cells = [replace(unchanged, plan=replace(unchanged.plan, condition=parse_condition(s.text))) for s in ROBUSTNESS]
+        sweeps["robustness"] = ROBUSTNESS, _in_folders(cells, ROBUSTNESS, folder, "robustness")
+    if asked.thresholds:
+        if getattr(participant, "with_threshold", None) is None:
+            raise InputError(f"agent {agent!r} has no threshold to move; leave --thresholds out, or use --agent nano")
+        few = replace(cell, plan=replace(plan, count=asked.thresholds), suites=(INTERACTION,))
+        cells = [replace(few, make=partial(agent_under, agent, given[0], float(s.text), policy)) for s in THRESHOLDS]
+        sweeps["thresholds"] = THRESHOLDS, _in_folders(cells, THRESHOLDS, folder, "thresholds")
+    return Column(cell, sweeps)
+
+
+@lru_cache(maxsize=2)
+def agent_under(name: str, checkpoint: Path | None, threshold: float | None, policy: str) -> Participant:
+    """The agent of that name under policies; made once in a process, as loading a checkpoint takes seconds."""
+    return governed(make_agent(name, checkpoint, threshold), policy)
+
+
+def _in_folders(cells: Sequence[Cell], settings: Sequence[Setting], folder: Path | None, name: str) -> list[Cell]:
+    places = [None if folder is None else folder / name / _slug(setting.text or setting.label) for setting in settings]
+    return [replace(cell, folder=place) for cell, place in zip(cells, places, strict=True)]
+
+
+def _name(asked: Asked, agent: str, condition: str, policy: str) -> str:
+    parts = [agent]
+    parts += [condition or "as drawn"] if len(asked.conditions) > 1 else []
+    parts += ["no policy" if policy == BARE else policy] if len(asked.policies) > 1 else []
+    return ", ".join(parts)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
+
+
+# What is shown and written ---------------------------------------------------------------------------------------------------
+
+
+def _show(asked: Asked, columns: Sequence[Column], reports: Mapping[Cell, Report], *, as_json: bool) -> None:
+    several = len(columns) > 1
+    sweeps: list[Mapping[str, Sweep]] = []
+    for column in columns:
+        report, folder = reports[column.cell], column.cell.folder
+        swept = {name: Sweep.of(name, settings, [reports[c] for c in cells]) for name, (settings, cells) in column.sweeps.items()}
+        written = [] if folder is None else _write(report, swept, folder)
+        sweeps.append(swept)
+        if not as_json:
+            _print(report, () if several else asked.suites, swept.values(), written)
+    bodies = {column.cell.name: reports[column.cell].to_json() for column in columns}
+    whole = {"agents": bodies} if several else next(iter(bodies.values()))
+    if as_json:
+        typer.echo(json.dumps(whole, indent=1))
+    elif several:
+        out_console.print(comparison_table(bodies))
+    if asked.out is not None:
+        found = [reports[column.cell] for column in columns]
+        files = _write_together(asked.out, whole, columns, found, sweeps) if several else []
+        files += write_results(found, asked.out) if has_pyarrow() else []
+        error_console.print("written: " + ", ".join(map(str, files)), markup=False, soft_wrap=True)
+
+
+def _write(report: Report, swept: Mapping[str, Sweep], out: Path) -> list[Path]:
+    """The files of one column: its numbers, those of its sweeps, and the page that shows them."""
+    out.mkdir(parents=True, exist_ok=True)
+    report.write(out / "evaluation.json")
+    for name, sweep in swept.items():
+        sweep.write(out / f"{name}.json")
+    page = import_module("widgets.board").write_scoreboard(report, out / "scoreboard.html", **swept)
+    return [out / "evaluation.json", *(out / f"{name}.json" for name in swept), page]
+
+
+def _write_together(
+    out: Path, whole: Mapping[str, object], columns: Sequence[Column], reports: Sequence[Report], sweeps: Sequence[Mapping[str, Sweep]]
+) -> list[Path]:
+    """What several columns are side by side: numbers, and the page on which every number opens its sessions."""
+    (out / "comparison.json").write_text(json.dumps(whole, indent=1) + "\n")
+    compared = import_module("widgets.compared")
+    shown = [
+        compared.Column(report=report, traces=f"{_slug(column.cell.name)}/{TRACES}", thresholds=swept.get("thresholds"))
+        for column, report, swept in zip(columns, reports, sweeps, strict=True)
+    ]
+    return [out / "comparison.json", compared.write_compared(shown, out / "scoreboard.html")]
+
+
+def _print(report: Report, suites: Sequence[str], swept: Iterable[Sweep], written: Sequence[Path]) -> None:
+    """The tables of one column: of these suites, and of its sweeps."""
+    if INTERACTION in suites:
+        out_console.print(report.table())
+    others = (suite_table(f"{name}, {len(report.episodes)} episodes", found) for name, found in report.suites.items() if name in suites)
+    for table in (*others, *(sweep.table() for sweep in swept)):
+        out_console.print(table)
+    if written:
+        out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
+
+
+def _counts(ran: Ran) -> str:
+    return f"{ran.played} sessions played, {ran.judged} judged again, {ran.found} found as they were"
+
+
+def _drop_traces(cells: Sequence[Cell], ran: Ran) -> None:
+    """Delete the traces that no page shows; what was said of them stays, so that nothing is played twice."""
+    for cell, report in zip(cells, ran.reports, strict=True):
+        if cell.folder is not None:
+            shown = {episode.job for episode in first_of_each(report)}
+            for job in set(cell.plan.jobs()) - shown:
+                trace_path(cell, job).unlink(missing_ok=True)
