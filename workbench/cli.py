@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import typer
 from rich.console import Console
 
-from workbench import commands_dashboard, commands_evaluate, commands_live, commands_run, commands_score, commands_serve, commands_trace
+from workbench import (
+    commands_dashboard,
+    commands_evaluate,
+    commands_judge,
+    commands_live,
+    commands_run,
+    commands_score,
+    commands_serve,
+    commands_trace,
+)
 from workbench.errors import WorkbenchError
 
 FAILED = 2  # exit code of an error that names its fix
@@ -22,6 +31,7 @@ app.command()(commands_run.run)
 app.command()(commands_score.train)
 app.command()(commands_evaluate.evaluate)
 app.command()(commands_score.score)
+app.command()(commands_judge.judge)
 app.command()(commands_run.replay)
 app.command()(commands_run.fork)
 app.command()(commands_live.talk)

@@ -77,6 +77,7 @@ def read_sample(folder: Path, subset: str, detect: Detect | None = None) -> Samp
         marks=_marks(folder / name) if name else (),
         voice=tuple(voice(output)),
         user_voice=tuple(voice(read_audio(heard))) if heard.is_file() else (),
+        relevance=_rating(folder / "rating.json"),
         source=f"words of output.json; voice by {getattr(detect, '__name__', 'a detector') if detect else 'energy'}",
     )
 
@@ -94,6 +95,17 @@ def read_words(path: Path) -> tuple[Word, ...]:
             raise InputError(f"chunk {number} of {str(path)!r} has the text {text!r}; it must be a string")
         words.append(Word(text=text, start_s=start_s, end_s=end_s))
     return tuple(words)
+
+
+def _rating(path: Path) -> float | None:
+    """A judge's relevance, 0 to 5; None where no judge has been. Raises InputError for a broken file."""
+    if not path.is_file():
+        return None
+    body = _json(path)
+    rating = finite(body.get("rating")) if isinstance(body, dict) else None
+    if rating is None or not 0 <= rating <= 5:
+        raise InputError(f'{str(path)!r} is not {{"rating": 0 to 5}}; let the judge rate it again')
+    return rating
 
 
 def read_label(folder: Path, event: Span) -> Labelled | None:
