@@ -11,7 +11,20 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 JUDGING = ("workbench/scoring/", "workbench/exports/", "workbench/suites.py", "workbench/evaluate.py")
-ELSEWHERE = ("live/", "commands_", "cli.py", "tables.py", "cells.py", "farm.py", "digests.py", "sweeps.py", "index.py", "desk.py")
+ELSEWHERE = (
+    "live/",
+    "serve/",
+    "judge/",
+    "commands_",
+    "cli.py",
+    "tables.py",
+    "cells.py",
+    "farm.py",
+    "digests.py",
+    "sweeps.py",
+    "index.py",
+    "desk.py",
+)
 
 
 def content_key(body: Mapping[str, Any]) -> str:
