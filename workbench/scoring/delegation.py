@@ -121,7 +121,9 @@ def _small_talk(sessions: Mapping[str, Worked]) -> Measured:
     return Measured(
         name=SMALL_TALK,
         value=value,
-        explanation=f"median {medians[0]:.2f} s of {len(meanwhile)} while work runs, {medians[1]:.2f} s of {len(alone)} without",
+        explanation=f"median {medians[0]:.2f} s of {len(meanwhile)} while work runs, {medians[1]:.2f} s of {len(alone)} without"
+        if meanwhile and alone
+        else f"not given: {len(meanwhile)} sums while work runs and {len(alone)} without; both are needed",
         n=len(meanwhile),
         interval=_ratio_interval(meanwhile, alone),
         sessions=len(sessions),
