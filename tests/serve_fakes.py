@@ -97,12 +97,13 @@ def served(
     sessions: int = 4,
     spec: LiveSpec | None = None,
     asks_at: Sequence[str] = ("look",),
+    agent: Reacts | None = None,
     **more: Any,
 ) -> Iterator[Served]:
     """A server with the agent of the tests on a free port of this machine."""
     limits = Limits(sessions=sessions, visitor_minutes=600, visitor_bytes=2**40)
-    agent = Reacts()
-    hall = Hall(lambda: agent, "nano", folder, Admission(limits, RealTime(ClockSpec()).now), spec or LiveSpec(), tuple(asks_at), **more)
+    reacts = agent or Reacts()
+    hall = Hall(lambda: reacts, "nano", folder, Admission(limits, RealTime(ClockSpec()).now), spec or LiveSpec(), tuple(asks_at), **more)
     with Served(hall, Door(keys={"tests": KEY} if keys is None else keys)) as running:
         yield running
 

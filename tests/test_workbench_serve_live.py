@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.serve_fakes import LIVE_EVENTS, Talked, bursts, client, served
+from tests.serve_fakes import LIVE_EVENTS, Reacts, Talked, bursts, client, served
 from workbench.background.notes import notes_of
 from workbench.events import ModelYielded
 from workbench.events_background import DelegationChanged, DelegationCreated
@@ -60,9 +60,12 @@ def test_the_official_client_holds_a_session_with_an_interruption_and_a_delegati
 
 def test_delegations_to_responses_are_worked_on_by_the_server_and_told_as_response_events(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "look.txt").write_text("Look: the key hangs behind the door.")
-    running_with = served(tmp_path, documents=tmp_path / "docs")
-    with running_with as running, client(running).live.connect() as connection:
+    (tmp_path / "docs" / "keys.txt").write_text("The key hangs behind the door.")
+    keys = Reacts(("count", "stop", "key"))
+    with (
+        served(tmp_path, agent=keys, asks_at=("key",), documents=tmp_path / "docs") as running,
+        client(running).live.connect() as connection,
+    ):
         talked = Talked(connection, LIVE_EVENTS)
         delegation = {"type": "responses", "responses": {"model": "any"}, "acknowledgement_delay_ms": 400}
         form = {"type": "audio/pcmu", "rate": 8000}
