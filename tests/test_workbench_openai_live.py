@@ -25,6 +25,7 @@ from workbench.events import LinkLost, LinkResumed, ModelSpeechStarted, Transcri
 from workbench.events_background import DelegationRequested
 from workbench.events_peer import PeerNote, PeerUsage
 from workbench.live.ear import to_float
+from workbench.replay import replay
 from workbench.session import Participant, Session
 from workbench.trace import Trace, record
 from workbench.users import RecordedUser, SilentUser
@@ -60,6 +61,7 @@ def test_a_session_with_our_own_server_has_its_words_its_voice_and_its_request(t
     assert asked.ask == "count stop look"
     used = next(trace.events(PeerUsage))[1]
     assert used.usd == pytest.approx(used.seconds / 60 * 0.6, abs=1e-6)
+    assert replay(trace).difference is None  # as it was; nobody is asked again
     assert KEY not in repr(trace)
     assert KEY not in json.dumps(dict(agent.spec()))
 

@@ -243,6 +243,12 @@ def _assisted(spec: Spec, trace: Trace) -> Participant:
     return Assisted(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace), tuple(spec["asks_at"]))
 
 
+def _remote(spec: Spec, trace: Trace) -> Participant:
+    from workbench.adapters.played_back import PlayedBack
+
+    return PlayedBack(trace)
+
+
 def _governed(spec: Spec, trace: Trace) -> Participant:
     agent = _build("agent", _spec_kind(spec["agent"]), spec["agent"], trace)
     return Governed(agent, tuple(map(policy_of, spec["policies"])), Hold(**spec.get("hold", {})))
@@ -286,6 +292,7 @@ BUILDERS: Mapping[str, Builder] = {
     "nano": _neural_agent,
     "Delegating": _delegating,
     "Assisted": _assisted,
+    "RemoteAgent": _remote,
     "Governed": _governed,
     "Desk": _desk,
 }

@@ -64,6 +64,24 @@ from workbench.utterance import RATE
 
 AUDIBLE = 0.003
 MOST_QUEUED_S = 120.0  # of its voice that may wait to be played
+TOLD = (
+    AudioDropped,
+    AudioSkipped,
+    DeadlineMissed,
+    Decision,
+    DelegationRequested,
+    LinkLost,
+    LinkResumed,
+    ModelSpeechStarted,
+    ModelSpeechStopped,
+    ModelYielded,
+    PeerNote,
+    PeerUsage,
+    TickCost,
+    TranscriptDelta,
+    UserSpeechStarted,
+    UserSpeechStopped,
+)  # all that a remote agent has among the events of a tick
 WORD_S = 0.3  # that a word is taken to last where the service does not say
 
 
