@@ -137,7 +137,7 @@ def test_rules_add_up_and_each_tells_its_reason() -> None:
     trace, loud, gates = heard(Talker((4,), user=(2, 6), p=0.3), SpeakOver("never"), MinConfidence(0.5))
     assert (loud, gates) == ([], [(4, "speak over"), (4, "confidence")])
     reasons = [gate.reason for _, event in trace.events(Decision) for gate in event.gates]
-    assert reasons == ["the user speaks, and never allows nothing", "p(speak) 0.30 < 0.50"]
+    assert reasons == ["the user speaks, and nothing may be said over them", "p(speak) 0.30 < 0.50"]
 
 
 def test_two_sessions_differ_only_where_the_rule_differs() -> None:

@@ -79,9 +79,10 @@ def why(trace: Trace, at_s: float) -> Explanation:
     causes += told_by(trace, tick, said)
     heard = tuple(word for word in everything if at_s - HEARD_S <= word.end_s and word.start_s <= now_s)
     reasons = [*_numbers(decision), *_yield_reason(yielded), *_turned_to(trace, tick, yielded), *_sound_reason(trace, tick, outcome)]
-    reasons += [*dict.fromkeys(cause.text for cause in causes), *_heard_reason(heard), *_expected(trace, tick)]
-    evidence = sorted({tick, *(word.tick for word in heard if word.tick <= tick)} | evidence_of(causes))
     headline = _headline(now_s, outcome, said, decision, causes)
+    reasons += [text for text in dict.fromkeys(cause.text for cause in causes) if text not in headline]
+    reasons += [*_heard_reason(heard), *_expected(trace, tick)]
+    evidence = sorted({tick, *(word.tick for word in heard if word.tick <= tick)} | evidence_of(causes))
     return Explanation(at_s, tick, outcome, headline, tuple(reasons), heard, tuple(evidence), decision)
 
 

@@ -191,7 +191,7 @@ class Governed:
 
     def step(self, state: GovernedState, tick: Tick, heard: MicroTurn) -> tuple[Said, GovernedState]:
         said, agent = self.agent.step(state.agent, tick, only(heard, self.agent.hears))
-        voice, rest = _parted(said, tick, state.talks)
+        voice, rest = parted(said, tick, state.talks)
         state = replace(_listened(state, tick, rest, heard), agent=agent, talks=voice.audible and not voice.ends)
         due, gates, state = _released(self.hold, state, tick, voice)
         out, objections, state = self._judged(state, tick, due)
@@ -205,7 +205,7 @@ class Governed:
         gates += [Gate(name, " ".join(due.words) or "go on", "<silence>", reason) for name, reason in objections]
         if out is voice and not gates and not acted:
             return said, state
-        return _joined(replace(rest, events=(*rest.events, *acted)), out, gates), state
+        return joined(replace(rest, events=(*rest.events, *acted)), out, gates), state
 
     def _judged(self, state: GovernedState, tick: Tick, voice: Voice) -> tuple[Voice, list[Objection], GovernedState]:
         """What of a voice is heard, which rules object, and the state after it."""
@@ -239,7 +239,7 @@ class Governed:
 # --- what an agent says, and the rest --------------------------------------------------------------------------------------------
 
 
-def _parted(said: Said, tick: Tick, talks: bool) -> tuple[Voice, Said]:
+def parted(said: Said, tick: Tick, talks: bool) -> tuple[Voice, Said]:
     """What can be heard of what an agent says in a tick, and everything else."""
     packets = tuple(packet for packet in said.packets if packet.stream in (AGENT_AUDIO, AGENT_TEXT))
     p_speak = next((event.p_speak for event in said.events if isinstance(event, Decision)), 1.0)
@@ -253,7 +253,8 @@ def _is_voice(event: Event) -> bool:
     return own or isinstance(event, ModelSpeechStarted | ModelSpeechStopped | ModelYielded)
 
 
-def _joined(rest: Said, out: Voice, gates: Sequence[Gate]) -> Said:
+def joined(rest: Said, out: Voice, gates: Sequence[Gate] = ()) -> Said:
+    """What an agent says in all, with these gates in its decision."""
     events = tuple(_gated(event, gates) if isinstance(event, Decision) and gates else event for event in rest.events)
     return replace(rest, packets=(*rest.packets, *out.packets), events=(*events, *out.events))
 

@@ -249,6 +249,12 @@ def _remote(spec: Spec, trace: Trace) -> Participant:
     return PlayedBack(trace)
 
 
+def _by_rule(spec: Spec, trace: Trace) -> Participant:
+    from workbench.background.by_rule import ByRule
+
+    return ByRule(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace), tuple(spec["cues"]))
+
+
 def _governed(spec: Spec, trace: Trace) -> Participant:
     agent = _build("agent", _spec_kind(spec["agent"]), spec["agent"], trace)
     return Governed(agent, tuple(map(policy_of, spec["policies"])), Hold(**spec.get("hold", {})))
@@ -293,6 +299,7 @@ BUILDERS: Mapping[str, Builder] = {
     "Delegating": _delegating,
     "Assisted": _assisted,
     "RemoteAgent": _remote,
+    "ByRule": _by_rule,
     "Governed": _governed,
     "Desk": _desk,
 }

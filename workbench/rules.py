@@ -62,7 +62,8 @@ class SpeakOver:
         if not (view.begins and view.user_talks) or allowed is None:
             return ""
         fine = bool(view.words) and set(view.words) <= set(allowed)
-        return "" if fine else f"the user speaks, and {self.mode.replace('_', ' ')} allows {', '.join(allowed) or 'nothing'}"
+        may = f"only {', '.join(allowed)} may" if allowed else "nothing may"
+        return "" if fine else f"the user speaks, and {may} be said over them"
 
 
 @dataclass(frozen=True)
