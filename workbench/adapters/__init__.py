@@ -63,9 +63,30 @@ def _openai_realtime(text: str) -> Participant:
     return openai_realtime(text)
 
 
+def _gemini_live(text: str) -> Participant:
+    from workbench.adapters.gemini_live import gemini_live
+
+    return gemini_live(text)
+
+
+def _moshi(text: str) -> Participant:
+    from workbench.adapters.moshi import moshi
+
+    return moshi(text)
+
+
+def _vllm_omni(text: str) -> Participant:
+    from workbench.adapters.vllm_omni import vllm_omni
+
+    return vllm_omni(text)
+
+
 ADAPTERS: Mapping[str, Adapter] = {
     "pipeline": Adapter(make=_pipeline, settings="hang_s=0.4,resume=no,…"),
     "recorded": Adapter(make=_recorded, settings="FOLDER", needed=True),
     "openai-live": Adapter(make=_openai_live, settings="url=https://…/v1,model=…"),
     "openai-realtime": Adapter(make=_openai_realtime, settings="url=https://…/v1,model=…"),
+    "gemini-live": Adapter(make=_gemini_live, settings="model=…,voice=…"),
+    "moshi": Adapter(make=_moshi, settings="url=ws://HOST:8998/api/chat"),
+    "vllm-omni": Adapter(make=_vllm_omni, settings="url=ws://HOST:8099/v1/realtime,model=…"),
 }
