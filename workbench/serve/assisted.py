@@ -23,6 +23,7 @@ from workbench.serve.context import COMMENTARY, appended
 from workbench.session import Participant, Said, State, clone_state
 
 SETTLED_S = 0.8  # an utterance is over once no word was added to it for so long
+PAUSE_S = 0.6  # of silence of both, before anything is said for the other side: an agent that answers has begun by then
 USE_S = 120.0  # how long an answer is of use
 MOST_WORDS = 400  # that wait to be said; of more the rest is not said
 
@@ -37,6 +38,7 @@ class AssistedState:
     heard: tuple[str, ...] = ()
     heard_s: float = 0.0
     user_talks: bool = False
+    quiet: int = 0  # ticks in which neither user nor agent spoke
     saying: tuple[str, ...] = ()
 
     def clone(self) -> AssistedState:
@@ -109,14 +111,15 @@ class Assisted:
         """What the agent says in this tick, with what is said for the other side."""
         clock, speaking = state.clock, state.mouth.speech.speaking
         inner = next((p.payload for p in said.packets if p.stream == AGENT_AUDIO), None)
-        quiet = not isinstance(inner, np.ndarray) and not state.user_talks
+        quiet = 0 if isinstance(inner, np.ndarray) or state.user_talks else state.quiet + 1
         yields = began and speaking
-        due = state.saying[:1] if not yields and quiet and state.mouth.speech.pending_s < clock.tick_s else ()
+        may = bool(quiet) and (speaking or quiet * clock.tick_s > PAUSE_S)
+        due = state.saying[:1] if not yields and may and state.mouth.speech.pending_s < clock.tick_s else ()
         rest = () if yields else state.saying[len(due) :]
         reason, planned = "the user began to speak", state.saying if yields else ()
         packets, events, mouth = self.mouth.act(state.mouth, clock, tick, due, yields, reason=reason, planned=planned)
         merged = _together(said.packets, packets, tick)
-        return Said(merged, (*said.events, *events), said.done), replace(state, mouth=mouth, saying=rest)
+        return Said(merged, (*said.events, *events), said.done), replace(state, mouth=mouth, quiet=quiet, saying=rest)
 
 
 def _together(one: Sequence[Packet], other: Sequence[Packet], tick: Tick) -> tuple[Packet, ...]:
