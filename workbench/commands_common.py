@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from workbench.adapters import ADAPTERS, adapted, usage
+from workbench.background.wiring import BACKGROUND_HELP
 from workbench.clock import StopWatch
 from workbench.errors import InputError
 from workbench.explain import Row
 from workbench.exports import export
+from workbench.policy_text import POLICY_HELP
 from workbench.session import Participant
 from workbench.trace import Trace
 
@@ -25,6 +28,9 @@ TRACE_NAME = "trace.sqlite"
 AGENTS = ("nano", "silent", "always-talking", "oracle", "echo")  # those that are ours; workbench.adapters has the others
 RECORDED = "recorded:"
 AGENT_HELP = ", ".join((*AGENTS, *usage()))
+
+Background = Annotated[str, typer.Option("--background", help=BACKGROUND_HELP)]
+Policies = Annotated[list[str] | None, typer.Option("--policy", help=POLICY_HELP)]
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe
 

@@ -7,13 +7,15 @@ import math
 import signal
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.background.wiring import wired
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import out_console
+from workbench.commands_common import Background, Policies, out_console
 from workbench.errors import InputError
 from workbench.live.admission import Admission, Limits
 from workbench.live.ear import Ear, LiveUser
@@ -34,6 +36,8 @@ Logins = Annotated[
 def talk(
     checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint of the agent (default: the shipped one).")] = None,
     threshold: Annotated[float, typer.Option(help="p(speak) at which the agent speaks; each visitor can move it.")] = 0.5,
+    background: Background = "",
+    policy: Policies = None,
     host: Annotated[str, typer.Option(help="Address to listen at. One that others can reach needs --auth.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 7860,
     auth: Logins = None,
@@ -66,8 +70,10 @@ def talk(
     with listen(host, port) as listening:
         shared = [share_address(listening)] if share else []
         agent = warm_agent(checkpoint, threshold)
+        wire = partial(wired, agent, background, policy or [], live=True)
+        speaker, _ = wire()
         out.mkdir(parents=True, exist_ok=True)
-        rooms = Host(lambda: agent, out, Admission(limits, RealTime(ClockSpec()).now))
+        rooms = Host(lambda: speaker, out, Admission(limits, RealTime(ClockSpec()).now), make_beside=lambda: wire()[1])
         door = Door(logins=logins, origins=(*(origin or ()), *shared), visitor_header=visitor_header)
         page = SharedPage(rooms, door, agent.families)
         with few_pauses(), Served(page.app, listening) as served:

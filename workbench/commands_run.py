@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from workbench.background.wiring import wired
 from workbench.cast import Cast
 from workbench.clock import ClockSpec
 from workbench.commands_common import (
     AGENT_HELP,
     RECORDED,
     TRACE_NAME,
+    Background,
+    Policies,
     error_console,
     fresh_folder,
     make_agent,
@@ -56,6 +59,8 @@ def run(
     checkpoint: Checkpoint = None,
     threshold: Threshold = None,
     condition: Under = None,
+    background: Background = "",
+    policy: Policies = None,
     keep: Annotated[list[str] | None, typer.Option(help="Retention of a stream, e.g. user.audio=features; repeat for more.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -69,8 +74,9 @@ def run(
     if agent == "oracle" and scenario is None:
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = _keeps(keep or [])
-    chosen = make_agent(agent, checkpoint, threshold)
-    session = Session.start(Cast(chosen).of(person) if isinstance(person, ScriptedUser) else [person, chosen], seed=seed)
+    chosen, beside = wired(make_agent(agent, checkpoint, threshold), background, policy or [], live=False)
+    scripted = isinstance(person, ScriptedUser) and not beside
+    session = Session.start(Cast(chosen).of(person) if scripted else [person, chosen, *beside], seed=seed)
     trace = record(session, labels=labels, consent={"retention": {name: how.retention for name, how in keeps.items()}})
     out = fresh_folder(out, overwrite)
     with TraceWriter(out / TRACE_NAME, trace.header, keep=keeps, default=EXACT) as writer:

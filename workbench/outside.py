@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from workbench.background.telling import Delegating
 from workbench.clock import ClockSpec, Tick
 from workbench.dials import DIALS, moved
 from workbench.errors import InputError
@@ -83,12 +84,19 @@ def change_setting(session: Session, change: SettingChanged) -> None:
     if change.name == THRESHOLD:
         other: Participant = agent.with_threshold(change.value)  # type: ignore[attr-defined]
         other.start(session.clock, session.seed)  # it goes on from the state of `agent`, but is started as any participant is
-    elif isinstance(agent, Governed):
-        other = replace(agent, policies=moved(agent.policies, change.name, change.value))
     else:
-        other = Governed(agent, moved((), change.name, change.value))
-        session.states[place] = _as_heard(session, session.states[place])
+        other, session.states[place] = _ruled(agent, session.states[place], change, session)
     session.participants = (*session.participants[:place], other, *session.participants[place + 1 :])
+
+
+def _ruled(agent: Participant, state: State, change: SettingChanged, session: Session) -> tuple[Participant, State]:
+    """The agent with a rule at the value of its dial, and its state; what it tells a desk is told of what is then heard."""
+    if isinstance(agent, Delegating):
+        inner, within = _ruled(agent.agent, state.agent, change, session)
+        return Delegating(inner), replace(state, agent=within)
+    if isinstance(agent, Governed):
+        return replace(agent, policies=moved(agent.policies, change.name, change.value)), state
+    return Governed(agent, moved((), change.name, change.value)), _as_heard(session, state)
 
 
 def check_change(agent: Participant, change: SettingChanged) -> None:

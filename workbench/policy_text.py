@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import exp, log
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import InputError
 from workbench.policies import BargeIn, Governed, Guard, Hold, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
@@ -42,6 +43,8 @@ def governed_by(agent: Participant, texts: Sequence[str]) -> Participant:
             raise InputError(
                 f"--policy {text!r}: there is no rule {name!r}; there are {', '.join((*RULES, 'bias', 'hold', 'patience'))}"
             ) from None
+        except InputError:
+            raise
         except ValueError:
             raise InputError(f"--policy {text!r} has no value that fits; {POLICY_HELP}") from None
     return Governed(agent, tuple(policies), hold) if policies or hold != Hold() else agent
@@ -49,11 +52,19 @@ def governed_by(agent: Participant, texts: Sequence[str]) -> Participant:
 
 def _biased(agent: Participant, bias: float) -> Participant:
     """The agent with `bias` added to its log-odds of speaking: its bar is moved as far the other way."""
-    make, bar = getattr(agent, "with_threshold", None), getattr(agent, "threshold", None)
+    make, bar = getattr(agent, "with_threshold", None), agent_spec(agent).get("threshold")
     if not callable(make) or not isinstance(bar, float) or not 0 < bar < 1:
         raise InputError(f"a speak bias moves the threshold of an agent between 0 and 1, and {agent.name!r} has none; leave bias= out")
     other: Participant = make(1 / (1 + exp(bias - log(bar / (1 - bar)))))
     return other
+
+
+def agent_spec(agent: Participant) -> Mapping[str, Any]:
+    """The spec of the agent itself, without those of what it is wrapped in."""
+    spec = agent.spec()
+    while isinstance(spec.get("agent"), Mapping):
+        spec = spec["agent"]
+    return spec
 
 
 def _one_of(*modes: str) -> Callable[[str], str]:

@@ -25,7 +25,7 @@ from workbench.live.drift import ClockFit, Drift
 from workbench.live.jitter import JitterBuffer, JitterSpec, Pulled
 from workbench.live.protocol import RATE, Frame, Pcm, Played, Text
 from workbench.live.protocol import Audio as AudioMessage
-from workbench.packets import USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, Frames, MicroTurn, Packet
+from workbench.packets import USER_AUDIO, USER_CAMERA, USER_PLAYBACK, USER_TEXT, Audio, Frames, MicroTurn, Packet
 from workbench.session import Said
 from workbench.store_format import PCM_SCALE
 
@@ -106,6 +106,8 @@ class Ear:
             if self._frames is not None and self._frames_age < STALE_TICKS:
                 packets.append(Packet(USER_CAMERA, tick, self._frames))
                 self._frames_age += 1
+            if not self._told_played and self._played is not None:
+                packets.append(Packet(USER_PLAYBACK, tick, f"{self._played[0] / RATE:.4f}"))
             events = self._events(tick)
         return Said(tuple(packets), tuple(events))
 
@@ -138,7 +140,7 @@ class LiveUser:
 
     ear: Ear
     name: str = "user"
-    speaks: tuple[str, ...] = (USER_AUDIO, USER_TEXT, USER_CAMERA)
+    speaks: tuple[str, ...] = (USER_AUDIO, USER_TEXT, USER_CAMERA, USER_PLAYBACK)
     hears: tuple[str, ...] = ()
 
     def spec(self) -> Mapping[str, Any]:

@@ -31,7 +31,8 @@ Callback: TypeAlias = Callable[[Json, Sequence[bytes]], None]
 class Host:
     """Begins sessions with an agent of `make_agent`, writes their traces into `folder`, and finds them again by their tokens.
 
-    `make_agent` is called once a session, on the thread of a carrier; load what is slow to load before. Safe to use from many threads.
+    `make_agent` is called once a session, and `make_beside` for who else takes part, on the thread of a carrier; load what is slow to load
+    before. Safe to use from many threads.
     """
 
     make_agent: Callable[[], Participant]
@@ -39,6 +40,7 @@ class Host:
     admission: Admission
     spec: LiveSpec = field(default_factory=LiveSpec)
     make_pace: Callable[[], RealTime] = lambda: RealTime(ClockSpec())
+    make_beside: Callable[[], Sequence[Participant]] = tuple
     _sessions: dict[str, LiveSession] = field(default_factory=dict)
     _tickets: dict[str, Ticket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -94,7 +96,8 @@ class Host:
         name, token = f"live-{utc_now().replace(':', '')}-{secrets.token_hex(3)}", secrets.token_urlsafe(16)
         minutes, count = (ticket.ends_s - ticket.began_s) / MINUTE_S, min(ticket.bytes, self.spec.bytes)
         spec = replace(self.spec, minutes=min(minutes, self.spec.minutes), bytes=count)
-        session = LiveSession(self.make_agent(), self.folder / f"{name}.sqlite", self.make_pace(), name=name, token=token, spec=spec)
+        path, agent, beside = self.folder / f"{name}.sqlite", self.make_agent(), self.make_beside()
+        session = LiveSession(agent, path, self.make_pace(), name=name, token=token, spec=spec, beside=beside)
         session.connect(hello, outbox)
         with self._lock:
             over = [key for key, known in self._sessions.items() if known.end is not None]

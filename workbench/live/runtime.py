@@ -45,6 +45,7 @@ from workbench.live.protocol import (
 from workbench.live.telling import tick_message
 from workbench.outside import Order, check_change, step_under
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, MicroTurn
+from workbench.policy_text import agent_spec
 from workbench.session import Participant, Session
 from workbench.store import Keep, TraceWriter
 from workbench.trace import Header
@@ -232,7 +233,7 @@ class LiveSession:
     @property
     def agent_kind(self) -> str:
         """What the agent is, in a word; the rules that it is put under do not change that."""
-        spec = self._agent.spec()
+        spec = agent_spec(self._agent)
         return str(spec.get("kind") or spec.get("class") or self._agent.name)
 
     def _welcome(self) -> Welcome:

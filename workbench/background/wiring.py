@@ -1,0 +1,62 @@
+"""An agent with rules over it and somebody in the background, as they are named at a command line.
+
+agent, beside = wired(agent, "local:papers", ["barge-in=at_once"], live=False)
+session = Session.start([user, agent, *beside])
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from workbench.background.backends import Simulated
+from workbench.background.by_rule import ByRule
+from workbench.background.chat import ChatAgent, ChatSpec
+from workbench.background.desk import Desk
+from workbench.background.local.agent import LocalAgent
+from workbench.background.parts import BackgroundAgent
+from workbench.background.telling import Delegating
+from workbench.background.threads import Threads
+from workbench.clock import utc_now
+from workbench.errors import InputError
+from workbench.packets import BACKGROUND_TEXT
+from workbench.policy_text import governed_by
+from workbench.session import Participant
+
+BACKGROUND_HELP = (
+    "Who does slow work: local (sums, units, the time, reminders), local:FOLDER (its documents and tables too), or chat:URL#MODEL, a "
+    "server that speaks the chat-completions protocol; its key is read from MICROTURN_CHAT_KEY."
+)
+KEY = "MICROTURN_CHAT_KEY"
+
+
+def background_agent(text: str) -> Callable[[], BackgroundAgent]:
+    """Makes the background agent that a text names, a new one for each session. Raises InputError when it names none."""
+    kind, _, where = text.partition(":")
+    if kind == "local":
+        if where and not Path(where).is_dir():
+            raise InputError(f"--background {text}: {where} is no folder; give one with documents and tables, or only local")
+        return lambda: LocalAgent(Path(where) if where else None, utc_now())
+    if kind == "chat":
+        url, _, model = where.partition("#")
+        settings = ChatSpec(url=url, model=model or "default")
+        return lambda: ChatAgent(settings, key=os.environ.get(KEY, ""))
+    raise InputError(f"--background {text!r} is not known; {BACKGROUND_HELP}")
+
+
+def asking(agent: Participant, policies: Sequence[str], *, background: bool) -> Participant:
+    """The agent under these rules, telling a desk what it asks where there is one; by rule where it has not learned to ask."""
+    if background and BACKGROUND_TEXT not in agent.hears:
+        agent = ByRule(agent)
+    governed = governed_by(agent, policies)
+    return Delegating(governed) if background else governed
+
+
+def wired(agent: Participant, background: str, policies: Sequence[str], *, live: bool) -> tuple[Participant, tuple[Participant, ...]]:
+    """The agent, and who takes part beside it. In a live session the work is done in threads, else in simulated time."""
+    if not background:
+        return asking(agent, policies, background=False), ()
+    worker = background_agent(background)()
+    backend = Threads(worker) if live else Simulated(worker)
+    return asking(agent, policies, background=True), (Desk(backend),)
