@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import LocalCluster
 
 from tests.scenario_fakes import Tones, one_voice
 from workbench import cells as cells_module
@@ -122,6 +123,16 @@ def test_a_pool_and_a_dask_cluster_give_bit_for_bit_what_one_process_gives(tmp_p
         for path in sorted((tmp_path / "here").rglob("*.sqlite")):
             other_path = tmp_path / name / path.relative_to(tmp_path / "here")
             assert first_difference(read_trace(path), read_trace(other_path), exact=True) is None
+
+
+def test_a_cluster_that_runs_already_is_used_by_its_address(tmp_path: Path) -> None:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        ran = run(cell(OracleAgent, tmp_path, families=("answer",)), kind=f"dask:{cluster.scheduler_address}")
+        elsewhere = cell(OracleAgent, Path("/proc/nowhere"), families=("answer",))
+        with pytest.raises(OSError, match="nowhere"):
+            run(elsewhere, kind=f"dask:{cluster.scheduler_address}")
+    assert counts(ran) == (2, 0, 0)
+    assert ran.reports[0].episodes == run(cell(OracleAgent, families=("answer",))).reports[0].episodes
 
 
 BROKEN_OFF = """

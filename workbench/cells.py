@@ -191,6 +191,8 @@ def _collect(running: dict[Future[list[Episode]], _Open], farm: Farm, told: _Tol
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     for future in done:
         one, episodes = running.pop(future), future.result()
+        if one.cell.folder is not None and not _judgement_path(one.cell.folder, episodes[0].job).exists():
+            raise WorkbenchError(f"the workers do not write into {one.cell.folder}; give a folder that they all see under that path")
         one.episodes |= {episode.job: episode for episode in episodes}
         if not farm.here:
             told.more(len(episodes))

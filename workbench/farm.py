@@ -45,8 +45,8 @@ class Here(Executor):
 def farm(kind: str = "pool", workers: int = 1) -> Iterator[Farm]:
     """A farm of `workers`: "pool" (a pool of one is this process), "dask" (a cluster on this machine), or "dask:ADDRESS" (one that runs).
 
-    Every worker process computes with one thread, so that sums come out the same on whichever it is. Workers end with this process,
-    however it ends. Raises InputError for another kind, fewer than one worker, and where Dask or its scheduler is missing.
+    Every worker process that is started here computes with one thread, so that sums come out the same on whichever it is, and ends with
+    this process, however that ends. Raises InputError for another kind, fewer than one worker, and where Dask or its scheduler is missing.
     """
     name, _, address = kind.partition(":")
     if name not in EXECUTORS or (address and name != "dask"):

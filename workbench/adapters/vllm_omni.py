@@ -35,6 +35,7 @@ from workbench.sound_formats import Resampler
 from workbench.utterance import RATE
 
 OUT_RATE = 24_000
+RATES = (8_000, 16_000, OUT_RATE, 48_000)
 HEARTBEAT = 100  # sayings between two signs of life
 OVERLAP = ("listen_only", "barge_in_on_speech", "drop")
 
@@ -192,9 +193,11 @@ class VllmOmniWire:
 
     def _sound(self, event: Mapping[str, Any]) -> Audio:
         """The samples of a delta at our rate; another response begins another stream."""
-        rate, response = event.get("sample_rate_hz") or OUT_RATE, str(event.get("response_id") or "")
+        rate, response = event.get("sample_rate_hz", OUT_RATE), str(event.get("response_id") or "")
+        if rate not in RATES:
+            raise ConnectionError(f"the server sent sound at {rate!r} Hz; there are {', '.join(map(str, RATES))}")
         if rate != self._down.rate or response != self._response:
-            self._down, self._response = Resampler(int(rate), RATE), response
+            self._down, self._response = Resampler(rate, RATE), response
         return to_float(self._down.take(_pcm(base64.b64decode(str(event.get("delta") or "")))))
 
 
@@ -206,7 +209,7 @@ def _done(response: Mapping[str, Any]) -> list[News]:
     found: list[News] = []
     usage, reason = _part(response, "usage"), _part(response, "status_details").get("reason")
     if usage:
-        found.append(Used(0.0, int(usage.get("input_tokens") or 0), int(usage.get("output_tokens") or 0)))
+        found.append(Used(0.0, _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))))
     if response.get("status") == "cancelled":
         found.append(Interrupted(f"the server cancelled its response ({reason or 'no reason was given'})"))
     if response.get("status") == "failed":
@@ -225,6 +228,10 @@ def _error(event: Mapping[str, Any]) -> tuple[str, str]:
 def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = body.get(name)
     return part if isinstance(part, Mapping) else {}
+
+
+def _count(number: object) -> int:
+    return number if isinstance(number, int) else 0
 
 
 def _seconds(ms: object) -> float | None:
