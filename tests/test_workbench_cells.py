@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -100,7 +101,11 @@ def test_other_scorers_judge_again_without_playing_again(tmp_path: Path, monkeyp
     assert counts(run(one)) == (1, 5, 0), "what cannot be judged again is played again"
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"rubbish", pickle.dumps(("a", "b")), pickle.dumps(os.getcwd)])
+def signed(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest() + body
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"rubbish", *(signed(pickle.dumps(what)) for what in (("a", "b"), os.getcwd, Path("x")))])
 def test_a_damaged_or_foreign_judgement_is_made_again_and_runs_nothing(rubbish: bytes, tmp_path: Path) -> None:
     one = cell(OracleAgent, tmp_path)
     run(one)

@@ -8,6 +8,7 @@ broke it, and a change of the scorers judges again without playing again. Judgem
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
@@ -34,6 +35,7 @@ from workbench.users import SpeakerOf
 
 TRACES, JUDGEMENTS = "traces", "judgements"
 VALUES = ("workbench.scoring.", "workbench.evaluate", "workbench.cells")  # where the classes of a judgement live
+DIGEST_BYTES = 32  # of a judgement's file, before its body
 APART = 4  # sessions in a piece of work for an agent that does not run many at once
 Work: TypeAlias = Literal["play", "judge"]
 
@@ -253,7 +255,8 @@ def _keep_judgement(folder: Path, keys: Keys, episode: Episode) -> None:
     path = _judgement_path(folder, episode.job)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(pickle.dumps((keys, episode)))
+    body = pickle.dumps((keys, episode))
+    partial.write_bytes(hashlib.sha256(body).digest() + body)
     partial.replace(path)
 
 
@@ -262,9 +265,13 @@ def _read_judgement(folder: Path, job: Job) -> tuple[Keys, Episode] | None:
     path = _judgement_path(folder, job)
     if not path.exists():
         return None
+    data = path.read_bytes()
+    digest, body = data[:DIGEST_BYTES], data[DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        return None
     try:
-        found = _Values(io.BytesIO(path.read_bytes())).load()
-    except Exception:  # noqa: BLE001  # damaged in whichever way: it is made again
+        found = _Values(io.BytesIO(body)).load()
+    except Exception:  # noqa: BLE001  # written by others, in whichever way: it is made again
         return None
     keys, episode = found if isinstance(found, tuple) and len(found) == 2 else (None, None)
     return (keys, episode) if isinstance(keys, Keys) and isinstance(episode, Episode) and episode.job == job else None

@@ -82,7 +82,7 @@ def evaluate(
     workers: Annotated[int, typer.Option(help="Processes that play sessions.")] = 1,
     keep_traces: Annotated[bool, typer.Option(help="Keep every session's trace in --out, or only those that the page shows.")] = True,
     robustness: Annotated[int, typer.Option(help="Also under noise, loss, jitter, echo ...: this many episodes a family each.")] = 0,
-    thresholds: Annotated[int, typer.Option(help="Also at thresholds 0.2 to 0.9: this many episodes a family each.")] = 0,
+    thresholds: Annotated[int, typer.Option(help="Also at thresholds 0.2 to 0.9, who has one: this many episodes a family each.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for numbers, scoreboard.html and traces; what is in it already is not played again.")
@@ -123,7 +123,10 @@ def _columns(asked: Asked) -> list[Column]:
     other_suites(asked.suites)
     single = len(asked.agents) * len(asked.conditions) * len(asked.policies) == 1
     grid = [(agent, condition, policy) for agent in asked.agents for condition in asked.conditions for policy in asked.policies]
-    return [_column(asked, *place, single=single) for place in grid]
+    columns = [_column(asked, *place, single=single) for place in grid]
+    if asked.thresholds and not any("thresholds" in column.sweeps for column in columns):
+        raise InputError(f"agent {asked.agents[0]!r} has no threshold to move; leave --thresholds out, or use --agent nano")
+    return columns
 
 
 def _column(asked: Asked, agent: str, condition: str, policy: str, *, single: bool) -> Column:
@@ -140,9 +143,7 @@ def _column(asked: Asked, agent: str, condition: str, policy: str, *, single: bo
         unchanged = replace(cell, plan=replace(plan, count=asked.robustness), suites=(INTERACTION,))
         cells = [replace(unchanged, plan=replace(unchanged.plan, condition=parse_condition(s.text))) for s in ROBUSTNESS]
         sweeps["robustness"] = ROBUSTNESS, _in_folders(cells, ROBUSTNESS, folder, "robustness")
-    if asked.thresholds:
-        if getattr(participant, "with_threshold", None) is None:
-            raise InputError(f"agent {agent!r} has no threshold to move; leave --thresholds out, or use --agent nano")
+    if asked.thresholds and getattr(participant, "with_threshold", None) is not None:
         few = replace(cell, plan=replace(plan, count=asked.thresholds), suites=(INTERACTION,))
         cells = [replace(few, make=partial(agent_under, agent, given[0], float(s.text), policy)) for s in THRESHOLDS]
         sweeps["thresholds"] = THRESHOLDS, _in_folders(cells, THRESHOLDS, folder, "thresholds")

@@ -157,7 +157,11 @@ class VllmOmniWire:
     def _event(self, patience_s: float) -> Mapping[str, Any]:
         """The next event. Raises TimeoutError when none comes, ConnectionError for what is none."""
         assert self._socket is not None, "opened before anything is received"
-        event = json.loads(self._socket.recv(timeout=patience_s))
+        text = self._socket.recv(timeout=patience_s)
+        try:
+            event = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ConnectionError(f"the server sent {text[:80]!r}, which is no JSON ({error})") from error
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
             raise ConnectionError(f"the server sent {str(event)[:80]!r}, which is no event")
         number = event.get("server_event_seq")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -83,7 +82,7 @@ def read_mcap(path: Path) -> Trace:
                     events[tick].append(load_event(message.data.decode()))
                 else:
                     packets[tick].append(_packet(schema.name, channel.topic, tick, json.loads(message.data)))
-    except (OSError, ValueError, LookupError, TypeError, struct.error, _mcap("mcap.exceptions").McapError) as error:
+    except Exception as error:  # the library raises its own, those of struct and those of its codecs
         raise TraceError(f"{path} holds no session ({error}); give a file that `microturn export --to mcap` wrote") from error
     return Trace(header, [MicroTurn(Tick(tick), tuple(packets[tick]), tuple(events[tick])) for tick in packets])
 
