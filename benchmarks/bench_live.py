@@ -124,7 +124,7 @@ def carriers(browser: Any, clicks: int) -> None:
                 report(title, busy, page, into, clicks)
     for cell, title in ((0, "notebook, WebSocket"), (1, "notebook, widget comm")):
         with folder() as into, lab(into) as address, opened(browser, address) as page:
-            page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+            page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
             run_cell(page, cell)
             start(page)
             report(title, False, page, into, clicks)

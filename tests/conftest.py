@@ -49,3 +49,26 @@ def pages() -> Iterator[Any]:
 
     with Pages() as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a fake microphone hears, over and over: "count to twenty", and "stop" while the agent counts."""
+    import numpy as np
+    import soundfile
+    import soxr
+
+    from workbench.errors import WorkbenchError
+    from workbench.speech import speaker
+    from workbench.voices import Voice
+
+    try:
+        voice = speaker(Voice(engine="espeak", name="en-us"))
+        ask, stop = (voice.phrase(text).samples for text in ("count to twenty", "stop"))
+    except WorkbenchError as error:
+        pytest.skip(f"nobody to speak: {error}")
+    quiet = {seconds: np.zeros(round(seconds * 16_000), np.float32) for seconds in (1.0, 3.2, 3.0)}
+    wave = np.concatenate([quiet[1.0], ask, quiet[3.2], stop, quiet[3.0]])
+    path = tmp_path_factory.mktemp("microphone") / "ask.wav"
+    soundfile.write(path, soxr.resample(wave, 16_000, 48_000), 48_000, subtype="PCM_16")
+    return path

@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-import soundfile
-import soxr
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS, ROOT
@@ -25,14 +22,11 @@ from tests.scenario_fakes import Tones, one_voice
 from tests.talk_fakes import FAKE_MICROPHONE, until
 from workbench.agents import OracleAgent
 from workbench.clock import Tick
-from workbench.errors import WorkbenchError
 from workbench.evaluate import evaluate
 from workbench.events import Decision, ModelYielded, PlaybackPosition, TranscriptDelta
 from workbench.packets import MicroTurn
-from workbench.speech import speaker
 from workbench.store import read_trace, save_trace, verify
 from workbench.trace import Trace
-from workbench.voices import Voice
 
 pytestmark = pytest.mark.browser
 
@@ -95,21 +89,6 @@ def served(*command: str) -> Iterator[str]:
 def address(folder: Path) -> Iterator[str]:
     with served(sys.executable, "-m", "tests.dashboard_fakes", str(folder)) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the fake microphone hears, over and over: "count to twenty", and "stop" while the agent counts."""
-    try:
-        voice = speaker(Voice(engine="espeak", name="en-us"))
-        ask, stop = (voice.phrase(text).samples for text in ("count to twenty", "stop"))
-    except WorkbenchError as error:
-        pytest.skip(f"nobody to speak: {error}")
-    quiet = {seconds: np.zeros(round(seconds * 16_000), np.float32) for seconds in (1.0, 3.2, 3.0)}
-    wave = np.concatenate([quiet[1.0], ask, quiet[3.2], stop, quiet[3.0]])
-    path = tmp_path_factory.mktemp("microphone") / "ask.wav"
-    soundfile.write(path, soxr.resample(wave, 16_000, 48_000), 48_000, subtype="PCM_16")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -220,9 +199,9 @@ def test_a_scoreboard_is_shown_in_a_frame_of_its_own(browser: Any, address: str)
         assert page.frame_locator("iframe").locator("h1").inner_text() == "OracleAgent on train voices"
 
 
-@pytest.mark.parametrize("agent", ["listener", pytest.param("nano", marks=pytest.mark.checkpoint)])
-def test_a_person_is_heard_answered_aloud_and_stops_it_over_panels_messages(
-    browser: Any, address: str, folder: Path, tmp_path: Path, agent: str, request: pytest.FixtureRequest
+@pytest.mark.checkpoint
+def test_a_person_is_heard_answered_aloud_and_stops_the_shipped_agent(
+    browser: Any, address: str, folder: Path, tmp_path: Path, checkpoint: Path
 ) -> None:
     def said(page: Any, side: str) -> list[str]:
         return [word for line in page.locator(f".mt-log li[data-side='{side}'] span").all_inner_texts() for word in line.split()]
@@ -233,17 +212,15 @@ def test_a_person_is_heard_answered_aloud_and_stops_it_over_panels_messages(
     def newest() -> Path | None:
         return next((path for path in folder.glob("live-*.sqlite") if path not in before), None)
 
-    if agent == "nano":
-        request.getfixturevalue("checkpoint")
     before = set(folder.glob("live-*.sqlite"))
 
     with visit(browser, address, "#live", permissions=["microphone"], viewport={"width": 1200, "height": 1000}) as page:
-        page.get_by_label("Agent", exact=True).and_(page.locator("#part-live select")).select_option(agent)
+        page.get_by_label("Agent", exact=True).and_(page.locator("#part-live select")).select_option("nano")
         page.get_by_label("Threshold to begin with").evaluate(
             "(bar) => { bar.value = 0.6; bar.dispatchEvent(new Event('input')); bar.dispatchEvent(new Event('change')); }"
         )
         page.wait_for_function(
-            f"(note) => note.innerText.includes('{agent} is ready')", arg=page.locator("#part-live .mtd-facts").element_handle()
+            "(note) => note.innerText.includes('nano is ready')", arg=page.locator("#part-live .mtd-facts").element_handle()
         )
         page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_label("first check with a short tone").uncheck()
@@ -263,7 +240,7 @@ def test_a_person_is_heard_answered_aloud_and_stops_it_over_panels_messages(
         page.wait_for_selector(f"tr[data-name='{path.name}'][data-state='whole']")
     assert verify(path).ok
     trace = read_trace(path)
-    assert (trace.header.participants["agent"]["kind"], trace.header.participants["agent"]["threshold"]) == (agent, 0.6)
+    assert (trace.header.participants["agent"]["kind"], trace.header.participants["agent"]["threshold"]) == ("nano", 0.6)
     for side, words in shown.items():
         assert words <= Counter(e.word for _, e in trace.events(TranscriptDelta) if e.side == side)
     heard_s = max(e.heard_s for _, e in trace.events(PlaybackPosition))

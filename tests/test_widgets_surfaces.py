@@ -1,0 +1,144 @@
+"""Each page that one talks through, in a real browser: a spoken request is answered aloud and stopped, and what goes wrong costs no trace.
+
+The agent hears words by how long they sound (`tests.dashboard_fakes`), so the tests hold on a busy computer. The shipped one is talked with
+in `test_widgets_gradio_page.py` and `test_widgets_dashboard.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import CHROMIUM_FLAGS
+from tests.surface_fakes import Surface, surface
+from tests.talk_fakes import FAKE_MICROPHONE
+from workbench.events import LinkLost, LinkResumed, ModelYielded, PlaybackPosition, TranscriptDelta
+from workbench.index import scan
+from workbench.store import read_trace, verify
+from workbench.trace import Trace
+
+pytestmark = pytest.mark.browser
+
+PATIENCE_S = 120.0
+PULLED_S = 5.0
+FROZEN_S = 4.0
+USER, HEARD, AGENT = (0, 114, 178), (0, 158, 115), (213, 94, 0)  # of the light theme
+INKED = """(canvas, inks) => {  // how many pixels of the live timeline have each of these colours
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), found = inks.map(() => 0);
+  for (let at = 0; at < data.length; at += 4) inks.forEach((ink, i) => { found[i] += ink.every((value, j) => data[at + j] === value); });
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str, microphone: Path) -> Iterator[Any]:
+    fake = (*FAKE_MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}", "--autoplay-policy=no-user-gesture-required")
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *fake])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module", params=["gradio", "dashboard", "notebook"])
+def at(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surface]:
+    with surface(request.param, tmp_path_factory.mktemp(request.param)) as served:
+        yield served
+
+
+def until(condition: Callable[[], bool]) -> None:
+    late_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < late_s, "it never came true"
+        time.sleep(0.05)
+
+
+def talk(page: Any) -> None:
+    """Start, agree, and talk."""
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_label("first check with a short tone").uncheck()
+    page.get_by_role("button", name="Agree").click()
+    page.wait_for_selector("[data-state='talking']")
+
+
+def said(page: Any, side: str) -> list[str]:
+    return [word for line in page.locator(f".mt-log li[data-side='{side}'] span").all_inner_texts() for word in line.split()]
+
+
+def ticks(page: Any) -> int:
+    return int(page.locator(".mt-over").get_attribute("aria-valuemax"))
+
+
+def newest(at: Surface) -> Path:
+    return max(at.folder.glob("live-*.sqlite"))
+
+
+def closed(at: Surface) -> Trace:
+    """The trace of the newest session, once it was closed; every link of it holds."""
+    path = newest(at)
+    until(lambda: scan(at.folder, {})[path.name].state == "whole")
+    assert verify(path).ok
+    return read_trace(path)
+
+
+def test_a_spoken_request_is_heard_answered_aloud_and_stopped(browser: Any, at: Surface, tmp_path: Path) -> None:
+    def yielded() -> bool:
+        return any(read_trace(newest(at), streams=(), kinds=(ModelYielded.kind,)).events(ModelYielded))
+
+    with at.opened(browser) as page:
+        talk(page)
+        until(lambda: {"count", "stop"} <= set(said(page, "user")) and "two" in said(page, "model") and yielded())
+        inked = page.locator(".mt-base").evaluate(INKED, [USER, HEARD, AGENT])
+        page.screenshot(path=tmp_path / f"{at.name}.png")
+        page.get_by_role("button", name="Stop", exact=True).click()
+        page.wait_for_selector("[data-state='ended']")
+        shown = {side: Counter(said(page, side)) for side in ("user", "model")}
+        trace = closed(at)
+    for side, words in shown.items():
+        assert words <= Counter(e.word for _, e in trace.events(TranscriptDelta) if e.side == side)
+    heard_s = max(e.heard_s for _, e in trace.events(PlaybackPosition))
+    first_s = min(e.start_s for _, e in trace.events(TranscriptDelta) if e.side == "model")
+    assert heard_s > first_s, "the page counted no played sample of the agent's voice"
+    assert min(inked) > 0, f"the timeline lacks the user's wave, the words heard or the agent: {inked} pixels"
+
+
+def test_a_pulled_network_and_a_frozen_tab_are_resumed_and_a_closed_tab_ends_the_session(browser: Any, at: Surface) -> None:
+    with at.opened(browser) as page:
+        talk(page)
+        until(lambda: ticks(page) > 5)
+        at.wire.cut()
+        time.sleep(PULLED_S)
+        at.wire.mend()
+        before = ticks(page)
+        page.wait_for_selector("[data-state='talking']")
+        until(lambda: ticks(page) > before + 5 + PULLED_S * 5)
+        cdp = page.context.new_cdp_session(page)
+        cdp.send("Page.setWebLifecycleState", {"state": "frozen"})
+        time.sleep(FROZEN_S)
+        cdp.send("Page.setWebLifecycleState", {"state": "active"})
+        before = ticks(page)
+        page.wait_for_selector("[data-state='talking']")
+        until(lambda: ticks(page) > before + 5)
+        page.close()
+    trace = closed(at)
+    links = [type(event) for _, event in trace.events(LinkLost, LinkResumed)]
+    assert links[:2] == [LinkLost, LinkResumed]
+    assert [turn.tick for turn in trace.turns] == list(range(len(trace)))
+
+
+def test_a_killed_kernel_leaves_a_trace_that_opens_and_a_page_that_says_so(browser: Any, at: Surface) -> None:
+    with at.opened(browser) as page:
+        talk(page)
+        until(lambda: ticks(page) > 8)
+        at.kill()
+        page.wait_for_selector("[data-state='waiting'], [data-state='ended']")
+        assert page.get_by_role("alert").filter(has_text="server").or_(page.get_by_role("alert").filter(has_text="kernel")).count() > 0
+        before = ticks(page)
+    path = newest(at)
+    assert verify(path).ok
+    assert len(read_trace(path)) >= before - 5  # but for what the writer had not handed to the disk
