@@ -416,6 +416,9 @@ KINDS: dict[str, type[_Base]] = {
 }
 
 
+NAMES: Mapping[type, frozenset[str]] = {cls: frozenset(f.name for f in fields(cls)) - {"extra"} for cls in KINDS.values()}
+
+
 def kind_of(event: Event) -> str:
     """The tag under which an event is stored; for an unknown event, the tag it was read with."""
     return event.name if isinstance(event, Unknown) else event.kind
@@ -436,13 +439,15 @@ def from_json(body: Mapping[str, Any]) -> Event:
     """
     if "kind" not in body:
         raise TraceError(f"event {dict(body)!r} has no 'kind'; every event object carries one")
-    rest = {key: value for key, value in body.items() if key != "kind"}
     cls = KINDS.get(body["kind"])
     if cls is None:
-        return Unknown(name=body["kind"], body=rest)
-    names = {f.name for f in fields(cls)} - {"extra"}
-    known = {key: _restore(cls, key, value) for key, value in rest.items() if key in names}
-    extra = {key: value for key, value in rest.items() if key not in names}
+        return Unknown(name=body["kind"], body={key: value for key, value in body.items() if key != "kind"})
+    names, known, extra = NAMES[cls], {}, {}
+    for key, value in body.items():
+        if key in names:
+            known[key] = _restore(cls, key, value) if cls is Decision or isinstance(value, list) else value
+        elif key != "kind":
+            extra[key] = value
     try:
         return cls(**known, extra=extra)  # type: ignore[return-value]
     except TypeError as error:

@@ -41,7 +41,7 @@ def tick_message(turn: MicroTurn, clock: ClockSpec, *, cost_ms: float, late_ms: 
     """What a listener is told of a micro-turn that has just passed, with the agent's sound in it."""
     agent = turn.audio(AGENT_AUDIO, clock.samples_per_tick)
     passed = _Passed(cost_ms=cost_ms, late_ms=late_ms, lost=lost, heard=_played(turn, clock))
-    return _tick(turn, clock, passed, outlines(_waves(turn, clock)), to_pcm(agent))
+    return _tick(turn, clock, passed, outlines(_waves([turn], clock)), to_pcm(agent))
 
 
 def told(trace: Trace, *, sound: bool = True) -> Iterator[TickDone | Drop]:
@@ -81,7 +81,7 @@ class _Passed:
 
 def _told(turns: Sequence[MicroTurn], clock: ClockSpec, *, sound: bool, played: bool) -> Iterator[TickDone | Drop]:
     size, nothing = clock.samples_per_tick, np.zeros(0, np.int16)
-    for turn, waves in zip(turns, outlines(np.concatenate([_waves(turn, clock) for turn in turns])), strict=True):
+    for turn, waves in zip(turns, outlines(_waves(turns, clock)), strict=True):
         cost_ms, late_ms, lost = 0.0, 0.0, 0
         for event in turn.events:
             match event:
@@ -100,10 +100,12 @@ def _told(turns: Sequence[MicroTurn], clock: ClockSpec, *, sound: bool, played: 
         yield _tick(turn, clock, passed, [waves], to_pcm(turn.audio(AGENT_AUDIO, size)) if sound else nothing)
 
 
-def _waves(turn: MicroTurn, clock: ClockSpec) -> Audio:
-    """(1, 2, samples): the user's and the agent's sound in a tick."""
-    size = clock.samples_per_tick
-    return np.stack([turn.audio(USER_AUDIO, size), turn.audio(AGENT_AUDIO, size)])[None]
+def _waves(turns: Sequence[MicroTurn], clock: ClockSpec) -> Audio:
+    """(ticks, 2, samples): the user's and the agent's sound in each tick."""
+    waves = np.empty((len(turns), 2, clock.samples_per_tick), np.float32)
+    for both, turn in zip(waves, turns, strict=True):
+        both[0], both[1] = (turn.audio(stream, clock.samples_per_tick) for stream in (USER_AUDIO, AGENT_AUDIO))
+    return waves
 
 
 def _tick(turn: MicroTurn, clock: ClockSpec, passed: _Passed, waves: list[list[tuple[int, ...]]], samples: Pcm) -> TickDone:
