@@ -29,7 +29,7 @@ from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, 
 from workbench.trace import Trace
 
 LOUDEST = 127
-BLOCK = 500  # ticks whose waves are outlined together
+BLOCK = 100  # ticks whose waves are outlined together: few enough that their sound stays in reach of the cache
 DELEGATION = "delegation."
 SAYS = {
     kind: tuple(f.name for f in fields(kind) if f.name not in ("extra", "at_s")) for kind in (*KINDS.values(), Unknown)
