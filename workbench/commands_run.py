@@ -75,8 +75,8 @@ def run(
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = _keeps(keep or [])
     chosen, beside = wired(make_agent(agent, checkpoint, threshold), background, policy or [], live=False)
-    scripted = isinstance(person, ScriptedUser) and not beside
-    session = Session.start(Cast(chosen).of(person) if scripted else [person, chosen, *beside], seed=seed)
+    everyone = Cast(chosen).of(person) if isinstance(person, ScriptedUser) and not beside else [person, chosen, *beside]
+    session = Session.start(everyone, seed=seed)
     trace = record(session, labels=labels, consent={"retention": {name: how.retention for name, how in keeps.items()}})
     out = fresh_folder(out, overwrite)
     with TraceWriter(out / TRACE_NAME, trace.header, keep=keeps, default=EXACT) as writer:

@@ -1,7 +1,8 @@
 """An agent with somebody to ask: by rule, not learned, it has things done elsewhere and says what comes of them.
 
-A model that requests slow work by itself needs only the second half. The rules are open to see in the trace: what was asked is a
-`delegation.requested` with the words that were heard, and what is said for the other side is a `transcript.delta` like any other.
+A model that requests slow work by itself may; what comes of it is said here all the same, as it may hold words that the model cannot
+say. The rules are open to see in the trace: what was asked is a `delegation.requested` with the words that were heard, and what is said for
+the other side is a `transcript.delta` like any other.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class Assisted:
         return AssistedState(clock, self.agent.start(clock, seed), self.mouth.start(seed))
 
     def step(self, state: AssistedState, tick: Tick, heard: MicroTurn) -> tuple[Said, AssistedState]:
-        said, agent = self.agent.step(state.agent, tick, only(heard, self.agent.hears))
+        theirs = tuple(stream for stream in self.agent.hears if stream != BACKGROUND_TEXT)
+        said, agent = self.agent.step(state.agent, tick, only(heard, theirs))
         began = any(isinstance(event, UserSpeechStarted) for event in said.events)
         ended = any(isinstance(event, UserSpeechStopped) for event in said.events)
         state = replace(state, agent=agent, user_talks=(state.user_talks or began) and not ended)
