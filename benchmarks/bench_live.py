@@ -181,14 +181,19 @@ def report(title: str, busy: bool, page: Any, into: Path, clicks: int) -> None:
     page.get_by_role("button", name="Stop", exact=True).click()
     notes = into / HEARD
     heard = np.array([float(line) for line in notes.read_text().split()] if notes.exists() else [])
-    mic, loud = [], []
+    mic, loud, reached = [], [], 0
     for clicked, played in found:
         at_s = clicked / 1000 + offset_s
         steps = heard[(heard > at_s) & (heard < at_s + PATIENCE_MS / 1000)]
+        reached += len(steps) > 0
         if len(steps) and played is not None:
             mic.append((steps[0] - at_s) * 1000)
             loud.append((played / 1000 + offset_s - steps[0]) * 1000)
-    unheard = f"; {len(found) - len(mic)} of {len(found)} unanswered in {PATIENCE_MS / 1000:g} s" if len(mic) < len(found) else ""
+    unheard = (
+        f"; {len(found) - len(mic)} of {len(found)} unanswered in {PATIENCE_MS / 1000:g} s, {reached} heard"
+        if len(mic) < len(found)
+        else ""
+    )
     late = deadlines(max(into.glob("live-*.sqlite")))
     state = "busy" if busy else "idle"
     print(f"{title:>26}, {state}: mic {spread(mic)}, loud {spread(loud)}, both {spread(np.add(mic, loud))}{unheard}; {late}", flush=True)
