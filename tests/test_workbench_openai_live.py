@@ -16,10 +16,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from tests.serve_fakes import KEY, LIVE_EVENTS, bursts, served
+from tests.test_workbench_serve_wire import frames
 from workbench.adapters import adapted
-from workbench.adapters.link import Used
-from workbench.adapters.openai_live import OpenAISettings, openai_live, settings_of
-from workbench.adapters.remote import Fragments, Playout, Price
+from workbench.adapters.link import Saying, Used
+from workbench.adapters.openai_live import LiveWire, OpenAISettings, openai_live, settings_of
+from workbench.adapters.openai_realtime import RealtimeSettings, RealtimeWire
+from workbench.adapters.remote import Fragments, Playout, Price, RemoteAgent
+from workbench.clock import pause
 from workbench.errors import InputError, PeerError
 from workbench.events import LinkLost, LinkResumed, ModelSpeechStarted, TranscriptDelta
 from workbench.events_background import DelegationRequested
@@ -27,6 +30,7 @@ from workbench.events_peer import PeerNote, PeerUsage
 from workbench.live.ear import to_float
 from workbench.replay import replay
 from workbench.session import Participant, Session
+from workbench.store import read_trace, save_trace
 from workbench.trace import Trace, record
 from workbench.users import RecordedUser, SilentUser
 
@@ -212,3 +216,75 @@ def test_a_voice_is_played_in_order_and_what_is_dropped_is_unsaid() -> None:
     assert playout.drop() == (4800, ["three"])
     assert not playout.take(3200)[0].any()
     assert Price(usd_per_million_in=10, usd_per_million_out=20).of(Used(input_tokens=1000, output_tokens=500)) == 0.02
+
+
+# --- whatever comes -----------------------------------------------------------------------------------------------------------------
+
+LIVE_TOLD: list[dict[str, Any]] = [
+    {"type": "session.output_audio.delta", "delta": base64.b64encode(np.full(960, 900, "<i2").tobytes()).decode()},
+    {"type": "session.input_transcript.delta", "event_id": "e", "delta": " one", "start_ms": 100, "end_ms": 300},
+    {"type": "session.output_transcript.delta", "event_id": "e", "delta": " two", "start_ms": 100, "end_ms": 300},
+    {
+        "type": "session.delegation.created",
+        "event_id": "e",
+        "offset_ms": 1,
+        "delegation": {"id": "d", "target": "client", "type": "delegation"},
+    },
+    {"type": "session.usage.updated", "event_id": "e", "usage": {"seconds": 3.0}},
+    {"type": "error", "event_id": "e", "error": {"code": "c", "message": "m", "type": "t"}},
+    {"type": "info", "event_id": "e", "code": "c", "message": "m"},
+]
+PLACE = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0, "event_id": "e"}
+REALTIME_TOLD: list[dict[str, Any]] = [
+    {"type": "response.output_audio.delta", **PLACE, "delta": LIVE_TOLD[0]["delta"]},
+    {"type": "response.output_audio_transcript.delta", **PLACE, "delta": " two"},
+    {"type": "conversation.item.input_audio_transcription.delta", **PLACE, "delta": " one"},
+    {"type": "conversation.item.input_audio_transcription.completed", **PLACE, "transcript": "one"},
+    {"type": "input_audio_buffer.speech_started", "event_id": "e", "item_id": "i", "audio_start_ms": 10},
+    {"type": "input_audio_buffer.speech_stopped", "event_id": "e", "item_id": "i", "audio_end_ms": 400},
+    {"type": "response.function_call_arguments.done", **PLACE, "call_id": "c", "name": "delegate", "arguments": '{"ask": "one"}'},
+    {"type": "response.done", "event_id": "e", "response": {"status": "failed", "usage": {"input_tokens": 3, "output_tokens": 4}}},
+    {"type": "error", "event_id": "e", "error": {"message": "m", "type": "t"}},
+]
+
+
+class Canned:
+    """A wire of the official client's parsing that has these frames to give, and then nothing more."""
+
+    def __init__(self, wire: Any, parse: Callable[[str | bytes], Any], frames: list[str | bytes]) -> None:
+        self.wire, self.parse, self.left = wire, parse, list(frames)
+        self.wire._connection = self
+        self.send: Callable[[Saying], None] = lambda saying: None
+        self.close: Callable[[], None] = lambda: None
+
+    def open(self) -> None:
+        pass
+
+    def recv(self) -> Any:
+        return self.parse(self.left.pop(0)) if self.left else threading.Event().wait()
+
+    def receive(self) -> Any:
+        return self.wire.receive()
+
+
+@pytest.mark.parametrize("kind", ["live", "realtime"])
+def test_a_thousand_mutated_events_of_a_service_are_told_or_passed_over_and_the_trace_keeps_all(kind: str, tmp_path: Path) -> None:
+    from openai.resources.live.live import LiveConnection
+    from openai.resources.realtime.realtime import RealtimeConnection
+
+    live = kind == "live"
+    wire: Any = LiveWire(OpenAISettings(model="m")) if live else RealtimeWire(RealtimeSettings(model="m"))
+    connection: Any = LiveConnection if live else RealtimeConnection
+    canned = Canned(wire, lambda data: connection.parse_event(None, data), frames(LIVE_TOLD if live else REALTIME_TOLD, 1000))
+    agent = RemoteAgent(lambda: canned, {"service": kind, "url": "nowhere"})
+    session = Session.start([SilentUser(), agent])
+    trace = record(session)
+    for _ in range(2000):
+        pause(0.05 if canned.left else 0)
+    session.run(4)
+    assert canned.left == []
+    codes = [note.code for _, note in trace.events(PeerNote)]
+    assert codes.count("malformed_event") > 100
+    assert not list(trace.events(LinkLost))
+    save_trace(trace, tmp_path / "t.sqlite")
+    assert len(read_trace(tmp_path / "t.sqlite")) == 4

@@ -18,6 +18,7 @@ from workbench.errors import InputError, PeerError
 from workbench.packets import Audio
 
 POLL_S = 0.1
+MOST_NUMBER = 1e12  # that a service may mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,20 @@ class Saying:
     typed: str = ""
     answers: tuple[tuple[str, str], ...] = ()
     cut_samples: int | None = None  # at an interruption: how much of the voice since it began has been played
+
+
+def text_of(value: object) -> str:
+    """A text that a service sent, as a trace can keep it. Raises TypeError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} in the place of a text")
+    return value.encode("utf-8", "replace").decode()
+
+
+def number_of(value: object) -> float:
+    """A number that a service sent. Raises TypeError for anything else, also for one that is not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MOST_NUMBER:
+        raise TypeError(f"{type(value).__name__} in the place of a number")
+    return float(value)
 
 
 class Wire(Protocol):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workbench.adapters.link import Asked, LinkSpec, News, Saying, Sound, Told, Used, Words
+from workbench.adapters.link import Asked, LinkSpec, News, Saying, Sound, Told, Used, Words, number_of, text_of
 from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
 from workbench.live.ear import to_float, to_pcm
@@ -114,6 +114,14 @@ class Deadline:
         self._timer.cancel()
 
 
+def next_news(connection: Any, news: Callable[[Any], list[News]]) -> list[News]:
+    """What the next event of an official connection is; one that is not as published is told of, and passed over."""
+    try:
+        return news(connection.recv())
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        return [Told("malformed_event", f"an event that is not as published was passed over ({type(error).__name__}: {str(error)[:200]})")]
+
+
 class LiveWire:
     """One Live session over one WebSocket of the official client."""
 
@@ -145,9 +153,9 @@ class LiveWire:
             self._ready.append(Told("typed_text_not_sent", "the Live protocol has no typed text; what is typed does not reach the service"))
 
     def receive(self) -> Iterable[News]:
-        event = self._connection.recv()
+        came = next_news(self._connection, self._news)
         ready, self._ready = self._ready, []
-        return [*ready, *self._news(event)]
+        return [*ready, *came]
 
     def close(self) -> None:
         if self._connection is not None:
@@ -170,19 +178,19 @@ class LiveWire:
             case "session.output_audio.delta":
                 return [Sound(to_float(self._decoder.take(base64.b64decode(event.delta))))]
             case "session.input_transcript.delta":
-                return [Words("user", event.delta, event.start_ms / 1000, event.end_ms / 1000)]
+                return [Words("user", text_of(event.delta), number_of(event.start_ms) / 1000, number_of(event.end_ms) / 1000)]
             case "session.output_transcript.delta":
-                return [Words("model", event.delta)]
+                return [Words("model", text_of(event.delta))]
             case "session.delegation.created":
-                return [Asked(event.delegation.id)] if event.delegation.target == "client" else []
+                return [Asked(text_of(event.delegation.id))] if event.delegation.target == "client" else []
             case "session.usage.updated":
-                return [Used(seconds=event.usage.seconds)]
+                return [Used(seconds=number_of(event.usage.seconds))]
             case "session.closed":
                 raise ConnectionError(f"the service ended the session ({event.reason})")
             case "error":
-                return [Told(event.error.code, event.error.message)]
+                return [Told(text_of(event.error.code), text_of(event.error.message))]
             case "info":
-                return [Told(event.code, event.message)]
+                return [Told(text_of(event.code), text_of(event.message))]
             case _:
                 return []
 

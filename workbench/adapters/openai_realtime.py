@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.adapters.link import Asked, Interrupted, LinkSpec, News, Saying, Sound, Told, Used, Voice, Words
-from workbench.adapters.openai_live import LARGEST_FRAME, Deadline, OpenAISettings, openai_client, settings_of
+from workbench.adapters.link import Asked, Interrupted, LinkSpec, News, Saying, Sound, Told, Used, Voice, Words, number_of, text_of
+from workbench.adapters.openai_live import LARGEST_FRAME, Deadline, OpenAISettings, next_news, openai_client, settings_of
 from workbench.adapters.remote import RemoteAgent
 from workbench.errors import InputError, PeerError
 from workbench.live.ear import to_float, to_pcm
@@ -82,7 +82,7 @@ class RealtimeWire:
             connection.response.create()
 
     def receive(self) -> Iterable[News]:
-        return self._news(self._connection.recv())
+        return next_news(self._connection, self._news)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -109,41 +109,40 @@ class RealtimeWire:
                 self._item = event.item_id
                 return [Sound(to_float(samples))]
             case "response.output_audio_transcript.delta":
-                return [Words("model", event.delta)]
+                return [Words("model", text_of(event.delta))]
             case "response.output_audio_transcript.done":
                 return [Words("model", " ")]
             case "conversation.item.input_audio_transcription.delta":
                 self._deltas.add(event.item_id)
-                return [Words("user", event.delta or "")]
+                return [Words("user", text_of(event.delta or ""))]
             case "conversation.item.input_audio_transcription.completed":
-                return [Words("user", " " if event.item_id in self._deltas else f" {event.transcript} ")]
+                return [Words("user", " " if event.item_id in self._deltas else f" {text_of(event.transcript)} ")]
             case "input_audio_buffer.speech_started":
                 cut = [Interrupted("the service heard a voice")] if self.settings.cut_at == "speech_started" else []
-                return [Voice(True, event.audio_start_ms / 1000), *cut]
+                return [Voice(True, number_of(event.audio_start_ms) / 1000), *cut]
             case "input_audio_buffer.speech_stopped":
-                return [Voice(False, event.audio_end_ms / 1000)]
+                return [Voice(False, number_of(event.audio_end_ms) / 1000)]
             case "response.function_call_arguments.done":
-                return [Asked(event.call_id, _ask(event.arguments))]
+                return [Asked(text_of(event.call_id), text_of(_ask(event.arguments)))]
             case "response.done":
                 return self._done(event.response)
             case "error":
-                return [Told(event.error.code or event.error.type, event.error.message)]
+                return [Told(text_of(event.error.code or event.error.type), text_of(event.error.message))]
             case _:
                 return []
 
     def _done(self, response: Any) -> list[News]:
         found: list[News] = []
         if response.usage is not None:
-            tokens_in, tokens_out = response.usage.input_tokens or 0, response.usage.output_tokens or 0
+            tokens_in, tokens_out = int(number_of(response.usage.input_tokens or 0)), int(number_of(response.usage.output_tokens or 0))
             self._used = Used(0.0, self._used.input_tokens + tokens_in, self._used.output_tokens + tokens_out)
             found.append(self._used)
         if response.status == "cancelled" and self.settings.cut_at == "response.done":
             found.append(Interrupted("the service cancelled its response"))
         if response.status == "failed":
             error = response.status_details.error if response.status_details is not None else None
-            found.append(
-                Told("response_failed", str(getattr(error, "message", None) or getattr(error, "code", None) or "no reason was given"))
-            )
+            why = getattr(error, "message", None) or getattr(error, "code", None) or "no reason was given"
+            found.append(Told("response_failed", text_of(why)))
         return found
 
 

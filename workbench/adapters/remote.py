@@ -238,7 +238,7 @@ class RemoteAgent:
         except PeerError as error:
             raise PeerError(f"{self.about.get('service')} at {self.about.get('url')}: {error}; check address, key and model") from error
         state = RemoteState(clock, pace, link)
-        weakref.finalize(state, link.close)
+        weakref.finalize(state, link.close).atexit = False
         return state
 
     def step(self, state: RemoteState, tick: Tick, heard: MicroTurn) -> tuple[Said, RemoteState]:
