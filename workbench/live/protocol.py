@@ -209,7 +209,8 @@ class TickDone(_Message):
     `words` are (side, word, start_s, end_s, p), `events` (kind, at_s, text), `user` and `agent` the outlines of the two waves, ten pairs of
     lowest and highest in -127 to 127. `position` is the number of the first sample of `samples` in the agent's stream, `heard` how many of
     that stream had left the loudspeaker, as far as was known. `typed` is what the user typed. `tasks` are (id, state, text) of background
-    work, `seen` (h, w, 3) is the last frame of the tick that the model was shown. What is None was not there.
+    work, `shown` what the agent shows from this tick on (`workbench.background.shown`), `seen` (h, w, 3) is the last frame of the tick that
+    the model was shown. What is None was not there.
     """
 
     t: ClassVar[str] = "tick"
@@ -228,6 +229,7 @@ class TickDone(_Message):
     heard: int | None = _field(_or_null(_whole()), default=None)
     typed: str = _field(_text(LONGEST_JSON), default="")
     tasks: tuple[tuple[Any, ...], ...] = _field(_rows, default=())
+    shown: Sequence[Json] = _field(_objects, default=())
     samples: Pcm
     seen: Frames | None = None
 

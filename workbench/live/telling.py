@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.background.shown import things_of
 from workbench.clock import ClockSpec
 from workbench.events import (
     KINDS,
@@ -130,6 +131,7 @@ def _tick(turn: MicroTurn, clock: ClockSpec, passed: _Passed, waves: list[list[t
         heard=passed.heard,
         typed=turn.text(USER_TEXT),
         tasks=tuple(task for e in turn.events if (task := _task(e)) is not None),
+        shown=things_of(turn),
         samples=samples,
         seen=None if frames is None else frames[-1],
     )
