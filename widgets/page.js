@@ -4,6 +4,7 @@
   const sound = document.getElementById("sound");
   const cursor = document.getElementById("cursor");
   const rows = [...document.querySelectorAll("tbody tr")];
+  document.getElementById("things").append(...THINGS.map(thingOf));
   const axis = () => plot._fullLayout.xaxis;
   const endS = () => axis().maxallowed;
 

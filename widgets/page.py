@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import plotly.io
 
@@ -13,6 +15,7 @@ from widgets import player
 from widgets.charts import WINDOW_S, timeline
 from widgets.theme import LIGHT, Theme
 from widgets.views import DecisionRow, SessionView, notable, session_view
+from workbench.background.shown import latest, things_of
 from workbench.trace import Trace
 
 HERE = Path(__file__).parent
@@ -53,7 +56,9 @@ def timeline_html(trace: Trace, theme: Theme = LIGHT) -> str:
         table=decisions_table(notable(view)),
         window=f"{WINDOW_S:g}",
     )
-    script = f"const WINDOW_S = {WINDOW_S:g};\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
+    things = latest([thing for turn in trace.turns for thing in things_of(turn)])
+    draw = (HERE / "things.js").read_text(encoding="utf-8").replace("export function", "function")
+    script = f"const WINDOW_S = {WINDOW_S:g};\nconst THINGS = {_inline(things)};\n{draw}\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
     return framed(f"{view.title} · Microturn timeline", body, (HERE / "page.css").read_text(encoding="utf-8"), script, (theme,))
 
 
@@ -68,6 +73,11 @@ def framed(title: str, body: str, style: str, script: str, themes: Sequence[Them
         body=body,
         script=script,
     )
+
+
+def _inline(value: Any) -> str:
+    """A value as JSON that may stand in a script of a page: nothing in it ends the script."""
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def _colours(theme: Theme) -> str:

@@ -5,12 +5,13 @@
 import { connect, panelCarrier, socketOrComm } from "./carriers.js";
 import { Trouble, openLoudspeaker, openPictures, openSound } from "./sound.js";
 import { clock, createTimeline, make } from "./timeline.js";
+import { thingOf } from "./things.js";
 export { connect, panelCarrier, socketCarrier } from "./carriers.js";
 
 const LEAD_MS = { websocket: 40, panel: 80, comm: 120 }; // silence before a dry queue plays again: what each carrier's jitter needs
 const KEPT = { full: "kept in full", features: "only features kept", none: "not kept" };
 const STREAMS = { "user.audio": "your voice", "user.text": "what you type", "user.camera": "your pictures", "agent.audio": "the agent's voice", "agent.text": "its words" };
-const LINES_HELD = 500, JOIN_S = 2;
+const THINGS_HELD = 4, LINES_HELD = 500, JOIN_S = 2;
 const MICROPHONE = { echoCancellation: true, noiseSuppression: false, autoGainControl: false };
 
 const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
@@ -76,12 +77,13 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   const typing = make("form", { class: "mt-typing", onsubmit: (event) => { event.preventDefault(); if (type(line.value)) line.value = ""; } }, line, send);
   const log = make("ol", { class: "mt-log", role: "log", "aria-label": "What was said", tabindex: 0 });
   const place = make("div", { class: "mt-place" });
+  const things = make("section", { class: "mt-things", "aria-label": "What the agent shows", "aria-live": "polite" });
   const panel = make("div", { class: "mt-panel" },
     make("div", { class: "mt-head" }, startStop, loud, make("span", { class: "mt-lamp" }, light, recording, standIn ? null : level), kept),
     question, trouble,
     make("div", { class: "mt-notes" }, finding, route),
     make("div", { class: "mt-controls" }, typing, ...(standIn ? [] : [see.camera, see.screen]), make("label", { class: "mt-bar" }, "threshold ", bar, pace)),
-    rules, place, make("h3", { class: "mt-logname" }, "What was said"), log);
+    rules, things, place, make("h3", { class: "mt-logname" }, "What was said"), log);
   root.append(panel);
   for (const control of [line, bar, dials]) control.addEventListener("keydown", (event) => event.stopPropagation()); // a notebook has keys of its own
   const timeline = createTimeline(place);
@@ -131,6 +133,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     talk.welcome = message;
     timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
+    things.replaceChildren();
     kept.textContent = keptText(message.kept);
     rules.hidden = !message.dials?.length;
     dials.replaceChildren(...(message.dials ?? []).map((dial) => dialOf(dial, (value) => talk.link.send({ t: "set", name: dial.name, value }))));
@@ -216,11 +219,19 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     timeline.tick(message, count, buffers[1]);
     if (count) talk.sound?.play(message.position, samples);
     if (standIn && message.typed) write("typed", message.typed, timeline.typed(message.typed));
+    for (const thing of message.shown ?? []) show(thing);
     for (const [side, word, startS] of message.words ?? []) write(side, word, startS);
     if (message.decision?.threshold !== undefined && !bar.matches(":focus")) {
       bar.value = message.decision.threshold;
       pace.textContent = message.decision.threshold.toFixed(2);
     }
+  }
+  /** What a task shows takes the place of what it has shown before. */
+  function show(thing) {
+    const made = thingOf(thing), before = [...things.children].find(({ dataset }) => dataset.task === made.dataset.task);
+    if (before) before.replaceWith(made);
+    else things.append(made);
+    while (things.childElementCount > THINGS_HELD) things.firstElementChild.remove();
   }
   function loudness(samples) {
     let peak = 0;
