@@ -20,6 +20,7 @@ from workbench.errors import InputError
 from workbench.live.admission import Admission, Limits
 from workbench.live.ear import Ear, LiveUser
 from workbench.live.host import Host
+from workbench.live.runtime import LiveSpec
 from workbench.session import Participant, Session
 
 if TYPE_CHECKING:
@@ -66,14 +67,16 @@ def talk(
         raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
     from widgets.shared import Door, Served, SharedPage, listen
     from widgets.shared import share as share_address
+    from workbench.neural import tick_flops
 
     with listen(host, port) as listening:
         shared = [share_address(listening)] if share else []
         agent = warm_agent(checkpoint, threshold)
         wire = partial(wired, agent, background, policy or [], live=True)
         speaker, _ = wire()
+        spec = LiveSpec(tick_flops=tick_flops(agent))
         out.mkdir(parents=True, exist_ok=True)
-        rooms = Host(lambda: speaker, out, Admission(limits, RealTime(ClockSpec()).now), make_beside=lambda: wire()[1])
+        rooms = Host(lambda: speaker, out, Admission(limits, RealTime(ClockSpec()).now), spec, make_beside=lambda: wire()[1])
         door = Door(logins=logins, origins=(*(origin or ()), *shared), visitor_header=visitor_header)
         page = SharedPage(rooms, door, agent.families)
         with few_pauses(), Served(page.app, listening) as served:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from workbench.commands_common import error_console, out_console, said_table, seconds, trace_path
+from workbench.costs import spent_in
 from workbench.explain import summary, why
 from workbench.exports import EXPORTS
 from workbench.exports import export as write_export
@@ -36,9 +37,10 @@ def inspect(
     if as_json:
         rows = [asdict(row) for row in summary(session)]
         chain = {"ok": report.ok, "problems": list(report.problems), **report.facts}
-        typer.echo(json.dumps({"header": _header(session), "said": rows, "chain": chain}, indent=1))
+        typer.echo(json.dumps({"header": _header(session), "said": rows, "chain": chain, "cost": _costs(session)}, indent=1))
         return
     out_console.print(_facts(session), markup=False)
+    out_console.print(_cost(session), markup=False)
     out_console.print(said_table(summary(session)))
     (out_console if report.ok else error_console).print(f"hash chain: {report}", markup=False, soft_wrap=True)
 
@@ -79,6 +81,19 @@ def _header(session: Trace) -> dict[str, object]:
     header = session.header
     names = ("seed", "participants", "versions", "consent", "labels", "created")
     return {"clock": asdict(header.clock), "duration_s": session.duration_s, **{name: getattr(header, name) for name in names}}
+
+
+def _costs(session: Trace) -> dict[str, object]:
+    cost = asdict(spent_in(session))
+    return {name: cost[name] for name in ("positions", "computed_ms", "tasks", "background_s", "background_tokens", "tool_calls")}
+
+
+def _cost(session: Trace) -> str:
+    cost = spent_in(session)
+    return (
+        f"cost: {cost.positions} positions, {cost.computed_ms / 1000:.1f} s of computing; {cost.tasks} tasks of slow work, "
+        f"{cost.background_s:g} s, {cost.background_tokens} tokens, {cost.tool_calls} calls of tools"
+    )
 
 
 def _facts(session: Trace) -> str:

@@ -1,4 +1,4 @@
-"""Events of what watches over an agent: a guard that stepped in, and what the user seems to be asking for."""
+"""Events of what watches over an agent: a guard that stepped in, what the user seems to be asking for, and what a session costs."""
 
 from __future__ import annotations
 
@@ -29,4 +29,21 @@ class IntentEstimated(EventBase):
     top: tuple[tuple[str, float], ...]
 
 
-RulesEvent: TypeAlias = GuardActed | IntentEstimated
+@dataclass(frozen=True, kw_only=True)
+class SessionCost(EventBase):
+    """What the session has cost up to `at_s`: positions and operations of the model, what it took to compute, the slow work, bytes kept."""
+
+    kind: ClassVar[str] = "session.cost"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    positions: int
+    flops: float
+    computed_ms: float
+    tasks: int
+    background_s: float
+    background_tokens: int
+    tool_calls: int
+    kept_bytes: int
+
+
+RulesEvent: TypeAlias = GuardActed | IntentEstimated | SessionCost

@@ -126,7 +126,7 @@ class ChatAgent:
                 yield from task.parts()
             except (_Over, StreamError) as error:
                 yield from task.calls.told()
-                yield Stopped() if stop() else Failure(cause=str(error))
+                yield Stopped() if stop() else Failure(cause=str(error), tokens=task.tokens)
 
 
 class _Work:
@@ -138,6 +138,7 @@ class _Work:
         self.trusted = envelope.trusted()
         self.calls = Calls(agent.box, self.trusted, stop, foreign=bool(envelope.resume.get("foreign")))
         self.watch, self.spent_ms = StopWatch(), 0.0
+        self.tokens = 0
         self.given = ""  # what was given as partials
 
     def parts(self) -> Iterator[Part]:
@@ -171,10 +172,10 @@ class _Work:
 
     def _answer(self, text: str) -> Part:
         if not text.strip():
-            return Failure(cause="the model said nothing")
+            return Failure(cause="the model said nothing", tokens=self.tokens)
         rest = text.removeprefix(self.given).strip() if self.given and text.startswith(self.given) else ""
         foreign = self.calls.foreign or self.trusted != self.envelope
-        return Answer(text=text.strip(), say=rest, continues=bool(rest), foreign=foreign)
+        return Answer(text=text.strip(), say=rest, continues=bool(rest), foreign=foreign, tokens=self.tokens)
 
     def _opening(self, envelope: Envelope) -> list[Message]:
         return [{"role": "system", "content": self.settings.instructions}, {"role": "user", "content": prompt(envelope)}]
@@ -248,7 +249,9 @@ class _Work:
                 raise _Again(f"malformed: the server sent {reply.malformed} chunks that are none")
             if aloud and self.settings.sentences and not reply.calls:
                 yield from self._sentences(reply.text)
-        self.agent.budget.spend(reply.tokens or (len(reply.text) + sum(len(c.arguments) for c in reply.calls.values())) // 4)
+        tokens = reply.tokens or (len(reply.text) + sum(len(c.arguments) for c in reply.calls.values())) // 4
+        self.tokens += tokens
+        self.agent.budget.spend(tokens)
         if not done and not reply.finished:
             raise _Again("disconnected: the stream broke off")
         return reply

@@ -108,6 +108,7 @@ class Answer:
         shown: something to show besides, as {"kind": "figure" | "table" | "text", ...}.
         continues: whether it goes on from the partials before it, of which those not yet handed over are then said first.
         foreign: whether text of documents or of a server is in it, which has no authority.
+        tokens: that a model has read and written for it.
         due_s: not to be handed over before this second of the session (a reminder).
     """
 
@@ -118,6 +119,7 @@ class Answer:
     shown: Mapping[str, Any] | None = None
     continues: bool = False
     foreign: bool = False
+    tokens: int = field(default=0, compare=False)
     due_s: float = 0.0
     after_s: float = 0.0
 
@@ -128,6 +130,7 @@ class Failure:
 
     tag: ClassVar[str] = "failure"
     cause: str
+    tokens: int = field(default=0, compare=False)
     after_s: float = 0.0
 
 

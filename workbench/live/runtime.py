@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from workbench.clock import RealTime, few_pauses, utc_now
+from workbench.costs import Allowed, Spent
 from workbench.dials import DIALS
 from workbench.errors import InputError, TraceError
 from workbench.events import AgentHeld, AudioDropped, DeadlineMissed, Event, LinkLost, LinkResumed, ModelYielded, SettingChanged
@@ -55,6 +56,7 @@ Going: TypeAlias = Literal["asking", "talking", "away", "ended"]
 KEPT = (USER_AUDIO, USER_TEXT, USER_CAMERA, AGENT_AUDIO, AGENT_TEXT)
 LANES = ("user", "camera", "floor", "decision", "agent", "background", "deadline")
 CONSENT_POLL_S = 0.05
+COST_EVERY_S = 5.0
 QUIET_PAGE_S = 3.0  # a page that has sent sound or played some, and then neither for so long, counts as gone
 
 
@@ -62,7 +64,8 @@ QUIET_PAGE_S = 3.0  # a page that has sent sound or played some, and then neithe
 class LiveSpec:
     """How long and how much: `minutes` and received `bytes` of a session, seconds it waits for consent and for a lost page to come back.
 
-    `keep` says how each stream is kept in the trace (in full where it does not).
+    `keep` says how each stream is kept in the trace (in full where it does not), `allowed` what it may cost besides; `tick_flops` is what a
+    tick of the agent's model takes.
     """
 
     minutes: float = 10.0
@@ -71,6 +74,8 @@ class LiveSpec:
     resume_s: float = 30.0
     seed: int = 0
     keep: Mapping[str, Keep] = field(default_factory=dict)
+    allowed: Allowed = field(default_factory=Allowed)
+    tick_flops: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.minutes, self.bytes, self.consent_s, self.resume_s) <= 0:
@@ -120,6 +125,8 @@ class LiveSession:
         self._dialled: dict[str, float] = {}
         self._news: list[Event] = []
         self._written = False
+        self._spent = Spent()
+        self._used_up = ""
         self._thread: threading.Thread | None = None
 
     # --- the listeners' side: any thread ---
@@ -331,6 +338,8 @@ class LiveSession:
             return "stopped", self._stopping or "the agent ended the session"
         if self._at_s() >= spec.minutes * 60:
             return "limit", f"a session lasts {spec.minutes:g} minutes at most; begin a new one to go on"
+        if self._used_up:
+            return "limit", self._used_up
         if self.bytes > spec.bytes:
             return "limit", f"a session takes {spec.bytes / 1e6:g} MB at most; begin a new one to go on"
         if away_since_s is not None and now_s - away_since_s > spec.resume_s:
@@ -359,10 +368,20 @@ class LiveSession:
         if drop is not None:
             events.append(drop)
             self._tell(Drop(from_position=drop.position))
-        turn = replace(turn, events=(*turn.events, *events))
+        turn = replace(turn, events=(*turn.events, *events, *self._cost(turn)))
         writer.append(turn)
         cost_ms = (done_s - began_s) * 1000
         self._tell(tick_message(turn, self.session.clock, cost_ms=cost_ms, late_ms=late_ms, lost=self.ear.pulled.lost))
+
+    def _cost(self, turn: MicroTurn) -> list[Event]:
+        """What the session has cost, every few seconds; once something is used up, the session ends before its next tick."""
+        self._spent = self._spent.after(turn, self.session.clock)
+        if turn.tick % self.session.clock.ticks_in(COST_EVERY_S):
+            return []
+        kept = sum(path.stat().st_size for path in self.path.parent.glob(f"{self.path.name}*"))
+        cost = self._spent.told(self._at_s(), tick_flops=self.spec.tick_flops, kept_bytes=kept)
+        self._used_up = self.spec.allowed.over(cost)
+        return [cost]
 
     def _drop(self, turn: MicroTurn) -> AudioDropped | None:
         """What of the agent's stream before this tick is never played, because the agent yields in it."""

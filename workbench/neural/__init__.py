@@ -5,6 +5,7 @@ from workbench.neural.agent import CHECKPOINT, AgentState, NeuralAgent, load_age
 from workbench.neural.cells import HEARD_DELAY_S, cells_of, packed, through_a_lens, unpacked, vocabulary
 from workbench.neural.inside import activations, attribute, probe_layers
 from workbench.neural.recipe import conversation, conversations_folder, load_recipe, sized, train_recipe
+from workbench.neural.spent import tick_flops
 from workbench.neural.voice import VoiceRecipe, give_voice, train_voice
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "probe_layers",
     "sized",
     "through_a_lens",
+    "tick_flops",
     "train_recipe",
     "train_voice",
     "unpacked",
