@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from workbench.adapters import ADAPTERS, adapted, usage
-from workbench.background.wiring import BACKGROUND_HELP
+from workbench.background.wiring import BACKGROUND_HELP, FETCH_HELP
 from workbench.clock import StopWatch
 from workbench.errors import InputError
 from workbench.explain import Row
@@ -30,6 +30,7 @@ RECORDED = "recorded:"
 AGENT_HELP = ", ".join((*AGENTS, *usage()))
 
 Background = Annotated[str, typer.Option("--background", help=BACKGROUND_HELP)]
+Fetch = Annotated[list[str] | None, typer.Option("--fetch", help=FETCH_HELP)]
 Policies = Annotated[list[str] | None, typer.Option("--policy", help=POLICY_HELP)]
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe

@@ -15,7 +15,7 @@ import typer
 
 from workbench.background.wiring import wired
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import Background, Policies, out_console
+from workbench.commands_common import Background, Fetch, Policies, out_console
 from workbench.errors import InputError
 from workbench.live.admission import Admission, Limits
 from workbench.live.ear import Ear, LiveUser
@@ -38,6 +38,7 @@ def talk(
     checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint of the agent (default: the shipped one).")] = None,
     threshold: Annotated[float, typer.Option(help="p(speak) at which the agent speaks; each visitor can move it.")] = 0.5,
     background: Background = "",
+    fetch: Fetch = None,
     policy: Policies = None,
     host: Annotated[str, typer.Option(help="Address to listen at. One that others can reach needs --auth.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 7860,
@@ -72,7 +73,7 @@ def talk(
     with listen(host, port) as listening:
         shared = [share_address(listening)] if share else []
         agent = warm_agent(checkpoint, threshold)
-        wire = partial(wired, agent, background, policy or [], live=True)
+        wire = partial(wired, agent, background, policy or [], live=True, fetch=fetch or [])
         speaker, _ = wire()
         spec = LiveSpec(tick_flops=tick_flops(agent))
         out.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from workbench.commands_common import (
     RECORDED,
     TRACE_NAME,
     Background,
+    Fetch,
     Policies,
     error_console,
     fresh_folder,
@@ -60,6 +61,7 @@ def run(
     threshold: Threshold = None,
     condition: Under = None,
     background: Background = "",
+    fetch: Fetch = None,
     policy: Policies = None,
     keep: Annotated[list[str] | None, typer.Option(help="Retention of a stream, e.g. user.audio=features; repeat for more.")] = None,
     overwrite: Overwrite = False,
@@ -74,9 +76,9 @@ def run(
     if agent == "oracle" and scenario is None:
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = _keeps(keep or [])
-    chosen, beside = wired(make_agent(agent, checkpoint, threshold), background, policy or [], live=False)
-    everyone = Cast(chosen).of(person) if isinstance(person, ScriptedUser) and not beside else [person, chosen, *beside]
-    session = Session.start(everyone, seed=seed)
+    chosen, beside = wired(make_agent(agent, checkpoint, threshold), background, policy or [], live=False, fetch=fetch or [])
+    scripted = person if isinstance(person, ScriptedUser) and not beside else None
+    session = Session.start([person, chosen, *beside] if scripted is None else Cast(chosen).of(scripted), seed=seed)
     trace = record(session, labels=labels, consent={"retention": {name: how.retention for name, how in keeps.items()}})
     out = fresh_folder(out, overwrite)
     with TraceWriter(out / TRACE_NAME, trace.header, keep=keeps, default=EXACT) as writer:

@@ -14,10 +14,12 @@ from workbench.background.backends import Simulated
 from workbench.background.by_rule import ByRule
 from workbench.background.chat import ChatAgent, ChatSpec
 from workbench.background.desk import Desk
+from workbench.background.fetch import fetch_tool
 from workbench.background.local.agent import LocalAgent
 from workbench.background.parts import BackgroundAgent
 from workbench.background.telling import Delegating
 from workbench.background.threads import Threads
+from workbench.background.toolbox import Toolbox
 from workbench.clock import utc_now
 from workbench.errors import InputError
 from workbench.packets import BACKGROUND_TEXT
@@ -28,11 +30,15 @@ BACKGROUND_HELP = (
     "Who does slow work: local (sums, units, the time, reminders), local:FOLDER (its documents and tables too), or chat:URL#MODEL, a "
     "server that speaks the chat-completions protocol; its key is read from MICROTURN_CHAT_KEY."
 )
+FETCH_HELP = "A host whose pages a chat model in the background may read, e.g. example.org or *.example.org; repeat for more."
 KEY = "MICROTURN_CHAT_KEY"
 
 
-def background_agent(text: str) -> Callable[[], BackgroundAgent]:
-    """Makes the background agent that a text names, a new one for each session. Raises InputError when it names none."""
+def background_agent(text: str, fetch: Sequence[str] = ()) -> Callable[[], BackgroundAgent]:
+    """Makes the background agent that a text names, a new one for each session. Raises InputError when it names none.
+
+    `fetch` are the hosts whose pages a chat model may have read to it; without any it has no tool.
+    """
     kind, _, where = text.partition(":")
     if kind == "local":
         if where and not Path(where).is_dir():
@@ -41,7 +47,8 @@ def background_agent(text: str) -> Callable[[], BackgroundAgent]:
     if kind == "chat":
         url, _, model = where.partition("#")
         settings = ChatSpec(url=url, model=model or "default")
-        return lambda: ChatAgent(settings, key=os.environ.get(KEY, ""))
+        box = Toolbox((fetch_tool(fetch),) if fetch else ())
+        return lambda: ChatAgent(settings, box, key=os.environ.get(KEY, ""))
     raise InputError(f"--background {text!r} is not known; {BACKGROUND_HELP}")
 
 
@@ -53,10 +60,14 @@ def asking(agent: Participant, policies: Sequence[str], *, background: bool) -> 
     return Delegating(governed) if background else governed
 
 
-def wired(agent: Participant, background: str, policies: Sequence[str], *, live: bool) -> tuple[Participant, tuple[Participant, ...]]:
+def wired(
+    agent: Participant, background: str, policies: Sequence[str], *, live: bool, fetch: Sequence[str] = ()
+) -> tuple[Participant, tuple[Participant, ...]]:
     """The agent, and who takes part beside it. In a live session the work is done in threads, else in simulated time."""
+    if fetch and not background.startswith("chat:"):
+        raise InputError(f"--fetch {fetch[0]} is for a chat model in the background; give --background chat:URL#MODEL as well")
     if not background:
         return asking(agent, policies, background=False), ()
-    worker = background_agent(background)()
+    worker = background_agent(background, fetch)()
     backend = Threads(worker) if live else Simulated(worker)
     return asking(agent, policies, background=True), (Desk(backend),)
