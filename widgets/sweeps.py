@@ -52,10 +52,7 @@ def restraint_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
 
     Thresholds that give the same point share it; those at which no reply came are left out.
     """
-    found: dict[tuple[float, float], list[Row]] = {}
-    for row in rows:
-        if "reply" in row["latency_s"]:
-            found.setdefault((round(row["latency_s"]["reply"]["median"], 3), row["restraint"]["value"]), []).append(row)
+    found = _places(rows)
     x = [latency_s for latency_s, _ in found]
     rates = [same[0]["restraint"] for same in found.values()]
     p95 = ["<br>".join(map(_late, same)) for same in found.values()]
@@ -92,10 +89,10 @@ def compared_restraint_figure(curves: Mapping[str, Sequence[Row]], theme: Theme 
     figure = go.Figure()
     lowest, latest = 1.0, 0.0
     for place, (name, rows) in enumerate(curves.items()):
-        found = [row for row in rows if "reply" in row["latency_s"]]
+        found = _places(rows)
         if not found:
             continue
-        rates, x = [row["restraint"] for row in found], [row["latency_s"]["reply"]["median"] for row in found]
+        rates, x = [same[0]["restraint"] for same in found.values()], [latency_s for latency_s, _ in found]
         lowest, latest = min([lowest, *(rate["ci95"][0] for rate in rates)]), max([latest, *x])
         colour = colours[place % len(colours)]
         figure.add_trace(
@@ -105,7 +102,7 @@ def compared_restraint_figure(curves: Mapping[str, Sequence[Row]], theme: Theme 
                 error_y=_bars(rates, colour),
                 mode="lines+markers+text",
                 name=name,
-                text=[row["label"] for row in found] if len(found) > 1 else [name],
+                text=[", ".join(row["label"] for row in same) for same in found.values()] if len(rows) > 1 else [name],
                 textposition="bottom right",
                 hovertemplate=f"{name}: restraint %{{y:.2f}}, median reply %{{x:.2f}} s<extra></extra>",
                 line={"color": colour, "width": 2},
@@ -117,6 +114,15 @@ def compared_restraint_figure(curves: Mapping[str, Sequence[Row]], theme: Theme 
     figure.update_xaxes(title="median reply latency, s", gridcolor=theme.grid_minor, range=[0, max(1.0, latest * 1.15)])
     figure.update_yaxes(title="episodes without a false start", range=[max(-0.02, lowest - 0.05), 1.06])
     return figure
+
+
+def _places(rows: Sequence[Row]) -> dict[tuple[float, float], list[Row]]:
+    """The rows at which replies came, by median reply latency and restraint; what gives the same point shares it."""
+    found: dict[tuple[float, float], list[Row]] = {}
+    for row in rows:
+        if "reply" in row["latency_s"]:
+            found.setdefault((round(row["latency_s"]["reply"]["median"], 3), row["restraint"]["value"]), []).append(row)
+    return found
 
 
 def threshold_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
