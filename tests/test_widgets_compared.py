@@ -101,6 +101,7 @@ def browser(chromium: str) -> Iterator[Any]:
 @pytest.mark.browser
 def test_a_cell_opens_the_failed_session_behind_it_or_says_where_it_lies(browser: Any, columns: list[Column], tmp_path: Path) -> None:
     page = opened(browser, write_compared(columns, tmp_path / "new" / "scoreboard.html"), 1280)
+    page.set_default_timeout(120_000)
     page.locator("tr", has=page.locator("th", has_text=re.compile("^stop$"))).locator("[data-cell]").nth(1).click()
     page.wait_for_selector("tr.opened .moments button")
     row = page.locator("tr.opened")
