@@ -248,6 +248,17 @@ def test_several_agents_and_suites_give_one_table(tmp_path: Path, capsys: pytest
     both = json.loads((tmp_path / "e" / "comparison.json").read_text())["agents"]
     assert both["oracle"]["mean_both"] > both["always-talking"]["mean_both"]
     assert (tmp_path / "e" / "always-talking" / "scoreboard.html").exists()
+    assert "<h2>Suite tau-voice</h2>" in (tmp_path / "e" / "scoreboard.html").read_text()
+
+
+def test_the_suites_of_one_agent_have_a_page_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("evaluate", "--agent", "silent", "--suite", "vap", "--families", "answer", "--count", 1, "--out", tmp_path / "e")
+    assert microturn(*arguments, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["suites"]["vap"]
+    page = (tmp_path / "e" / "suites.html").read_text()
+    assert "<h2>Suite vap</h2>" in page
+    assert page.count("<template ") == 1
+    assert "Restraint" in (tmp_path / "e" / "suites.html").read_text()
 
 
 def test_policies_and_conditions_are_columns_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

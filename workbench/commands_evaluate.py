@@ -46,6 +46,7 @@ class Asked:
     batch: int
     robustness: int
     thresholds: int
+    keep_traces: bool
     out: Path | None
 
 
@@ -85,7 +86,8 @@ def evaluate(
     thresholds: Annotated[int, typer.Option(help="Also at thresholds 0.2 to 0.9, who has one: this many episodes a family each.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for numbers, scoreboard.html and traces; what is in it already is not played again.")
+        Path | None,
+        typer.Option(help="Folder for numbers, scoreboard.html (suites.html) and traces; what is in it already is not played again."),
     ] = None,
 ) -> None:
     """Play agents through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
@@ -104,6 +106,7 @@ def evaluate(
         batch=batch,
         robustness=robustness,
         thresholds=thresholds,
+        keep_traces=keep_traces,
         out=out,
     )
     columns = _columns(asked)
@@ -193,7 +196,11 @@ def _show(asked: Asked, columns: Sequence[Column], reports: Mapping[Cell, Report
         out_console.print(comparison_table(bodies))
     if asked.out is not None:
         found = [reports[column.cell] for column in columns]
-        files = _write_together(asked.out, whole, columns, found, sweeps) if several else []
+        files = [] if not several else [asked.out / "comparison.json"]
+        for path in files:
+            path.write_text(json.dumps(whole, indent=1) + "\n")
+        if several or set(asked.suites) != {INTERACTION}:
+            files.append(_write_compared(asked, columns, found, sweeps))
         files += write_results(found, asked.out) if has_pyarrow() else []
         error_console.print("written: " + ", ".join(map(str, files)), markup=False, soft_wrap=True)
 
@@ -208,17 +215,16 @@ def _write(report: Report, swept: Mapping[str, Sweep], out: Path) -> list[Path]:
     return [out / "evaluation.json", *(out / f"{name}.json" for name in swept), page]
 
 
-def _write_together(
-    out: Path, whole: Mapping[str, object], columns: Sequence[Column], reports: Sequence[Report], sweeps: Sequence[Mapping[str, Sweep]]
-) -> list[Path]:
-    """What several columns are side by side: numbers, and the page on which every number opens its sessions."""
-    (out / "comparison.json").write_text(json.dumps(whole, indent=1) + "\n")
-    compared = import_module("widgets.compared")
-    shown = [
-        compared.Column(report=report, traces=f"{_slug(column.cell.name)}/{TRACES}", thresholds=swept.get("thresholds"))
-        for column, report, swept in zip(columns, reports, sweeps, strict=True)
-    ]
-    return [out / "comparison.json", compared.write_compared(shown, out / "scoreboard.html")]
+def _write_compared(asked: Asked, columns: Sequence[Column], reports: Sequence[Report], sweeps: Sequence[Mapping[str, Sweep]]) -> Path:
+    """The page on which every number opens its sessions: of several columns beside each other, or of the suites of one."""
+    assert asked.out is not None, "is written where there is a folder"
+    compared, shown = import_module("widgets.compared"), []
+    for column, report, swept in zip(columns, reports, sweeps, strict=True):
+        assert column.cell.folder is not None, "lies in the folder that was asked for"
+        traces = (column.cell.folder / TRACES).relative_to(asked.out).as_posix()
+        shown.append(compared.Column(report=report, traces=traces if asked.keep_traces else "", thresholds=swept.get("thresholds")))
+    path: Path = compared.write_compared(shown, asked.out / ("scoreboard.html" if len(columns) > 1 else "suites.html"))
+    return path
 
 
 def _print(report: Report, suites: Sequence[str], swept: Iterable[Sweep], written: Sequence[Path]) -> None:
