@@ -202,7 +202,7 @@ def report(title: str, busy: bool, page: Any, into: Path, clicks: int) -> None:
 def clock_offset(page: Any) -> float:
     """Seconds to add to performance.now() for the monotonic clock, from the quickest of many questions."""
     asked = []
-    for _ in range(60):
+    for _ in range(30):
         before_s = time.monotonic()
         now_ms = page.evaluate("performance.now()")
         after_s = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -177,16 +178,20 @@ def test_randomness_is_addressed_by_seed_tick_and_stream(seed: int, tick: int) -
     assert rng_for(seed, tick + 1, USER_AUDIO).integers(2**62) != draw
 
 
-def test_a_paced_session_sets_what_exists_aside_and_gives_it_back() -> None:
+def test_a_paced_session_sets_what_exists_aside_has_threads_take_short_turns_and_gives_both_back() -> None:
     class Watch:
         frozen: ClassVar[list[int]] = []
+        turns_s: ClassVar[list[float]] = []
 
         def append(self, turn: MicroTurn) -> None:
             self.frozen.append(gc.get_freeze_count())
+            self.turns_s.append(sys.getswitchinterval())
 
+    usual_s = sys.getswitchinterval()
     wall = FakeTime()
     session = Session.start([SilentAgent()], clock=SMALL, sinks=(Watch(),))
     session.run(2)
     session.run(2, RealTime(SMALL, now=wall.now, sleep=wall.sleep))
     assert [count > 0 for count in Watch.frozen] == [False, False, True, True]
-    assert gc.get_freeze_count() == 0
+    assert Watch.turns_s == pytest.approx([usual_s, usual_s, 0.001, 0.001])
+    assert (gc.get_freeze_count(), sys.getswitchinterval()) == (0, pytest.approx(usual_s))
