@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 from surfaces import HEARD, LIMITS, lab, served
 
 from workbench.clock import ClockSpec, RealTime, few_pauses
@@ -120,18 +120,13 @@ def carriers(browser: Any, clicks: int) -> None:
     for name, title in (("gradio", "shared page, WebSocket"), ("panel", "dashboard, Panel message")):
         for busy in (False, True):
             with folder() as into, served(name, into, busy=busy) as address, opened(browser, f"{address}/#live") as page:
-                start(page)
-                report(title, busy, page, into, clicks)
+                row(title, busy, page, into, clicks)
     for cell, title in ((0, "notebook, WebSocket"), (1, "notebook, widget comm")):
         with folder() as into, lab(into) as address, opened(browser, address) as page:
             page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
             run_cell(page, cell)
-            start(page)
-            report(title, False, page, into, clicks)
-            start(page)
-            run_cell(page, COMPUTING)
-            page.wait_for_timeout(1000)
-            report(title, True, page, into, clicks)
+            row(title, False, page, into, clicks)
+            row(title, True, page, into, clicks, COMPUTING)
 
 
 @contextmanager
@@ -163,6 +158,19 @@ def run_cell(page: Any, number: int) -> None:
     )
 
 
+def row(title: str, busy: bool, page: Any, into: Path, clicks: int, computing: int | None = None) -> None:
+    """Begin a session, have the kernel compute in this cell if there is one, click, and print what was found."""
+    title = f"{title:>26}, {'busy' if busy else 'idle'}"
+    try:
+        start(page)
+        if computing is not None:
+            run_cell(page, computing)
+            page.wait_for_timeout(1000)
+        print(f"{title}: {found(page, into, clicks)}", flush=True)
+    except TimeoutError as error:
+        print(f"{title}: not measured, no session began or ended ({str(error).splitlines()[0]})", flush=True)
+
+
 def start(page: Any) -> None:
     """Begin a session, and let it run for a moment."""
     page.get_by_role("button", name="Start", exact=True).click()
@@ -174,29 +182,28 @@ def start(page: Any) -> None:
     page.wait_for_timeout(2000)
 
 
-def report(title: str, busy: bool, page: Any, into: Path, clicks: int) -> None:
-    """Click, print a row, and stop the session."""
+def found(page: Any, into: Path, clicks: int) -> str:
+    """Click, and stop the session: what the clicks took."""
     offset_s = clock_offset(page)
-    found = page.evaluate(CLICKING, [clicks, PATIENCE_MS, MOST_UNHEARD])
+    clicked = page.evaluate(CLICKING, [clicks, PATIENCE_MS, MOST_UNHEARD])
     page.get_by_role("button", name="Stop", exact=True).click()
     notes = into / HEARD
     heard = np.array([float(line) for line in notes.read_text().split()] if notes.exists() else [])
     mic, loud, reached = [], [], 0
-    for clicked, played in found:
-        at_s = clicked / 1000 + offset_s
+    for at_ms, played in clicked:
+        at_s = at_ms / 1000 + offset_s
         steps = heard[(heard > at_s) & (heard < at_s + PATIENCE_MS / 1000)]
         reached += len(steps) > 0
         if len(steps) and played is not None:
             mic.append((steps[0] - at_s) * 1000)
             loud.append((played / 1000 + offset_s - steps[0]) * 1000)
     unheard = (
-        f"; {len(found) - len(mic)} of {len(found)} unanswered in {PATIENCE_MS / 1000:g} s, {reached} heard"
+        f"; {len(clicked) - len(mic)} of {len(clicked)} unanswered in {PATIENCE_MS / 1000:g} s, {reached} heard"
         if len(mic) < len(found)
         else ""
     )
     late = deadlines(max(into.glob("live-*.sqlite")))
-    state = "busy" if busy else "idle"
-    print(f"{title:>26}, {state}: mic {spread(mic)}, loud {spread(loud)}, both {spread(np.add(mic, loud))}{unheard}; {late}", flush=True)
+    return f"mic {spread(mic)}, loud {spread(loud)}, both {spread(np.add(mic, loud))}{unheard}; {late}"
 
 
 def clock_offset(page: Any) -> float:
