@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import TimeoutError, sync_playwright
+from playwright.sync_api import TimeoutError as NotYet
+from playwright.sync_api import sync_playwright
 from surfaces import HEARD, LIMITS, lab, served
 
 from workbench.clock import ClockSpec, RealTime, few_pauses
@@ -167,7 +168,7 @@ def row(title: str, busy: bool, page: Any, into: Path, clicks: int, computing: i
             run_cell(page, computing)
             page.wait_for_timeout(1000)
         print(f"{title}: {found(page, into, clicks)}", flush=True)
-    except TimeoutError as error:
+    except NotYet as error:
         print(f"{title}: not measured, no session began or ended ({str(error).splitlines()[0]})", flush=True)
 
 
@@ -197,11 +198,8 @@ def found(page: Any, into: Path, clicks: int) -> str:
         if len(steps) and played is not None:
             mic.append((steps[0] - at_s) * 1000)
             loud.append((played / 1000 + offset_s - steps[0]) * 1000)
-    unheard = (
-        f"; {len(clicked) - len(mic)} of {len(clicked)} unanswered in {PATIENCE_MS / 1000:g} s, {reached} heard"
-        if len(mic) < len(found)
-        else ""
-    )
+    missing = len(clicked) - len(mic)
+    unheard = f"; {missing} of {len(clicked)} unanswered in {PATIENCE_MS / 1000:g} s, {reached} heard" if missing else ""
     late = deadlines(max(into.glob("live-*.sqlite")))
     return f"mic {spread(mic)}, loud {spread(loud)}, both {spread(np.add(mic, loud))}{unheard}; {late}"
 
