@@ -39,14 +39,14 @@ LINES = (  # when, what is said, and what it is
     (3.0, "what is two plus three", "sum"),
     (10.0, "count to twenty", "count"),
     (17.0, "stop", "stop"),
-    (26.0, "please look at the table", "delegated"),
+    (33.0, "hey anna could you close the window", "delegated"),
     (45.0, "how much is seven plus one", "sum"),
     (60.0, "count to ten", "count"),
     (64.5, "stop", "stop"),
     (75.0, "what is four plus nine", "sum"),
     (95.0, "how much is six plus six", "sum"),
 )
-ANSWER, ANSWER_AFTER_S = "there are five", 3.0
+ANSWER, ANSWER_AFTER_S = "the window is closed", 3.0
 
 
 @dataclass
@@ -142,7 +142,7 @@ class Client:
 def server(out: Path) -> Iterator[tuple[str, int]]:
     """The address of `microturn serve` in a process of its own, and the process."""
     code = "from workbench.cli import main; main()"
-    command = [sys.executable, "-u", "-c", code, "serve", "--port", "0", "--out", str(out), "--ask-at", "look", "--sessions", "8"]
+    command = [sys.executable, "-u", "-c", code, "serve", "--port", "0", "--out", str(out), "--ask-at", "anna,hey", "--sessions", "8"]
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().removeprefix("serving ").strip(), process.pid

@@ -9,12 +9,12 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.serve_fakes import LIVE_EVENTS, Reacts, Talked, bursts, client, served
+from workbench.background.by_rule import ByRule
 from workbench.background.notes import notes_of
-from workbench.background.telling import Delegating
 from workbench.events import ModelYielded
 from workbench.events_background import DelegationChanged, DelegationCreated
 from workbench.replay import replay
-from workbench.serve.assisted import Assisted
+from workbench.serve.noted import Noted
 from workbench.sound_formats import ULAW, Encoder, Format
 from workbench.store import read_trace
 
@@ -57,7 +57,7 @@ def test_the_official_client_holds_a_session_with_an_interruption_and_a_delegati
     assert created.ask == "look"
     assert [event.after for _, event in trace.events(DelegationChanged)] == ["running", "completed", "delivering", "delivered"]
     assert [note.text for turn in trace.turns for note in notes_of(turn)] == ["forty two"]
-    assert replay(trace, agent=Delegating(Assisted(Reacts(), ("look",)))).difference is None
+    assert replay(trace, agent=Noted(ByRule(Reacts(), ("look",)))).difference is None
 
 
 def test_delegations_to_responses_are_worked_on_by_the_server_and_told_as_response_events(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from workbench.background.by_rule import CUES
 from workbench.clock import ClockSpec, RealTime, few_pauses
 from workbench.commands_common import out_console
 from workbench.commands_live import until_ended, warm_agent
@@ -35,7 +36,8 @@ def serve(
     sessions: Annotated[int, typer.Option(help="Sessions at once.")] = 4,
     minutes: Annotated[float, typer.Option(help="Minutes that a session lasts at most.")] = 60.0,
     ask_at: Annotated[
-        str, typer.Option(help="Words that the model knows, separated by commas: what is said with one of them is delegated.")
+        str,
+        typer.Option(help="Words or phrases, separated by commas: what is said with one of them is delegated where the model cannot ask."),
     ] = "",
     documents: Annotated[
         Path | None, typer.Option(help="Folder of documents and tables in which delegated work looks things up (delegation 'responses').")
@@ -60,11 +62,11 @@ def serve(
         raise InputError(f"--host {host} lets others in, and nobody needs a key; give --key NAME:KEY (or a file of them) as well")
     agent = warm_agent(checkpoint, threshold)
     out.mkdir(parents=True, exist_ok=True)
-    words = tuple(word.strip() for word in ask_at.split(",") if word.strip())
-    unknown = [word for word in words if word not in agent.user_words]
+    phrases = tuple(phrase.strip() for phrase in ask_at.split(",") if phrase.strip())
+    unknown = [word for phrase in phrases for word in phrase.split() if word not in agent.user_words]
     if unknown:
         raise InputError(f"--ask-at {unknown[0]!r}: the model does not hear that word; it hears {', '.join(agent.user_words)}")
-    hall = Hall(lambda: agent, MODEL, out, Admission(limits, RealTime(ClockSpec()).now), asks_at=words, documents=documents)
+    hall = Hall(lambda: agent, MODEL, out, Admission(limits, RealTime(ClockSpec()).now), asks_at=phrases or CUES, documents=documents)
     with few_pauses(), Served(hall, Door(keys=keys, origins=tuple(origin or ())), host, port) as served:
         name = "localhost" if _only_here(host) else host
         out_console.print(f"serving http://{name}:{served.port}/v1", markup=False)

@@ -237,10 +237,10 @@ def _delegating(spec: Spec, trace: Trace) -> Participant:
     return Delegating(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace))
 
 
-def _assisted(spec: Spec, trace: Trace) -> Participant:
-    from workbench.serve.assisted import Assisted
+def _noted(spec: Spec, trace: Trace) -> Participant:
+    from workbench.serve.noted import Noted
 
-    return Assisted(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace), tuple(spec["asks_at"]))
+    return Noted(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace))
 
 
 def _remote(spec: Spec, trace: Trace) -> Participant:
@@ -297,7 +297,7 @@ BUILDERS: Mapping[str, Builder] = {
     "Pipeline": _pipeline,
     "nano": _neural_agent,
     "Delegating": _delegating,
-    "Assisted": _assisted,
+    "Noted": _noted,
     "RemoteAgent": _remote,
     "ByRule": _by_rule,
     "Governed": _governed,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.background.backends import Backend
+from workbench.background.by_rule import CUES, ByRule
 from workbench.background.desk import Desk
 from workbench.background.ledger import DeskSpec
 from workbench.background.local.agent import LocalAgent
@@ -24,8 +25,9 @@ from workbench.live.admission import MINUTE_S, Admission, Ticket
 from workbench.live.outbox import Outbox
 from workbench.live.protocol import LONGEST_AUDIO, RATE, SHORTEST_AUDIO, Audio, Consent, Hello, Pcm, Played, Problem, Stop, Text
 from workbench.live.runtime import LiveSession, LiveSpec
-from workbench.serve.assisted import Assisted
+from workbench.packets import BACKGROUND_TEXT
 from workbench.serve.context import Appended, ClientUser, ClientWork, Context
+from workbench.serve.noted import Noted
 from workbench.serve.wire import Refused
 from workbench.session import Participant
 
@@ -50,8 +52,8 @@ class Wanted:
 class Hall:
     """Begins sessions with an agent of `make_agent`, known to clients as `model`. Safe to use from many threads.
 
-    Traces of sessions that are to be stored go to `folder`; of others none is left. `asks_at` are the words at which the agent has
-    something done elsewhere, `documents` the folder in which LocalAgent may look things up.
+    Traces of sessions that are to be stored go to `folder`; of others none is left. `asks_at` are the words or phrases at which an agent
+    that has not learned to ask has something done elsewhere, `documents` the folder in which LocalAgent may look things up.
     """
 
     make_agent: Callable[[], Participant]
@@ -59,7 +61,7 @@ class Hall:
     folder: Path
     admission: Admission
     spec: LiveSpec = field(default_factory=LiveSpec)
-    asks_at: tuple[str, ...] = ()
+    asks_at: tuple[str, ...] = CUES
     documents: Path | None = None
     make_pace: Callable[[], RealTime] = lambda: RealTime(ClockSpec())
     _seats: dict[str, Seat] = field(default_factory=dict)
@@ -96,7 +98,8 @@ class Hall:
         context, work = Context(), ClientWork()
         backend: Backend = work if wanted.delegation == CLIENT else Threads(LocalAgent(self.documents, utc_now()))
         desk = Desk(backend, DeskSpec(session=name, run_s=WORK_S))
-        agent = Delegating(Assisted(self.make_agent(), self.asks_at))
+        model = self.make_agent()
+        agent = Delegating(Noted(model if BACKGROUND_TEXT in model.hears else ByRule(model, self.asks_at)))
         passing = None if wanted.store else tempfile.TemporaryDirectory(prefix="microturn-", ignore_cleanup_errors=True)
         path = Path(passing.name if passing else self.folder) / f"{name}.sqlite"
         session = LiveSession(

@@ -17,8 +17,8 @@ What differs from Live, and why:
 
 - The model is the one that is served: it does not follow instructions, has one voice, and does not read history, thinking or
   instructions. It is told so in `info` events; the text is in the trace.
-- It asks for slow work at words that the server was given (`--ask-at`) where it has not learned to by itself. Results and commentary are
-  spoken by a synthesiser, in pauses, and cut off by the user's voice; a result that was cut off is said again, commentary is not.
+- Where it has not learned to ask for slow work by itself, it does so by rule, at words that the server was given (`--ask-at`), and results
+  and commentary are spoken by a synthesiser, in pauses. The user's voice cuts them off; a result is then said again, commentary is not.
 - A delegation has one answer, its first commentary. Later ones are general commentary; after its end they are put down silently (`info`).
 - "responses" is done by LocalAgent on the server, whatever model is named. "decisions", triggers, response.* and decision.* commands,
   fixtures, sideband, forks, WebRTC and SIP are not there: an error says so.

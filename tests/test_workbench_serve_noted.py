@@ -1,4 +1,4 @@
-"""An agent with somebody to ask delegates what it heard, and says what comes of it in the pauses, until the user speaks."""
+"""What an application appends reaches the agent as a note in a pause; what is delegated to it waits for its answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from workbench.agents import Mouth, MouthState, ScriptedAgent
 from workbench.background.backends import Arrival, Simulated
+from workbench.background.by_rule import ByRule
 from workbench.background.desk import Desk
 from workbench.background.ledger import DeskSpec
 from workbench.background.parts import Answer, Envelope
@@ -22,8 +23,8 @@ from workbench.errors import InputError
 from workbench.events import Event, ModelYielded, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
 from workbench.events_background import DelegationChanged, DelegationRequested
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CONTEXT, MicroTurn, Packet
-from workbench.serve.assisted import Assisted
 from workbench.serve.context import MOST_WAITING, Appended, ClientWork, Context, appended
+from workbench.serve.noted import Noted
 from workbench.session import Participant, Said, Session
 from workbench.trace import Trace, record
 
@@ -96,7 +97,7 @@ def voice(begin: int, end: int, *words: str) -> dict[int, tuple[Event, ...]]:
 
 def played(agent: Participant, user: Participant, ticks: int, asks_at: tuple[str, ...] = ("look",)) -> Trace:
     desk = Desk(Simulated(Knows(), (1.0, 1.0)), DeskSpec(say_s=4.0))
-    session = Session.start([user, Delegating(Assisted(agent, asks_at)), desk])
+    session = Session.start([user, Delegating(Noted(ByRule(agent, asks_at))), desk])
     trace = record(session)
     session.run(ticks)
     return trace
@@ -110,10 +111,10 @@ def states(trace: Trace) -> list[str]:
     return [event.after for _, event in trace.events(DelegationChanged)]
 
 
-def test_what_was_heard_with_a_word_of_asking_is_delegated_once_and_its_result_is_said() -> None:
+def test_what_is_delegated_by_rule_beside_it_is_said_once() -> None:
     trace = played(Hears(voice(2, 5, "please", "look", "there") | voice(30, 33, "good", "morning")), Application(), 45)
     [(tick, asked)] = trace.events(DelegationRequested)
-    assert (asked.ask, tick) == ("please look there", 9)
+    assert (asked.ask, tick) == ("please look there", 8)
     assert [word for _, word in said(trace)] == ["three", "words", "came", "with", "it"]
     assert states(trace) == ["running", "completed", "delivering", "delivered"]
     begun = [event for _, event in trace.events(TranscriptDelta) if event.side == "model"]
@@ -141,8 +142,8 @@ def test_nothing_is_said_into_the_voice_of_the_user_or_of_the_agent() -> None:
     assert "quietly" in "".join(turn.text(USER_CONTEXT) for turn in trace.turns)
 
 
-def test_an_agent_with_somebody_to_ask_keeps_the_rules_of_participants() -> None:
-    assert check_participant(Assisted(ScriptedAgent(((3, ("one", "two")),)), ("one",))).ok
+def test_an_agent_that_is_told_what_an_application_says_keeps_the_rules_of_participants() -> None:
+    assert check_participant(Noted(ByRule(ScriptedAgent(((3, ("one", "two")),))))).ok
 
 
 def test_texts_enter_in_the_next_tick_and_too_many_at_once_are_refused() -> None:
