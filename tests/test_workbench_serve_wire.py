@@ -18,7 +18,7 @@ from tests.serve_fakes import LIVE_EVENTS, REALTIME_EVENTS, Reacts, served
 from workbench.clock import ClockSpec, RealTime
 from workbench.errors import InputError
 from workbench.live.admission import Admission, Limits
-from workbench.live.protocol import RATE
+from workbench.live.protocol import RATE, End, Problem
 from workbench.serve.hall import Hall, Seat, Wanted
 from workbench.serve.live import LiveEvents
 from workbench.serve.realtime import RealtimeEvents
@@ -177,6 +177,26 @@ def test_errors_name_the_field_and_the_command(tmp_path: Path) -> None:
     assert error["error"]["code"] == "not_supported"
     [error] = answered(live, "no json")
     assert error["error"]["code"] == "invalid_json"
+
+
+def test_problems_and_ends_of_a_session_are_told_in_the_schema(tmp_path: Path) -> None:
+    there = hall(tmp_path)
+    live = LiveEvents("nano", lambda wanted: there.seat("anybody", wanted), lambda: 1)
+    realtime = RealtimeEvents("nano", "", lambda wanted: there.seat("anybody", wanted), lambda: 1)
+    answered(live, json.dumps(LIVE_SAMPLES[0]))
+    realtime.opened()
+    slow, over = Problem(code="slow", text="3 ticks were thrown away"), End(reason="limit", text="too long", trace=None)
+    failed = End(reason="error", text="broke off", trace=None)
+    told = [*live.told(slow), *live.told(over), *live.told(failed)]
+    assert [event["type"] for event in told] == ["info", "session.closed", "error", "session.closed"]
+    assert [event.get("reason") for event in told] == [None, "expired", None, "connection_lost"]
+    said = [*realtime.told(slow), *realtime.told(over)]
+    assert [event["error"]["code"] for event in said] == ["slow", "session_expired"]
+    for event in told:
+        LIVE_EVENTS.validate_python(event)
+    for event in said:
+        REALTIME_EVENTS.validate_python(event)
+    there.close()
 
 
 # --- sound ----------------------------------------------------------------------------------------------------------------------------
