@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import InputError
+from workbench.intents import Guessing
 from workbench.policies import BargeIn, Governed, Guard, Hold, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
 from workbench.session import Participant
 
 BARE = "none"
 POLICY_HELP = (
     "speak-over=never|backchannel|always|WORD+WORD, barge-in=at_once|finish_word|hold, max-overlap=S, "
-    "quiet=FROM-TO (s), budget=S, confidence=P, bias=B (log-odds of speaking), hold=TICKS, patience=S, guard=FILE"
+    "quiet=FROM-TO (s), budget=S, confidence=P, bias=B (log-odds of speaking), hold=TICKS, patience=S, guard=FILE, "
+    "intents (notes what the user seems to ask for)"
 )
 
 
@@ -35,14 +37,15 @@ def governed_by(agent: Participant, texts: Sequence[str]) -> Participant:
                 hold = replace(hold, ticks=int(value))
             elif name == "patience":
                 hold = replace(hold, patience_s=float(value))
+            elif text == "intents":
+                agent = Guessing(agent)
             elif name == "bias":
                 agent = _biased(agent, float(value))
             else:
                 policies.append(RULES[name](value))
         except KeyError:
-            raise InputError(
-                f"--policy {text!r}: there is no rule {name!r}; there are {', '.join((*RULES, 'bias', 'hold', 'patience'))}"
-            ) from None
+            known = ", ".join((*RULES, "bias", "hold", "patience", "intents"))
+            raise InputError(f"--policy {text!r}: there is no rule {name!r}; there are {known}") from None
         except InputError:
             raise
         except ValueError:

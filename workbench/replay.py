@@ -249,6 +249,12 @@ def _remote(spec: Spec, trace: Trace) -> Participant:
     return PlayedBack(trace)
 
 
+def _guessing(spec: Spec, trace: Trace) -> Participant:
+    from workbench.intents import Guessing
+
+    return Guessing(_build("agent", _spec_kind(spec["agent"]), spec["agent"], trace))
+
+
 def _by_rule(spec: Spec, trace: Trace) -> Participant:
     from workbench.background.by_rule import ByRule
 
@@ -300,6 +306,7 @@ BUILDERS: Mapping[str, Builder] = {
     "Noted": _noted,
     "RemoteAgent": _remote,
     "ByRule": _by_rule,
+    "Guessing": _guessing,
     "Governed": _governed,
     "Desk": _desk,
 }
