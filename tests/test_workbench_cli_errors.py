@@ -111,7 +111,7 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
         capsys, "export", trace_file, "--to", "mp3", *out
     )
     assert "no suite called 'other'" in refused(capsys, "score", trace_file, "--suite", "other")
-    assert "policy 'loud' is none; give speak-over:never" in refused(capsys, "evaluate", "--agent", "silent", "--policy", "loud")
+    assert "there is no rule 'loud'; there are speak-over" in refused(capsys, "evaluate", "--agent", "silent", "--policy", "loud")
     assert "no executor 'ray'; there are pool, dask" in refused(capsys, "evaluate", "--agent", "silent", "--executor", "ray")
     assert "--out" in refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--out", trace_file)
 
