@@ -229,3 +229,12 @@ def test_every_state_leads_to_a_final_one() -> None:
 def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(InputError, match="counts must be at least 1"):
         conversation({}, at_once=0)
+
+
+def test_work_is_ended_by_whoever_spoke_last_however_badly_that_was_heard() -> None:
+    misheard = together(asked(2, SUM), heard((10, "never nine")), asks(12, "never mind", "cancel"))
+    trace = played(conversation(misheard, Knows({SUM: (Answer(text="5", after_s=9.0),)})), 30)
+    assert states(trace)[-1] == "cancelled"
+    stranger = together(misheard, heard((11, "mind"), side="other"))
+    trace = played(conversation(stranger, Knows({SUM: (Answer(text="5", after_s=1.0),)})), 30)
+    assert any("no authority to cancel" in event.cause for _, event in trace.events(DelegationRefused))

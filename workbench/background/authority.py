@@ -4,6 +4,9 @@ A model can be talked into anything by a voice from the television, a typed line
 everything". So it is never asked on whose behalf it acts. Whoever listens along compares the words of its request with all that came in
 shortly before: the request belongs to the one whose words it repeats. No more than that is decided here; what a request without a user
 behind it may not do is decided by the desk (amend, cancel, consent) and by the toolbox (call a tool).
+
+To end work is a lesser thing than to begin it, and "never mind" is said once and easily misheard: such a request belongs to whoever spoke
+last, whatever its words.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Sequence
 from workbench.background.parts import NOBODY, USER_SPEECH, Word
 from workbench.background.words import spoken_words
 
+LAST_S = 3.0  # how far back the words lie of which a request to end work may be the answer
 EVIDENCE_S = 30.0  # how far back the words lie that a request may repeat
 REPEATED = 0.7  # share of the words of a request that must be its source's
 _EMPTY = frozenset(
@@ -41,3 +45,9 @@ def source_of(ask: str, words: Sequence[Word], at_s: float) -> str:
     if shares.get(USER_SPEECH, 0.0) >= most:
         return USER_SPEECH
     return min(source for source, share in shares.items() if share == most)
+
+
+def spoke_last(words: Sequence[Word], at_s: float) -> str:
+    """Whose word was the last that began in the LAST_S before `at_s`: a source, or "nobody"."""
+    near = [word for word in words if at_s - LAST_S <= word.start_s <= at_s]
+    return max(near, key=lambda word: word.start_s).source if near else NOBODY

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from workbench.background.authority import EVIDENCE_S, source_of
+from workbench.background.authority import EVIDENCE_S, source_of, spoke_last
 from workbench.background.notes import bodies, notes_of
 from workbench.background.parts import AGENT_SPEECH, BACKGROUND, OTHER_SPEECH, TYPED, USER_SPEECH, Word
 from workbench.background.words import spoken_words
@@ -118,7 +118,9 @@ class Delegating:
 
 
 def _sourced(request: DelegationRequested, words: Sequence[Word]) -> DelegationRequested:
-    return replace(request, source=source_of(request.ask, words, request.at_s))
+    others = [word for word in words if word.source != AGENT_SPEECH]
+    source = spoke_last(others, request.at_s) if request.act == "cancel" else source_of(request.ask, words, request.at_s)
+    return replace(request, source=source)
 
 
 def _came_in(heard: MicroTurn, clock: ClockSpec) -> list[Word]:
