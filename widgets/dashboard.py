@@ -96,6 +96,8 @@ class Page:
 
     def _asked(self, message: Mapping[str, Any]) -> None:
         match message.get("t"):
+            case "ready":
+                self._tell_again()
             case "query":
                 picked = {key: (message[name],) if message[name] else () for key, name in (("families", "family"), ("agents", "agent"))}
                 self.query = Query(text=message["text"], since=message["since"], until=message["until"], **picked)
@@ -168,6 +170,18 @@ class Page:
         _change(self.live, "running", running_rows(running))
         now = tuple(entries[entry.name].stamp if entry.name in entries else () for entry in self.opened.entries)
         _change(self.stage, "news", "It has changed on disk: read it again" if now != self.opened.stamps else "")
+
+    def _tell_again(self) -> None:
+        """What is on the lists, to a page that can listen now: an equal value would not be sent."""
+        for part, name, nothing in (
+            (self.sessions, "rows", []),
+            (self.sessions, "choices", {}),
+            (self.sessions, "counts", {}),
+            (self.boards, "rows", []),
+        ):
+            value = getattr(part, name)
+            setattr(part, name, nothing)
+            setattr(part, name, value)
 
     def _trouble(self, text: str) -> None:
         self._waiting = False

@@ -83,6 +83,7 @@ function render({ model, el }) {
   offer();
   facts();
   draw();
+  model.send_msg({ t: "ready" });  // what was told before this page could listen may be lost
 }
 
 export default { render };
