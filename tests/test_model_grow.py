@@ -75,6 +75,6 @@ def test_the_shipped_model_can_be_grown_into_the_world_of_today(checkpoint) -> N
     shipped = load_checkpoint(checkpoint)
     words = vocabulary()
     sizes = replace(shipped.model.config, vocab_size=len(words.tokens) + 1, hear_vocab_size=len(words.heard) + 1)
-    more = Vocabulary((*words.agent_words, "umbrella"), (*words.user_words, "umbrella"))
+    more = Vocabulary((*words.agent_words, "umbrella"), (*words.user_words, "umbrella"), words.asks)
     grown = grow(shipped, sizes, more, 0)
     assert len(grown.tokens.weight) == len(shipped.model.tokens.weight) + len(words.tokens) + 1 - len(shipped.vocabulary.tokens)

@@ -27,7 +27,7 @@ def test_a_session_gives_activations_by_tick_beside_its_trace(agent):
     assert [d.said for d in decisions] == [d.said for _, d in plain.events(Decision)]
     assert any(d.said for d in decisions)
     logits = capture["head.text"]
-    logits[:, [1, 3]] = float("-inf")  # the end and the blank are never first
+    logits[:, [1, 3, *agent.sampling.unspoken]] = float("-inf")  # the end, the blank and words of a request are never first
     torch.testing.assert_close(1 - logits.softmax(-1)[:, 0], torch.tensor([d.p_speak for d in decisions]), rtol=0, atol=1e-5)
     torch.testing.assert_close(capture["head.active"].sigmoid(), torch.tensor([d.p_user_speaking for d in decisions]), rtol=0, atol=1e-5)
     for tick, decision in enumerate(decisions):
