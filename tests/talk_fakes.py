@@ -18,6 +18,12 @@ from widgets.sockets import SocketCarrier
 
 TICK_SAMPLES, TICK_S = 3200, 0.2
 PLAIN = "{ echoCancellation: false, noiseSuppression: false, autoGainControl: false }"
+USER, HEARD, AGENT = (0, 114, 178), (0, 158, 115), (213, 94, 0)  # of the light theme
+INKED = """(canvas, inks) => {  // how many pixels of the live timeline have each of these colours
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), found = inks.map(() => 0);
+  for (let at = 0; at < data.length; at += 4) inks.forEach((ink, i) => { found[i] += ink.every((value, j) => data[at + j] === value); });
+  return found;
+}"""
 FAKE_MICROPHONE = ("--use-fake-device-for-media-stream",)
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Talk</title><link rel="icon" href="data:,"><link rel="stylesheet" href="talk.css">

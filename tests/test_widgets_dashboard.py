@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import CHROMIUM_FLAGS, ROOT
 from tests.sample_session import YIELD_TICK, stopped_count
 from tests.scenario_fakes import Tones, one_voice
-from tests.talk_fakes import FAKE_MICROPHONE, until
+from tests.talk_fakes import AGENT, FAKE_MICROPHONE, HEARD, INKED, USER, until
 from workbench.agents import OracleAgent
 from workbench.clock import Tick
 from workbench.evaluate import evaluate
@@ -32,12 +32,6 @@ pytestmark = pytest.mark.browser
 
 EVIL = "<img src=x onerror=alert(1)>"
 PATIENCE_MS = 180_000
-USER, HEARD, AGENT = (0, 114, 178), (0, 158, 115), (213, 94, 0)  # of the light theme
-INKED = """(canvas, inks) => {  // how many pixels of the live timeline have each of these colours
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), found = inks.map(() => 0);
-  for (let at = 0; at < data.length; at += 4) inks.forEach((ink, i) => { found[i] += ink.every((value, j) => data[at + j] === value); });
-  return found;
-}"""
 
 
 def counted(threshold: float, said: str = "") -> Trace:

@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS
 from tests.surface_fakes import Surface, surface
-from tests.talk_fakes import FAKE_MICROPHONE
+from tests.talk_fakes import AGENT, FAKE_MICROPHONE, HEARD, INKED, USER
 from workbench.events import LinkLost, LinkResumed, ModelYielded, PlaybackPosition, TranscriptDelta
 from workbench.index import scan
 from workbench.store import read_trace, verify
@@ -28,12 +28,6 @@ pytestmark = pytest.mark.browser
 PATIENCE_S = 120.0
 PULLED_S = 5.0
 FROZEN_S = 4.0
-USER, HEARD, AGENT = (0, 114, 178), (0, 158, 115), (213, 94, 0)  # of the light theme
-INKED = """(canvas, inks) => {  // how many pixels of the live timeline have each of these colours
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), found = inks.map(() => 0);
-  for (let at = 0; at < data.length; at += 4) inks.forEach((ink, i) => { found[i] += ink.every((value, j) => data[at + j] === value); });
-  return found;
-}"""
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,19 @@ handful of example sentences for each intent; a word counts for as much as the a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from math import exp, log
-from typing import Any
 
 from workbench.background.words import read_number
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Event, TranscriptDelta
 from workbench.events_rules import IntentEstimated
 from workbench.packets import MicroTurn
-from workbench.session import Participant, Said, State, clone_state
+from workbench.session import Said
+from workbench.wrapped import Wrapped, WrappedState
 
 OPEN_S = 1.2  # an utterance is over when nothing was added to it for so long
 SMOOTHING, TOLD = 0.3, 3
@@ -93,44 +93,16 @@ def _model() -> tuple[dict[str, Counter[str]], int]:
 
 
 @dataclass(frozen=True)
-class GuessingState:
+class GuessingState(WrappedState):
     """The agent's state, and the words of the utterance that goes on, each with how sure it was heard."""
 
-    clock: ClockSpec
-    agent: State
     words: tuple[tuple[str, float], ...] = ()
     last_s: float = 0.0
 
-    def clone(self) -> GuessingState:
-        return replace(self, agent=clone_state(self.agent))
-
 
 @dataclass(frozen=True)
-class Guessing:
+class Guessing(Wrapped):
     """An agent beside which an estimate of the user's intent is noted in every tick that brings words."""
-
-    agent: Participant
-
-    @property
-    def name(self) -> str:
-        return self.agent.name
-
-    @property
-    def speaks(self) -> tuple[str, ...]:
-        return self.agent.speaks
-
-    @property
-    def hears(self) -> tuple[str, ...]:
-        return self.agent.hears
-
-    def spec(self) -> Mapping[str, Any]:
-        return {"class": "Guessing", "agent": dict(self.agent.spec())}
-
-    @property
-    def with_threshold(self) -> Callable[[float], Guessing] | None:
-        """Gives the same with another bar for speaking; None for an agent that has none."""
-        inner = getattr(self.agent, "with_threshold", None)
-        return (lambda threshold: Guessing(inner(threshold))) if callable(inner) else None
 
     def start(self, clock: ClockSpec, seed: int) -> GuessingState:
         return GuessingState(clock, self.agent.start(clock, seed))

@@ -17,6 +17,7 @@ from workbench.events import AgentHeld, Decision, ModelSpeechStopped, ModelYield
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn
 from workbench.policies import Governed, GovernedState
 from workbench.session import Participant, Said, Session, State, advance
+from workbench.wrapped import Wrapped
 
 THRESHOLD = "threshold"
 
@@ -24,22 +25,8 @@ Order: TypeAlias = SettingChanged | AgentHeld
 
 
 @dataclass(frozen=True)
-class Passed:
+class Passed(Wrapped):
     """An agent that is passed over: it hears nothing and says nothing, and goes on from the same state afterwards."""
-
-    agent: Participant
-
-    @property
-    def name(self) -> str:
-        return self.agent.name
-
-    @property
-    def speaks(self) -> tuple[str, ...]:
-        return self.agent.speaks
-
-    @property
-    def hears(self) -> tuple[str, ...]:
-        return self.agent.hears
 
     def spec(self) -> Mapping[str, Any]:
         return self.agent.spec()

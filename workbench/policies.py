@@ -9,7 +9,7 @@ been heard: a rule changes what is played, not what is thought.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -48,7 +48,8 @@ from workbench.rules import (
     policy_of,
     spec_of,
 )
-from workbench.session import Participant, Said, State, clone_state
+from workbench.session import Said
+from workbench.wrapped import Wrapped, WrappedState
 
 __all__ = [
     "POLICIES",
@@ -120,11 +121,9 @@ class Voice:
 
 
 @dataclass(frozen=True)
-class GovernedState:
+class GovernedState(WrappedState):
     """The agent's state, what is held back, and what has been heard of it and of the user."""
 
-    clock: ClockSpec
-    agent: State
     mouth: MouthState | None = None  # of the guard
     user_talks: bool = False
     silent_since_s: float = float("-inf")
@@ -142,15 +141,11 @@ class GovernedState:
     refuse_by_s: float = 0.0
     refusing: bool = False
 
-    def clone(self) -> GovernedState:
-        return replace(self, agent=clone_state(self.agent))
-
 
 @dataclass(frozen=True)
-class Governed:
+class Governed(Wrapped):
     """An agent that is heard as far as its rules allow. Raises InputError when two rules have one name."""
 
-    agent: Participant
     policies: tuple[Policy, ...] = ()
     hold: Hold = field(default_factory=Hold)
     mouth: Mouth = field(default_factory=Mouth, compare=False)
@@ -159,14 +154,6 @@ class Governed:
         names = [policy.name for policy in self.policies]
         if len(set(names)) < len(names):
             raise InputError(f"two policies are called {max(names, key=names.count)!r}; give each its own name, or only one")
-
-    @property
-    def name(self) -> str:
-        return self.agent.name
-
-    @property
-    def speaks(self) -> tuple[str, ...]:
-        return self.agent.speaks
 
     @property
     def hears(self) -> tuple[str, ...]:
@@ -178,13 +165,7 @@ class Governed:
 
     def spec(self) -> Mapping[str, Any]:
         rules = [spec_of(policy) for policy in self.policies]
-        return {"class": "Governed", "agent": dict(self.agent.spec()), "policies": rules, "hold": asdict(self.hold)}
-
-    @property
-    def with_threshold(self) -> Callable[[float], Governed] | None:
-        """Gives the same with another bar for speaking; None for an agent that has none."""
-        inner = getattr(self.agent, "with_threshold", None)
-        return (lambda threshold: replace(self, agent=inner(threshold))) if callable(inner) else None
+        return {**super().spec(), "policies": rules, "hold": asdict(self.hold)}
 
     def start(self, clock: ClockSpec, seed: int) -> GovernedState:
         return GovernedState(clock, self.agent.start(clock, seed), None if self._guard is None else self.mouth.start(seed))

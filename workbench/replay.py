@@ -52,18 +52,21 @@ class TraceUser:
 
 
 class TraceAgent:
-    """Plays back what the agent of a trace said, and all events but the ground truth; it hears nothing and does not react."""
+    """Plays back what the agent of a trace said, silent beyond the end; it hears nothing and does not react.
+
+    Of the events it tells those of the types `told`, or all but the ground truth. `spec` is that of the agent whose place it takes.
+    """
 
     name = "agent"
     speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
     hears: tuple[str, ...] = ()
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, told: tuple[type[Event], ...] = (), spec: Spec | None = None) -> None:
         self._of = dict(trace.header.participants.get("agent", {}))
-        self._turns = trace.turns
+        self._turns, self._told, self._spec = trace.turns, told, spec
 
     def spec(self) -> Spec:
-        return {"class": "TraceAgent", "of": self._of, "ticks": len(self._turns)}
+        return self._spec or {"class": "TraceAgent", "of": self._of, "ticks": len(self._turns)}
 
     def start(self, clock: ClockSpec, seed: int) -> None:
         return None
@@ -73,7 +76,8 @@ class TraceAgent:
             return Said(), None
         turn = self._turns[tick]
         packets = tuple(packet for packet in turn.packets if packet.stream in self.speaks)
-        return Said(packets, tuple(event for event in turn.events if not isinstance(event, TRUTHS))), None
+        told = (e for e in turn.events if (isinstance(e, self._told) if self._told else not isinstance(e, TRUTHS)))
+        return Said(packets, tuple(told)), None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,9 +248,10 @@ def _noted(spec: Spec, trace: Trace) -> Participant:
 
 
 def _remote(spec: Spec, trace: Trace) -> Participant:
-    from workbench.adapters.played_back import PlayedBack
+    """Nobody is asked again: what a service elsewhere would have answered otherwise is not known."""
+    from workbench.adapters.remote import TOLD
 
-    return PlayedBack(trace)
+    return TraceAgent(trace, TOLD, spec)
 
 
 def _guessing(spec: Spec, trace: Trace) -> Participant:

@@ -9,7 +9,7 @@ agent is silent or when they are to interrupt; the agent is not heard meanwhile,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,8 @@ from workbench.events_background import DelegationRequested
 from workbench.packets import BACKGROUND_TEXT, MicroTurn, only
 from workbench.policies import Voice, joined, parted
 from workbench.rules import found_in, phrase_words
-from workbench.session import Participant, Said, State, clone_state
+from workbench.session import Said
+from workbench.wrapped import Wrapped, WrappedState
 
 CUES = tuple("calculate,look up,search for,find out,plot,draw,chart,convert,remind me,what time,total,average,how many".split(","))
 AMENDS = tuple("no,make it,actually,i mean,instead,only,without,sort it,call it".split(","))
@@ -32,11 +33,9 @@ PROBLEM = "that did not work"
 
 
 @dataclass(frozen=True)
-class ByRuleState:
+class ByRuleState(WrappedState):
     """The agent's state, the user's words that were not taken up yet, and what is still to be said of the background's."""
 
-    clock: ClockSpec
-    agent: State
     mouth: MouthState
     words: tuple[TranscriptDelta, ...] = ()
     asked: bool = False  # something was asked for, so that it may be amended
@@ -44,38 +43,20 @@ class ByRuleState:
     talks: bool = False  # the agent's own voice, heard or not
     silenced: bool = False
 
-    def clone(self) -> ByRuleState:
-        return replace(self, agent=clone_state(self.agent))
-
 
 @dataclass(frozen=True)
-class ByRule:
+class ByRule(Wrapped):
     """An agent that asks for slow work when one of `cues` is in what it hears."""
 
-    agent: Participant
     cues: tuple[str, ...] = CUES
     mouth: Mouth = field(default_factory=Mouth, compare=False)
-
-    @property
-    def name(self) -> str:
-        return self.agent.name
-
-    @property
-    def speaks(self) -> tuple[str, ...]:
-        return self.agent.speaks
 
     @property
     def hears(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.agent.hears, BACKGROUND_TEXT)))
 
     def spec(self) -> Mapping[str, Any]:
-        return {"class": "ByRule", "agent": dict(self.agent.spec()), "cues": list(self.cues)}
-
-    @property
-    def with_threshold(self) -> Callable[[float], ByRule] | None:
-        """Gives the same with another bar for speaking; None for an agent that has none."""
-        inner = getattr(self.agent, "with_threshold", None)
-        return (lambda threshold: replace(self, agent=inner(threshold))) if callable(inner) else None
+        return {**super().spec(), "cues": list(self.cues)}
 
     def start(self, clock: ClockSpec, seed: int) -> ByRuleState:
         return ByRuleState(clock, self.agent.start(clock, seed), self.mouth.start(seed))

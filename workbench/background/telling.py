@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from workbench.background.authority import EVIDENCE_S, source_of, spoke_last
 from workbench.background.notes import bodies, notes_of
@@ -26,7 +26,8 @@ from workbench.events import (
 )
 from workbench.events_background import DelegationRequested
 from workbench.packets import AGENT_TASKS, BACKGROUND_TEXT, USER_TEXT, MicroTurn, Packet, only
-from workbench.session import Participant, Said, State, Together, clone_state
+from workbench.session import Said, State, Together
+from workbench.wrapped import Wrapped, WrappedState
 
 Told: TypeAlias = (
     TranscriptDelta | UserSpeechStarted | UserSpeechStopped | ModelSpeechStarted | ModelSpeechStopped | ModelYielded | DelegationRequested
@@ -45,30 +46,19 @@ _SOURCES = {"user": USER_SPEECH, "model": AGENT_SPEECH}
 
 
 @dataclass(frozen=True)
-class DelegatingState:
+class DelegatingState(WrappedState):
     """The state of the agent, and the words of everyone that a request may repeat."""
 
-    clock: ClockSpec
-    agent: State
     words: tuple[Word, ...] = ()
-
-    def clone(self) -> DelegatingState:
-        return replace(self, agent=clone_state(self.agent))
 
 
 @dataclass(frozen=True)
-class Delegating:
+class Delegating(Wrapped):
     """An agent beside a desk: it says on `agent.tasks` which of its events the desk has to know, a `delegation.requested` among them.
 
     The agent requests slow work with that event, and hears of it on `background.text` if it hears that stream. The source of a request is
     set here, from what came in; what the agent says of it does not count.
     """
-
-    agent: Participant
-
-    @property
-    def name(self) -> str:
-        return self.agent.name
 
     @property
     def speaks(self) -> tuple[str, ...]:
@@ -77,15 +67,6 @@ class Delegating:
     @property
     def hears(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.agent.hears, USER_TEXT, BACKGROUND_TEXT)))
-
-    def spec(self) -> Mapping[str, Any]:
-        return {"class": "Delegating", "agent": dict(self.agent.spec())}
-
-    @property
-    def with_threshold(self) -> Callable[[float], Delegating] | None:
-        """Gives the same with another bar for speaking; None for an agent that has none."""
-        inner = getattr(self.agent, "with_threshold", None)
-        return (lambda threshold: Delegating(inner(threshold))) if callable(inner) else None
 
     def start(self, clock: ClockSpec, seed: int) -> DelegatingState:
         return DelegatingState(clock, self.agent.start(clock, seed))

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.scenarios import long_count
 from workbench.scenarios.answer import reply
-from workbench.scenarios.long_count import lasts_s
+from workbench.scenarios.long_count import lasts_s, request
 from workbench.scenarios.look_up import asked, delegating
 from workbench.scenarios.script import AfterAgentWord, AfterOwn, Beat, Piece, Trigger
 from workbench.scenarios.world import COLOURS
@@ -35,7 +34,7 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
         (delegating("<show>", "draw a chart"),),
         (reply("okay", "acknowledged"), asked("<show>", "draw a chart", "chart")),
     )
-    second, upto = long_count.request(rng, AfterOwn(float(rng.uniform(*GAP_S))), *UPTO, "chart")
+    second, upto = request(rng, AfterOwn(float(rng.uniform(*GAP_S))), *UPTO, "chart")
     nth = int(rng.integers(2, upto - 3))
     colour = COLOURS[int(rng.integers(len(COLOURS)))]
     third = Beat(

@@ -2,61 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from workbench.background.notes import Note, lines
 from workbench.clock import ClockSpec, Tick
 from workbench.events import ModelSpeechStarted, ModelSpeechStopped, UserSpeechStarted, UserSpeechStopped
 from workbench.packets import BACKGROUND_TEXT, USER_CONTEXT, MicroTurn, Packet, only
 from workbench.serve.context import COMMENTARY, appended
-from workbench.session import FIRST_TICK, Participant, Said, State, clone_state
+from workbench.session import FIRST_TICK, Said
+from workbench.wrapped import Wrapped, WrappedState
 
 PAUSE_S = 0.6  # of silence of both: an agent that answers has begun by then
 
 
 @dataclass(frozen=True)
-class NotedState:
+class NotedState(WrappedState):
     """The agent's state, the commentary that waits for a pause, and who speaks."""
 
-    clock: ClockSpec
-    agent: State
     waiting: tuple[str, ...] = ()
     user_talks: bool = False
     agent_talks: bool = False
     quiet_since: Tick = FIRST_TICK
 
-    def clone(self) -> NotedState:
-        return replace(self, agent=clone_state(self.agent))
-
 
 @dataclass(frozen=True)
-class Noted:
+class Noted(Wrapped):
     """Wraps an agent that hears `background.text`. What an application may have said to the user comes to it there, one text in a pause."""
-
-    agent: Participant
-
-    @property
-    def name(self) -> str:
-        return self.agent.name
-
-    @property
-    def speaks(self) -> tuple[str, ...]:
-        return self.agent.speaks
 
     @property
     def hears(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.agent.hears, BACKGROUND_TEXT, USER_CONTEXT)))
-
-    def spec(self) -> Mapping[str, Any]:
-        return {"class": "Noted", "agent": dict(self.agent.spec())}
-
-    @property
-    def with_threshold(self) -> Callable[[float], Noted] | None:
-        """Gives the same with another bar for speaking; None for an agent that has none."""
-        inner = getattr(self.agent, "with_threshold", None)
-        return (lambda threshold: Noted(inner(threshold))) if callable(inner) else None
 
     def start(self, clock: ClockSpec, seed: int) -> NotedState:
         return NotedState(clock, self.agent.start(clock, seed))
