@@ -114,7 +114,8 @@ def visit(browser: Any, address: str, part: str = "", **context: Any) -> Iterato
 
 
 def names(page: Any) -> list[str]:
-    return [row.get_attribute("data-name") for row in page.locator(".mtd-list tr[data-name]").all()]
+    found: list[str] = page.locator(".mtd-list tr[data-name]").evaluate_all("(rows) => rows.map((row) => row.dataset.name)")  # all at once
+    return found
 
 
 def drawn(page: Any, shown: str) -> Any:
