@@ -49,6 +49,7 @@ def test_the_layout_and_the_workbench_name_the_same_control_tokens() -> None:
 def test_a_request_is_read_as_it_was_written() -> None:
     for item in ("<open> look up anna", "<show> draw a chart", "<amend> ben", "<cancel> never mind"):
         assert written(requested(item, 1.2)) == item
+    assert written(DelegationRequested(act="open", at_s=0.0, ask="look up anna", schedule="interrupt")) == "<open> look up anna"
     assert parted(["okay", "<open>", "look", "up", "anna"]) == (["okay"], ["<open> look up anna"])
     assert parted(["<cancel>", "it", "<open>", "two"]) == ([], ["<cancel> it", "<open> two"])
 

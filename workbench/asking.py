@@ -41,8 +41,9 @@ def requested(item: str, at_s: float) -> DelegationRequested:
 
 
 def written(event: DelegationRequested) -> str:
-    """How a request is written; the inverse of `requested`."""
-    control = next((name for name, (act, schedule) in ACTS.items() if (act, schedule) == (event.act, event.schedule)), AMEND)
+    """How a request is written; the inverse of `requested`. One of another schedule is written as the first of its act."""
+    of_act = [name for name, (act, _) in ACTS.items() if act == event.act] or [AMEND]
+    control = next((name for name in of_act if ACTS[name][1] == event.schedule), of_act[0])
     return f"{control} {event.ask}".rstrip()
 
 
