@@ -331,12 +331,20 @@ class Lens:
 
     def take(self, frames: Frames, tick: int) -> Frames:
         """The frames of micro-turn `tick` through this lens, same shape; the same whenever they are asked for."""
+        return self.take_all(frames[None], (tick,))[0]
+
+    def take_all(self, shots: Frames, ticks: Sequence[int]) -> Frames:
+        """The frames of many micro-turns, uint8 (micro-turns, frames, height, width, 3), each as `take` gives them."""
         if self == Lens(seed=self.seed):
-            return frames
-        rng = rng_for(self.seed, tick, USER_CAMERA)
-        light = self._light(*frames.shape[1:3]) * np.array(self.tint, np.float32)
-        taken = np.stack([_moved(frame, rng.normal(0, self.shake_px, 2)) for frame in frames]) * light
-        taken += rng.standard_normal(taken.shape, np.float32) * np.float32(self.noise)
+            return shots
+        count, frames, height, width = shots.shape[:4]
+        moves, noise = np.empty((count, frames, 2)), np.empty(shots.shape, np.float32)
+        for number, tick in enumerate(ticks):
+            rng = rng_for(self.seed, tick, USER_CAMERA)
+            moves[number] = rng.normal(0, self.shake_px, (frames, 2))
+            rng.standard_normal(out=noise[number], dtype=np.float32)
+        taken = _moved(shots, moves) * (self._light(height, width) * np.array(self.tint, np.float32))
+        taken += noise * np.float32(self.noise)
         return np.asarray(np.clip(np.rint(taken), 0, 255), np.uint8)
 
     def _light(self, height: int, width: int) -> Picture:
@@ -361,11 +369,14 @@ def sample_lens(rng: np.random.Generator, difficulty: float) -> Lens:
     )
 
 
-def _moved(frame: Frames, by: npt.NDArray[np.float64]) -> Frames:
-    """The frame moved by whole pixels; what comes in from outside repeats the edge."""
-    height, width = frame.shape[:2]
-    down, across = (int(step) for step in np.rint(by))
-    return frame[np.clip(np.arange(height) - down, 0, height - 1)][:, np.clip(np.arange(width) - across, 0, width - 1)]
+def _moved(shots: Frames, by: npt.NDArray[np.float64]) -> Frames:
+    """Frames (N, F, Y, X, 3) moved by whole pixels (N, F, 2); what comes in from outside repeats the edge."""
+    count, frames, height, width = shots.shape[:4]
+    down, across = np.rint(by).astype(np.int64).transpose(2, 0, 1)[..., None]
+    row = np.clip(np.arange(height) - down, 0, height - 1)
+    column = np.clip(np.arange(width) - across, 0, width - 1)
+    shot, frame = np.ogrid[:count, :frames]
+    return shots[shot[..., None, None], frame[..., None, None], row[..., :, None], column[..., None, :]]
 
 
 def film(scene: Scene, from_s: float, tick_s: float) -> Frames:

@@ -98,8 +98,7 @@ def through_a_lens(cells: Cells, rng: np.random.Generator) -> Cells:
     if not len(cells.pictures):
         return cells
     lens = sample_lens(rng, float(rng.uniform()))
-    taken = [lens.take(frames, int(cell)) for frames, cell in zip(cells.pictures, cells.picture_cell, strict=True)]
-    return replace(cells, pictures=np.stack(taken))
+    return replace(cells, pictures=lens.take_all(cells.pictures, cells.picture_cell.tolist()))
 
 
 def _delayed(audio: Audio, clock: ClockSpec) -> Audio:
