@@ -23,6 +23,7 @@ class PoolConfig:
         conversations: how many there are in all, shared out among the sources
         first: how many to have before the first step
         workers: processes that make them
+        helpers: processes that prepare batches and hold rehearsals beside the one that trains; 0 leaves both to it
         speakers: people whose recorded digits are trained on
         sources: share of the rows of a batch that each source has
         families: chance of each family in a medley, per piece
@@ -34,6 +35,7 @@ class PoolConfig:
     speakers: tuple[str, ...]
     sources: dict[str, float]
     families: dict[str, float]
+    helpers: int = 0
 
     def __post_init__(self) -> None:
         for name in ("sources", "families"):

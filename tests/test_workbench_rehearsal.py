@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from model.recipe import Recipe, read_recipe
 from model.train import Progress
 from tests.model_fakes import answering, tiny_config
 from workbench.asking import parted
+from workbench.errors import InputError
 from workbench.neural import packed, unpacked, vocabulary
+from workbench.neural.ahead import Helpers
 from workbench.neural.batches import Batches, Stock
 from workbench.neural.rehearsal import Rehearsals, talks
 from workbench.packets import AGENT_TEXT
@@ -89,6 +92,55 @@ def test_a_batch_depends_on_seed_step_and_part_alone() -> None:
     assert torch.equal(again.cells.counter_BT, first.cells.counter_BT)
     assert torch.equal(again.target_BP, first.target_BP)
     assert looked == [3, 0, 3, 2, 3]
+
+
+def test_helpers_make_the_same_batches_and_none_beyond_the_next_rehearsal(tmp_path: Path) -> None:
+    plan = recipe()
+    plan = replace(plan, train=replace(plan.train, steps=40), pool=replace(plan.pool, helpers=2))
+    rehearsals = Rehearsals(tmp_path, plan)
+    families = len(plan.pool.families)
+    stocks = [Stock(Shelf(*range(20)), 0.5, families), Stock(rehearsals, 0.5, families)]
+    alone = Batches(stocks, plan, tiny_config(), rehearsals.look)
+    helpers = Helpers(2, alone, (0, 1))
+    try:
+        for step in (8, 9, 10, 11, 12):
+            if step == 10:  # what is held at 0 is there from 10 on, for all who ask
+                np.savez(tmp_path / "00000000-0000.npz", **{f"0.{name}": array for name, array in packed(answering(7)).items()})
+            for part in (0, 1):
+                progress = Progress(step=step, share=step / 40)
+                ahead, here = helpers(progress, part), alone(progress, part)
+                assert torch.equal(ahead.cells.user_BTAM, here.cells.user_BTAM)
+                assert torch.equal(ahead.target_BP, here.target_BP)
+    finally:
+        helpers.close()
+
+
+def test_a_rehearsal_by_helpers_is_whole_before_the_next_one_begins(tmp_path: Path) -> None:
+    words = vocabulary()
+    config = replace(tiny_config(), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard))
+    checkpoint = Checkpoint(fresh_model(config, 0).eval(), words, {})
+    plan = recipe()
+    plan = replace(plan, pool=replace(plan.pool, helpers=2))
+    rehearsals = Rehearsals(tmp_path, plan)
+    helpers = Helpers(2, Batches([Stock(Shelf(1), 1.0, len(plan.pool.families))], plan, config, lambda step: None), (0,))
+    try:
+        helpers.rehearse(rehearsals, checkpoint, Progress(step=10, share=0.5), range(2))
+        rehearsals.look(10)
+        assert rehearsals.rows == []  # not yet drawn from, though it may be there
+        helpers.rehearse(rehearsals, checkpoint, Progress(step=20, share=0.6), range(0))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["00000010-0000.npz", "00000010-0001.npz"]
+        rehearsals.look(20)
+        assert len(rehearsals.rows) == 2
+    finally:
+        helpers.close()
+
+
+def test_a_helper_that_died_is_named() -> None:
+    batches = Batches([Stock(Shelf(1), 1.0, len(recipe().pool.families))], recipe(), tiny_config(), lambda step: os._exit(9))
+    helpers = Helpers(1, batches, (0,))
+    with pytest.raises(InputError, match=r"a helper died .* resume with fewer"):
+        helpers(Progress(), 0)
+    helpers.close()
 
 
 def test_shares_and_weights_decide_what_is_drawn() -> None:

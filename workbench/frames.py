@@ -331,7 +331,7 @@ class Lens:
 
     def take(self, frames: Frames, tick: int) -> Frames:
         """The frames of micro-turn `tick` through this lens, same shape; the same whenever they are asked for."""
-        return self.take_all(frames[None], (tick,))[0]
+        return np.asarray(self.take_all(frames[None], (tick,))[0])
 
     def take_all(self, shots: Frames, ticks: Sequence[int]) -> Frames:
         """The frames of many micro-turns, uint8 (micro-turns, frames, height, width, 3), each as `take` gives them."""
@@ -376,7 +376,7 @@ def _moved(shots: Frames, by: npt.NDArray[np.float64]) -> Frames:
     row = np.clip(np.arange(height) - down, 0, height - 1)
     column = np.clip(np.arange(width) - across, 0, width - 1)
     shot, frame = np.ogrid[:count, :frames]
-    return shots[shot[..., None, None], frame[..., None, None], row[..., :, None], column[..., None, :]]
+    return np.asarray(shots[shot[..., None, None], frame[..., None, None], row[..., :, None], column[..., None, :]])
 
 
 def film(scene: Scene, from_s: float, tick_s: float) -> Frames:

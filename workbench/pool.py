@@ -60,11 +60,15 @@ class Pool:
             process.join()
         self._processes.clear()
 
-    def refresh(self) -> int:
-        """Read shards that have appeared since; the number of conversations at hand. Raises InputError when a worker died."""
+    def check(self) -> None:
+        """Raises InputError when a worker died."""
         for process in self._processes:
             if process.exitcode not in (None, 0):
                 raise InputError(f"a worker filling {self.folder} ended with code {process.exitcode}; its error stands above")
+
+    def refresh(self) -> int:
+        """Read shards that have appeared since; the number of conversations at hand. Raises InputError when a worker died."""
+        self.check()
         new = [path for path in self.folder.glob("*.npz") if path.name not in self._shards]
         self._shards |= {path.name: read_shard(path) for path in new}
         if new:

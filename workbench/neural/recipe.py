@@ -30,6 +30,7 @@ from workbench.conversations import SOURCES, Source, available, converse
 from workbench.errors import InputError
 from workbench.evaluate import evaluate
 from workbench.neural.agent import NeuralAgent, load_agent
+from workbench.neural.ahead import Helpers
 from workbench.neural.batches import Batches, Stock
 from workbench.neural.cells import cells_of, packed, vocabulary
 from workbench.neural.own_voice import OwnVoice, voice_file, voice_of
@@ -124,7 +125,11 @@ def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callab
     rehearsals = Rehearsals(out / "rehearsals", recipe)
 
     def rehearse(model: InteractionModel, progress: Progress) -> None:
-        rehearsals.hold(replace(begun, model=model), progress, group.share(recipe.rehearsal.conversations))
+        share = group.share(recipe.rehearsal.conversations)
+        if helpers:
+            helpers.rehearse(rehearsals, replace(begun, model=model), progress, share)
+        else:
+            rehearsals.hold(replace(begun, model=model), progress, share)
 
     def look(step: int) -> None:
         rehearsals.look(step)
@@ -132,12 +137,23 @@ def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callab
             for pool in pools:
                 pool.refresh()
 
-    hooks = Hooks(evaluate=judge, rehearse=rehearse, export=export, report=report)
+    def tell(row: dict[str, Any]) -> None:
+        for pool in pools:
+            pool.check()
+        report(row)
+
+    hooks = Hooks(evaluate=judge, rehearse=rehearse, export=export, report=tell)
     batches = Batches([*stocks, Stock(rehearsals, recipe.rehearsal.share, len(families))], recipe, begun.model.config, look)
+    helpers = None
     try:
         _wait_for(pools, recipe.pool.first, report)
-        train(begun.model, batches, recipe.train, out, now=StopWatch().now, group=group, families=families, hooks=hooks, resume=resume)
+        if recipe.pool.helpers:
+            helpers = Helpers(recipe.pool.helpers, batches, group.share(recipe.train.parts))
+        source, now = helpers or batches, StopWatch().now
+        train(begun.model, source, recipe.train, out, now=now, group=group, families=families, hooks=hooks, resume=resume)
     finally:
+        if helpers:
+            helpers.close()
         for pool in pools:
             pool.stop()
     return checkpoint

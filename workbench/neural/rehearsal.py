@@ -28,7 +28,10 @@ KEPT_LONGER = 4  # files stay this many times as long as they are drawn from: a 
 
 @dataclass
 class Rehearsals:
-    """The newest rehearsals of a run, in files of one conversation each; to draw from as from a pool."""
+    """The newest rehearsals of a run, in files of one conversation each; to draw from as from a pool.
+
+    With helpers, which take their time, a rehearsal is drawn from when the next one begins.
+    """
 
     folder: Path
     recipe: Recipe
@@ -58,8 +61,10 @@ class Rehearsals:
         for path in sorted(self.folder.glob("*.npz")):
             by_step.setdefault(int(path.stem.split("-")[0]), []).append(path)
         keep = self.recipe.rehearsal.keep
-        past = [number for number in by_step if number <= step]
-        for number in set(by_step) - set(past[-KEPT_LONGER * keep :]):
+        newest = step - every if self.recipe.pool.helpers else step
+        past = [number for number in by_step if number <= newest]
+        coming = {number for number in by_step if newest < number <= step}
+        for number in set(by_step) - coming - set(past[-KEPT_LONGER * keep :]):
             for path in by_step[number]:
                 path.unlink(missing_ok=True)
         self.rows = [row for number in past[-keep:] for path in by_step[number] for row in read_shard(path)]
