@@ -63,7 +63,8 @@ def family_losses(out: Outputs, batch: Batch, config: LossConfig) -> dict[int, f
     many = int(family.max()) + 1
     total = each.new_zeros(many).index_add(0, family, each * weight)
     counted = each.new_zeros(many).index_add(0, family, share)
-    return {number: float(total[number] / counted[number]) for number in torch.unique(family).tolist()}
+    present = torch.unique(family)
+    return dict(zip(present.tolist(), (total[present] / counted[present]).tolist(), strict=True))
 
 
 def _weights(each: Tensor, target: Tensor, config: LossConfig) -> tuple[Tensor, Tensor]:
