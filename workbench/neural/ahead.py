@@ -7,6 +7,7 @@ once all of it is there, at the step at which the next one is held.
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -59,8 +60,9 @@ class Helpers:
         """Wait for the rehearsal before this one, then begin this one; `share` names its conversations to be held here."""
         for held in self._rehearsing:
             held.result()
+        told = pickle.dumps(checkpoint)  # as bytes: by itself every weight would take a file handle in every helper
         several = [share[first :: self.count] for first in range(min(self.count, len(share)))]
-        self._rehearsing = [self._executor.submit(_hold, rehearsals, checkpoint, progress, some) for some in several]
+        self._rehearsing = [self._executor.submit(_hold, rehearsals, told, progress, some) for some in several]
 
     def close(self) -> None:
         """End the processes; what they had begun is dropped."""
@@ -92,5 +94,5 @@ def _made(progress: Progress, part: int) -> Batch:
     return _BORN_WITH[0](progress, part)
 
 
-def _hold(rehearsals: Rehearsals, checkpoint: Checkpoint, progress: Progress, share: Sequence[int]) -> None:
-    rehearsals.hold(checkpoint, progress, share)
+def _hold(rehearsals: Rehearsals, told: bytes, progress: Progress, share: Sequence[int]) -> None:
+    rehearsals.hold(pickle.loads(told), progress, share)
