@@ -82,8 +82,13 @@ class Group:
 
 
 def join(device: str) -> Group:
-    """The group of this process: alone, or with those that torchrun started beside it. `device` is "auto", "cpu" or "cuda"."""
+    """The group of this process: alone, or with those that torchrun started beside it. `device` is "auto", "cpu" or "cuda".
+
+    A GPU multiplies float32 in TF32 from then on.
+    """
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if kind == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True
     size = int(os.environ.get("WORLD_SIZE", "1"))
     at = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
     if size == 1:
