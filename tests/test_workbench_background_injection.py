@@ -19,7 +19,7 @@ from workbench.background.telling import Delegating
 from workbench.background.toolbox import Calls, Toolbox
 from workbench.background.tools import tool
 from workbench.clock import Tick
-from workbench.events_background import ConsentGiven, DelegationRefused, DelegationRequested, ToolUsed
+from workbench.events_background import ConsentAsked, ConsentGiven, DelegationRefused, DelegationRequested, ToolUsed
 from workbench.packets import BACKGROUND_TEXT, USER_CONSENT, USER_TEXT, MicroTurn
 from workbench.session import Said, Session
 from workbench.trace import Trace
@@ -200,8 +200,8 @@ def test_consent_is_not_given_on_a_keyboard_but_may_be_clicked() -> None:
     _, called = consented(user=Typist({17: ((USER_TEXT, "yes go ahead"),)}))
     assert called == []
     trace, _ = consented()
-    call = next(event.call for _, event in trace.events(ConsentGiven))
-    click = Typist({17: ((USER_CONSENT, f'{{"call": "{call}", "given": true}}'),)}, speaks=(USER_TEXT, USER_CONSENT))
+    question = next(event.question for _, event in trace.events(ConsentAsked))
+    click = Typist({17: ((USER_CONSENT, f'{{"question": "{question}", "given": true}}'),)}, speaks=(USER_TEXT, USER_CONSENT))
     trace, called = consented(user=click)
     assert called == ["pay"]
     assert [event.how for _, event in trace.events(ConsentGiven)] == ["click"]

@@ -145,7 +145,10 @@ class ToolUsed(EventBase):
 
 @dataclass(frozen=True, kw_only=True)
 class ConsentAsked(EventBase):
-    """The user is asked whether a tool may be called with these arguments; `how` is voice or click, `call` names that very call."""
+    """The user is asked whether a tool may be called with these arguments; `how` is voice or click, `call` names that very call.
+
+    `question` names this asking of it, `reason` is what the user wanted in the first place, and after `until_s` no answer counts any more.
+    """
 
     kind: ClassVar[str] = "consent.asked"
     task: str
@@ -154,11 +157,29 @@ class ConsentAsked(EventBase):
     arguments: Mapping[str, Any]
     how: str
     text: str
+    question: str = ""
+    reason: str = ""
+    until_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentClicked(EventBase):
+    """On a page that showed a question from `shown_s` on, the person pressed a button.
+
+    `text` is the question as it was shown, `version` the digest of all that was shown with it (`workbench.live.questions`).
+    """
+
+    kind: ClassVar[str] = "consent.clicked"
+    question: str
+    given: bool
+    text: str
+    version: str
+    shown_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConsentGiven(EventBase):
-    """The user's answer, or its absence: `given` with the words or the click that say so."""
+    """The user's answer, or its absence: `given` with the words, the click or the silence that say so."""
 
     kind: ClassVar[str] = "consent.given"
     task: str
@@ -166,6 +187,17 @@ class ConsentGiven(EventBase):
     given: bool
     how: str
     words: tuple[str, ...] = field(default=())
+    question: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentWithdrawn(EventBase):
+    """A question is not open any more, though nobody answered it: its task was changed, called off, or is of no use any more."""
+
+    kind: ClassVar[str] = "consent.withdrawn"
+    task: str
+    question: str
+    cause: str
 
 
 BackgroundEvent: TypeAlias = (
@@ -180,5 +212,7 @@ BackgroundEvent: TypeAlias = (
     | BackgroundDropped
     | ToolUsed
     | ConsentAsked
+    | ConsentClicked
     | ConsentGiven
+    | ConsentWithdrawn
 )

@@ -17,7 +17,9 @@ from workbench.events import AgentHeld, Event, SettingChanged
 from workbench.events_background import (
     BackgroundDropped,
     ConsentAsked,
+    ConsentClicked,
     ConsentGiven,
+    ConsentWithdrawn,
     DelegationChanged,
     DelegationCreated,
     DelegationMerged,
@@ -94,6 +96,14 @@ def _of(trace: Trace, tick: int, event: Event, heard: Sequence[Spoken]) -> Itera
             yield from _tool(trace, tick, event)
         case ConsentAsked(tool=tool, how=how, task=task):
             yield Cause(f"task {task} needs the user's consent by {how} before it may call {tool}", (tick,), "asked for consent")
+        case ConsentClicked(question=question, given=given, text=text, version=version, shown_s=shown_s):
+            button = "allow" if given else "refuse"
+            yield Cause(
+                f'they pressed {button} for question {question}, which the page had shown since {shown_s:.1f} s: "{text}" ({version})',
+                (tick,),
+            )
+        case ConsentWithdrawn(question=question, cause=cause):
+            yield Cause(f"question {question} was withdrawn: {cause}", (tick,))
         case ConsentGiven(task=task, given=given, how=how, words=words):
             said = f' ("{" ".join(words)}")' if words else ""
             yield Cause(f"the user {'agreed' if given else 'did not agree'} to the call of task {task}, by {how}{said}", (tick,))

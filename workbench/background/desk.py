@@ -118,15 +118,18 @@ def _look_what_was_heard(ledger: Ledger) -> None:
 
 
 def _look_for_consent(ledger: Ledger, heard: MicroTurn) -> None:
-    """Take up clicks, and spoken answers to a question that has been heard."""
-    clicks = {str(body.get("call")): body.get("given") is True for body in bodies(heard.text(USER_CONSENT))}
+    """Take up clicks, and spoken answers to a question that has been heard; what nobody answers in its time is not agreed to."""
+    clicks = {str(body.get("question")): body.get("given") is True for body in bodies(heard.text(USER_CONSENT))}
     for task in ledger.in_state(QUEUED):
         if task.consent is None:
             continue
-        if task.consent.call in clicks:
-            _answered(ledger, task, task.consent, clicks[task.consent.call], "click", ())
+        if task.question in clicks:
+            _answered(ledger, task, task.consent, clicks[task.question], "click", ())
+        elif task.consent.how == "click":
+            if ledger.for_s(task) >= ledger.spec.click_s:
+                _answered(ledger, task, task.consent, False, "silence", ())
         elif task.saying is not None:
-            words = _reply(ledger, task.saying) if task.consent.how == "voice" else ()
+            words = _reply(ledger, task.saying)
             if words:
                 _answered(ledger, task, task.consent, not NO & set(words) and bool(YES & set(words)), "voice", words)
             elif ledger.now_s - task.saying.since_s > ledger.spec.consent_s:
@@ -145,7 +148,7 @@ def _reply(ledger: Ledger, question: Saying) -> tuple[str, ...]:
 
 
 def _answered(ledger: Ledger, task: Task, consent: NeedsConsent, given: bool, how: str, words: tuple[str, ...]) -> None:
-    ledger.events.append(ConsentGiven(task=task.id, call=consent.call, given=given, how=how, words=words))
+    ledger.events.append(ConsentGiven(task=task.id, call=consent.call, given=given, how=how, words=words, question=task.question))
     ledger.answered(task, consent, given)
 
 
@@ -177,7 +180,9 @@ def _due(ledger: Ledger, schedule: str) -> list[Task]:
 
 
 def _asking(ledger: Ledger) -> bool:
-    return any(task.consent is not None and task.saying is not None for task in ledger.in_state(QUEUED))
+    """Whether an answer by voice is waited for."""
+    waiting = [task for task in ledger.in_state(QUEUED) if task.saying is not None]
+    return any(task.consent is not None and task.consent.how == "voice" for task in waiting)
 
 
 def _show(ledger: Ledger) -> None:

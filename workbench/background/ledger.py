@@ -45,6 +45,7 @@ from workbench.events_background import (
     BackgroundArrived,
     BackgroundDropped,
     ConsentAsked,
+    ConsentWithdrawn,
     DelegationCreated,
     DelegationMerged,
     DelegationRefused,
@@ -67,7 +68,7 @@ class DeskSpec:
         offers: how often a result is handed over before it counts as failed.
         said_share: share of a result's words that must have been heard, in order.
         soften_s: a result later than this comes with its ask.
-        consent_s: how long a question of consent stays open once it was put.
+        consent_s, click_s: how long a question of consent stays open: one by voice once it was put, one by click once it is shown.
         parts_per_tick: how much is taken from the background in one tick; the rest comes in the next.
         words, earlier: how many words and results go along with a task.
         sources: whose words have authority.
@@ -84,6 +85,7 @@ class DeskSpec:
     said_share: float = 1.0
     soften_s: float = 10.0
     consent_s: float = 15.0
+    click_s: float = 30.0
     parts_per_tick: int = 16
     words: int = 400
     earlier: int = 8
@@ -91,7 +93,7 @@ class DeskSpec:
 
     def __post_init__(self) -> None:
         least = min(self.at_once, self.queue, self.offers, self.parts_per_tick, self.words, self.earlier)
-        if least < 1 or min(self.run_s, self.cancel_s, self.say_s, self.consent_s) <= 0 or not 0 < self.said_share <= 1:
+        if least < 1 or min(self.run_s, self.cancel_s, self.say_s, self.consent_s, self.click_s) <= 0 or not 0 < self.said_share <= 1:
             raise InputError(f"{self}: counts must be at least 1, times above 0, said_share above 0 and up to 1")
 
 
@@ -143,6 +145,8 @@ class Ledger:
 
     def move(self, task: Task, to: str, cause: str) -> Task:
         """The task in its new state, which is noted; a task that fails leaves word for the agent."""
+        if task.consent is not None and to in (CANCELLED, STALE):
+            self._withdraw(task, cause)
         task, event = moved(task, to, cause, self.tick)
         self.tasks[task.id] = task
         self.events.append(event)
@@ -254,6 +258,8 @@ class Ledger:
         """Back to the queue with another run, on the evidence up to `at_s`; what the run before still sends is dropped."""
         if task.state == RUNNING:
             self.run.cancel(self.tick, task.id, task.envelope.run)
+        if amendment and task.consent is not None:
+            self._withdraw(task, cause)
         amendments = (*task.envelope.amendments, *([amendment] if amendment else []))
         envelope = replace(task.envelope, run=task.envelope.run + 1, amendments=amendments, **changes)
         left = max(0.0, task.envelope.expires_at_s - task.envelope.origin_s)
@@ -305,13 +311,23 @@ class Ledger:
             case Answer() as answer:
                 self._completed(task, answer)
             case NeedsConsent() as asked:
-                body = {name: getattr(asked, name) for name in ("call", "tool", "arguments", "how", "text")}
-                self.events.append(ConsentAsked(task=task.id, **body))
+                self._ask(task, asked)
                 self.move(replace(task, consent=asked, saying=None), QUEUED, f"asks for consent to {asked.tool}")
             case Failure(cause=cause):
                 self.move(task, FAILED, cause)
             case _:
                 self.move(task, FAILED, "its work was stopped from outside")
+
+    def _ask(self, task: Task, asked: NeedsConsent) -> None:
+        """Tell of a question. By voice it is open from when it was put, and by click from now on, as it is shown at once."""
+        envelope = task.envelope
+        until_s = min(envelope.expires_at_s, self.now_s + self.spec.click_s) if asked.how == "click" else envelope.expires_at_s
+        body = {name: getattr(asked, name) for name in ("call", "tool", "arguments", "how", "text")}
+        reason = ", ".join((envelope.ask, *envelope.amendments))
+        self.events.append(ConsentAsked(task=task.id, question=task.question, reason=reason, until_s=round(until_s, 6), **body))
+
+    def _withdraw(self, task: Task, cause: str) -> None:
+        self.events.append(ConsentWithdrawn(task=task.id, question=task.question, cause=cause))
 
     def _completed(self, task: Task, answer: Answer) -> None:
         lasts_s = task.envelope.expires_at_s - task.envelope.origin_s

@@ -83,6 +83,11 @@ class Task:
         return self.envelope.task
 
     @property
+    def question(self) -> str:
+        """The name of the question of consent that this run may ask; every run is a new one."""
+        return f"{self.id}.{self.envelope.run}"
+
+    @property
     def live(self) -> bool:
         return self.state not in FINAL
 
