@@ -137,7 +137,7 @@ def test_what_a_page_sends_wrongly_is_told_to_it_and_harms_nobody(host: Host) ->
     say(page, Stop())
     assert problem(page).text == "'stop' came before hello; say hello first"
     page.feed({"t": "drop", "from": 0})
-    assert "is sent to a page and by none" in problem(page).text
+    assert "is for a page" in problem(page).text
     say(page, Hello(rate=48_000, client="test 1", settings={}))
     assert (problem(page).code, host.sessions) == ("rate", [])
     begin(host, "bob")

@@ -17,6 +17,7 @@ from workbench.errors import InputError
 from workbench.live.protocol import (
     MESSAGES,
     Audio,
+    Click,
     Consent,
     Drop,
     End,
@@ -25,7 +26,9 @@ from workbench.live.protocol import (
     Message,
     Played,
     Problem,
+    Question,
     Set,
+    Settled,
     Stop,
     Text,
     TickDone,
@@ -62,12 +65,18 @@ def frames() -> st.SearchStrategy[Any]:
 def messages() -> st.SearchStrategy[Message]:
     return st.one_of(
         st.builds(Hello, rate=st.integers(1, 96_000), client=WORDS, settings=OBJECTS, resume=st.none() | WORDS),
-        st.builds(Consent, given=st.booleans()),
+        st.builds(Consent, given=st.booleans(), text=WORDS),
         st.builds(Audio, n=COUNTS, at=NUMBERS, samples=pcm(320, 3200)),
         st.builds(Frame, at=NUMBERS, frames=frames()),
         st.builds(Text, text=WORDS),
         st.builds(Played, position=COUNTS, queued=COUNTS, at=NUMBERS),
         st.builds(Set, name=WORDS, value=NUMBERS),
+        st.builds(Click, question=WORDS, given=st.booleans(), version=WORDS),
+        st.builds(
+            Question,
+            question=WORDS, tool=WORDS, arguments=OBJECTS, how=WORDS, text=WORDS, reason=WORDS, left_s=NUMBERS.map(abs), version=WORDS,
+        ),
+        st.builds(Settled, question=WORDS, given=st.none() | st.booleans(), how=WORDS, text=WORDS),
         st.builds(Stop),
         st.builds(
             Welcome,
@@ -104,7 +113,8 @@ def test_a_message_survives_one_binary_message_and_json_with_buffers(message: Me
 
 
 def test_every_message_is_known_by_its_type() -> None:
-    assert sorted(MESSAGES) == sorted("hello consent audio frame text played set stop welcome tick drop problem end".split())
+    sent, told = "hello consent audio frame text played set click stop", "welcome tick question settled drop problem end"
+    assert sorted(MESSAGES) == sorted(f"{sent} {told}".split())
 
 
 def test_the_binary_form_is_length_json_and_buffers() -> None:

@@ -170,6 +170,7 @@ class ConsentClicked(EventBase):
     """
 
     kind: ClassVar[str] = "consent.clicked"
+    volatile: ClassVar[bool] = True  # what counts is the packet of the same tick, which is compared
     question: str
     given: bool
     text: str

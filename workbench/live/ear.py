@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.background.notes import lines
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
 from workbench.events import (
@@ -21,11 +22,12 @@ from workbench.events import (
     Event,
     PlaybackPosition,
 )
+from workbench.events_background import ConsentClicked
 from workbench.live.drift import ClockFit, Drift
 from workbench.live.jitter import JitterBuffer, JitterSpec, Pulled
 from workbench.live.protocol import RATE, Frame, Pcm, Played, Text
 from workbench.live.protocol import Audio as AudioMessage
-from workbench.packets import USER_AUDIO, USER_CAMERA, USER_PLAYBACK, USER_TEXT, Audio, Frames, MicroTurn, Packet
+from workbench.packets import USER_AUDIO, USER_CAMERA, USER_CONSENT, USER_PLAYBACK, USER_TEXT, Audio, Frames, MicroTurn, Packet
 from workbench.session import Said
 from workbench.store_format import PCM_SCALE
 
@@ -48,6 +50,7 @@ class Ear:
     _buffer: JitterBuffer = field(init=False)
     _drift: Drift = field(default_factory=Drift)
     _lines: list[str] = field(default_factory=list)
+    _clicks: list[ConsentClicked] = field(default_factory=list)
     _frames: Frames | None = None
     _frames_age: int = 0
     _played: tuple[int, int, float] | None = None  # position, queued, when
@@ -81,6 +84,11 @@ class Ear:
                 case Played():
                     self._played, self._told_played = (message.position, message.queued, self.now()), False
 
+    def clicked(self, click: ConsentClicked) -> None:
+        """Take a button that was pressed."""
+        with self._lock:
+            self._clicks.append(click)
+
     def anew(self) -> None:
         """Forget the capture and the loudspeaker of a page that is gone; what it sent and was not taken yet stays."""
         with self._lock:
@@ -108,7 +116,10 @@ class Ear:
                 self._frames_age += 1
             if not self._told_played and self._played is not None:
                 packets.append(Packet(USER_PLAYBACK, tick, f"{self._played[0] / RATE:.4f}"))
-            events = self._events(tick)
+            clicks, self._clicks = self._clicks, []
+            if clicks:
+                packets.append(Packet(USER_CONSENT, tick, lines({"question": c.question, "given": c.given} for c in clicks)))
+            events = [*clicks, *self._events(tick)]
         return Said(tuple(packets), tuple(events))
 
     def _events(self, tick: Tick) -> list[Event]:
@@ -140,7 +151,7 @@ class LiveUser:
 
     ear: Ear
     name: str = "user"
-    speaks: tuple[str, ...] = (USER_AUDIO, USER_TEXT, USER_CAMERA, USER_PLAYBACK)
+    speaks: tuple[str, ...] = (USER_AUDIO, USER_TEXT, USER_CAMERA, USER_PLAYBACK, USER_CONSENT)
     hears: tuple[str, ...] = ()
 
     def spec(self) -> Mapping[str, Any]:

@@ -125,10 +125,11 @@ class Hello(_Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Consent(_Message):
-    """Whether the person agrees to be heard and to what is kept; before it no audio is taken."""
+    """Whether the person agrees to be heard and to what is kept, and the text in which they were asked; before it no audio is taken."""
 
     t: ClassVar[str] = "consent"
     given: bool = _field(_of(bool, "true or false"))
+    text: str = _field(_text(2000), default="")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -175,6 +176,16 @@ class Set(_Message):
     t: ClassVar[str] = "set"
     name: str = _field(_text(40))
     value: float = _field(_number())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Click(_Message):
+    """The person's answer to a question, by a click; `version` is that of the question which was shown."""
+
+    t: ClassVar[str] = "click"
+    question: str = _field(_text(100))
+    given: bool = _field(_of(bool, "true or false"))
+    version: str = _field(_text(100))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +246,36 @@ class TickDone(_Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Question(_Message):
+    """A tool may be called only if the person agrees; to be shown, as plain text, until it is settled.
+
+    `question` names it; `tool` and `arguments` are the call, `text` asks for it in words, `reason` is what the person had wanted. `how` is
+    voice or click: the first may be answered either way. `left_s` is how long it is open. `version` is the digest of what is to be shown.
+    """
+
+    t: ClassVar[str] = "question"
+    question: str = _field(_text(100))
+    tool: str = _field(_text(LONGEST_JSON))
+    arguments: Mapping[str, Any] = _field(_of(Mapping, "an object"))
+    how: str = _field(_text(40))
+    text: str = _field(_text(LONGEST_JSON))
+    reason: str = _field(_text(LONGEST_JSON))
+    left_s: float = _field(_number(0))
+    version: str = _field(_text(100))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled(_Message):
+    """A question is not open any more: what the answer was, null if there was none, and by what: voice, click, silence or withdrawn."""
+
+    t: ClassVar[str] = "settled"
+    question: str = _field(_text(100))
+    given: bool | None = _field(_or_null(_of(bool, "true or false")))
+    how: str = _field(_text(40))
+    text: str = _field(_text(LONGEST_JSON), default="")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Drop(_Message):
     """Throw away what of the agent's stream is not played yet, from this sample on."""
 
@@ -261,12 +302,13 @@ class End(_Message):
     trace: str | None = _field(_or_null(_text(500)))
 
 
-FromClient: TypeAlias = Hello | Consent | Audio | Frame | Text | Played | Set | Stop
-FromRuntime: TypeAlias = Welcome | TickDone | Drop | Problem | End
+FromClient: TypeAlias = Hello | Consent | Audio | Frame | Text | Played | Set | Click | Stop
+FromRuntime: TypeAlias = Welcome | TickDone | Question | Settled | Drop | Problem | End
 Message: TypeAlias = FromClient | FromRuntime
 
 MESSAGES: Mapping[str, type[Message]] = {
-    cls.t: cls for cls in (Hello, Consent, Audio, Frame, Text, Played, Set, Stop, Welcome, TickDone, Drop, Problem, End)
+    cls.t: cls
+    for cls in (Hello, Consent, Audio, Frame, Text, Played, Set, Click, Stop, Welcome, TickDone, Question, Settled, Drop, Problem, End)
 }
 # What of a message is in its JSON: the name there, and the name of the field.
 WIRES: Mapping[type, tuple[tuple[str, str], ...]] = {
@@ -320,7 +362,7 @@ def decode_from_client(body: Json, buffers: Buffers = ()) -> FromClient:
     """The same, for a message that a client may send. Raises InputError for any other."""
     message = decode(body, buffers)
     if isinstance(message, FromRuntime):
-        raise InputError(f"{message.t!r} is sent to a page and by none; send hello, consent, audio, frame, text, played, set or stop")
+        raise InputError(f"{message.t!r} is for a page; send hello, consent, audio, frame, text, played, set, click or stop")
     return message
 
 

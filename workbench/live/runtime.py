@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias
 from workbench.clock import RealTime, few_pauses, utc_now
 from workbench.costs import Allowed, Spent
 from workbench.dials import DIALS
+from workbench.digests import content_key
 from workbench.errors import InputError, TraceError
 from workbench.events import AgentHeld, AudioDropped, DeadlineMissed, Event, LinkLost, LinkResumed, ModelYielded, SettingChanged
 from workbench.live.ear import Ear, LiveUser
@@ -29,6 +30,7 @@ from workbench.live.outbox import Outbox
 from workbench.live.protocol import (
     RATE,
     Audio,
+    Click,
     Consent,
     Drop,
     End,
@@ -43,6 +45,7 @@ from workbench.live.protocol import (
     Text,
     Welcome,
 )
+from workbench.live.questions import DIGITS, Questions
 from workbench.live.telling import tick_message
 from workbench.outside import Order, check_change, step_under
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, MicroTurn
@@ -118,6 +121,8 @@ class LiveSession:
         self._watchers: list[Outbox] = []
         self._lock = threading.Lock()
         self._consented = threading.Event()
+        self._agreed_to = ""
+        self._questions = Questions()
         self._stopping = ""
         self._away_since_s: float | None = pace.now()
         self._heartbeat_s: float | None = None
@@ -151,6 +156,8 @@ class LiveSession:
                 self._back()
             self._heartbeat_s = None
             over = self.end
+            for question in self._questions.at(self._at_s()):
+                outbox.put(question)
         self.ear.anew()
         if before is not None:
             before.close()
@@ -191,9 +198,17 @@ class LiveSession:
                     outbox.put(Problem(code="full", text=str(error)))
             case Consent():
                 if message.given:
+                    self._agreed_to = message.text
                     self._consented.set()
                 else:
                     self.stop("no consent was given; nothing was recorded")
+            case Click():
+                try:
+                    with self._lock:
+                        self._questions, click = self._questions.clicked(message)
+                    self.ear.clicked(click)
+                except InputError as error:
+                    outbox.put(Problem(code="question", text=str(error)))
             case Set():
                 with self._lock:
                     self._changes[message.name] = SettingChanged(name=message.name, value=message.value)
@@ -317,7 +332,9 @@ class LiveSession:
         return None
 
     def _run_ticks(self) -> tuple[str, str]:
+        text = self._agreed_to
         consent = {"given": True, "when": utc_now(), "retention": self.spec.kept}
+        consent |= {"text": text, "version": content_key({"text": text})[:DIGITS]} if text else {}
         header = Header.of(self.session, consent=consent, labels=self._labels)
         try:
             with few_pauses(), TraceWriter(self.path, header, keep=self.spec.keep, when_full="raise") as writer:
@@ -370,6 +387,10 @@ class LiveSession:
             self._tell(Drop(from_position=drop.position))
         turn = replace(turn, events=(*turn.events, *events, *self._cost(turn)))
         writer.append(turn)
+        with self._lock:
+            self._questions, told = self._questions.after(turn.events, self.session.clock.seconds(tick))
+        for message in told:
+            self._tell(message)
         cost_ms = (done_s - began_s) * 1000
         self._tell(tick_message(turn, self.session.clock, cost_ms=cost_ms, late_ms=late_ms, lost=self.ear.pulled.lost))
 

@@ -1,7 +1,7 @@
 """Someone who talks in a person's place: a scripted or recorded user, through the same messages that a page would send, in real time.
 
 Its loudspeaker plays what it is sent as a page's would, one tick after another, and that is what the user hears. Pages look on: they are
-told what is said and done, and may type, set the threshold and stop.
+told what is said and done, and may type, set the threshold, answer a question by a click and stop.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from workbench.live.protocol import (
     Json,
     Played,
     Problem,
+    Question,
+    Settled,
     Stop,
     Text,
     TickDone,
@@ -126,6 +128,7 @@ class StandIn:
         self._page: tuple[Callback, Callable[[], object]] | None = None
         self._welcome: Welcome | None = None
         self._told: deque[TickDone] = deque(maxlen=RECALLED)
+        self._questions: dict[str, Question] = {}
         self._speaker = Loudspeaker(ClockSpec().samples_per_tick)
         self._answered, self._over = threading.Event(), threading.Event()
         self._lock = threading.RLock()
@@ -144,6 +147,7 @@ class StandIn:
             if self._thread is None or self._over.is_set():
                 self.end, self.problem, self._welcome = None, None, None
                 self._told.clear()
+                self._questions.clear()
                 self._speaker = Loudspeaker(ClockSpec().samples_per_tick)
                 self._answered, self._over = threading.Event(), threading.Event()
                 self._send(Hello(rate=RATE, client=CLIENT, settings={"user": dict(self.user.spec())}))
@@ -159,13 +163,13 @@ class StandIn:
     # --- a runtime, as carriers see it ---
 
     def feed(self, message: Json, buffers: Sequence[bytes] = ()) -> None:
-        """Take a message of a page that looks on: hello, set, text and stop. The rest is of a person who is not there."""
+        """Take a message of a page that looks on: hello, set, text, click and stop. The rest is of a person who is not there."""
         match message.get("t"):
             case "hello":
                 if dict(message.get("settings") or {}).get("begin"):
                     self.begin()
                 self._recall()
-            case "set" | "text" | "stop":
+            case "set" | "text" | "click" | "stop":
                 self.connection.feed(message, buffers)
             case _:
                 pass
@@ -207,6 +211,8 @@ class StandIn:
                 self._tell(self._welcome)
             for tick in self._told:
                 self._tell(replace(tick, samples=tick.samples[:0]))
+            for question in self._questions.values():
+                self._tell(question)
             over = self.end or self.problem
             if over is not None:
                 self._tell(over)
@@ -222,6 +228,10 @@ class StandIn:
                 case TickDone():
                     self._told.append(told)
                     self._speaker.put(told)
+                case Question():
+                    self._questions[told.question] = told
+                case Settled():
+                    self._questions.pop(told.question, None)
                 case Drop():
                     self._speaker.drop(told.from_position)
                 case End():
