@@ -19,7 +19,7 @@ from workbench.errors import InputError
 from workbench.events import PlaybackPosition
 from workbench.live.admission import Admission, Limits
 from workbench.live.host import Host
-from workbench.live.protocol import RATE, End, Hello, Problem, TickDone, encode
+from workbench.live.protocol import RATE, End, Hello, Problem, Question, Settled, TickDone, Welcome, encode
 from workbench.live.stand_in import Loudspeaker, StandIn, user_named
 from workbench.packets import AGENT_AUDIO, USER_AUDIO, USER_TEXT, MicroTurn, Packet
 from workbench.session import Said
@@ -167,3 +167,39 @@ def test_a_user_is_named_by_a_family_or_a_file(tmp_path: Path) -> None:
         user_named("stopp")
     with pytest.raises(InputError, match="there is no sound file"):
         user_named("none.wav")
+
+
+class Told:
+    """A connection that keeps what it is fed, and says what a test says."""
+
+    def __init__(self) -> None:
+        self.fed: list[dict[str, Any]] = []
+        self.say: Any = None
+
+    def feed(self, message: Mapping[str, Any], buffers: object = ()) -> None:
+        self.fed.append(dict(message))
+
+    def subscribe(self, callback: Any, replaced: Any = None) -> Any:
+        self.say = lambda message: callback(*encode(message))
+        return lambda: None
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_page_that_looks_on_may_answer_a_question_also_when_it_comes_later() -> None:
+    line = Told()
+    stand_in = StandIn(line, Caller())
+    line.say(Welcome(session="s", token="t", tick_ms=200, rate=RATE, kept={}, lanes=(), agent="a"))
+    asked = [
+        Question(question=f"{n}.1", tool="pay", arguments={}, how="click", text="may I", reason="", left_s=9, version="v") for n in (1, 2)
+    ]
+    for question in asked:
+        line.say(question)
+    line.say(Settled(question="1.1", given=False, how="silence"))
+    page = Page(stand_in)
+    stand_in.feed(hello())
+    assert [message["question"] for message in page.told if message["t"] == "question"] == ["2.1"]
+    click = {"t": "click", "question": "2.1", "given": True, "version": "v"}
+    stand_in.feed(click)
+    assert line.fed == [click]

@@ -11,7 +11,7 @@ from pathlib import Path
 from widgets.theme import DARK, LIGHT, Theme
 
 HERE = Path(__file__).parent
-SOURCES = ("carriers.js", "sound.js", "timeline.js", "things.js", "talk.js")
+SOURCES = ("carriers.js", "sound.js", "timeline.js", "things.js", "questions.js", "talk.js")
 WATCH = ("carriers.js", "timeline.js", "watch.js")  # the timeline alone
 _LOCAL = re.compile(r'^(?:import|export) \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 # Text in a stream's colour must be readable at its size; on white the fills themselves are too light for that.

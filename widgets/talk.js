@@ -5,6 +5,7 @@
 import { connect, panelCarrier, socketOrComm } from "./carriers.js";
 import { Trouble, openLoudspeaker, openPictures, openSound } from "./sound.js";
 import { clock, createTimeline, make } from "./timeline.js";
+import { createQuestions } from "./questions.js";
 import { thingOf } from "./things.js";
 export { connect, panelCarrier, socketCarrier } from "./carriers.js";
 
@@ -46,7 +47,7 @@ function dialOf({ says, low, high, step, off, value, unit, choices }, set) {
 export function mount(root, { carrier, microphone = MICROPHONE, probe = true, standIn = "", ...patience }) {
   root.classList.add("microturn");
   const talk = { state: "idle", link: null, sound: null, welcome: null }, ears = [];
-  let pictures = null, starts = 0;
+  let pictures = null, starts = 0, nowS = 0;
 
   // Elements ----------------------------------------------------------------------------------------------------------------
 
@@ -64,6 +65,9 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   const tone = make("input", { type: "checkbox", checked: probe });
   const yes = button("Agree and start the microphone", () => agree(true), { class: "mt-yes" });
   const question = make("div", { class: "mt-consent", role: "alertdialog", "aria-label": "Before your microphone opens", tabindex: -1, hidden: true });
+  const questions = createQuestions({
+    answer: (given) => talk.link.send({ t: "click", ...given }), settled: (text) => write("tool", text, nowS),
+  });
   const pace = make("output", {}, "–");
   const bar = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0.5, disabled: true, "aria-label": "Threshold of p(speak)", oninput: () => {
     pace.textContent = Number(bar.value).toFixed(2);
@@ -80,7 +84,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   const things = make("section", { class: "mt-things", "aria-label": "What the agent shows", "aria-live": "polite" });
   const panel = make("div", { class: "mt-panel" },
     make("div", { class: "mt-head" }, startStop, loud, make("span", { class: "mt-lamp" }, light, recording, standIn ? null : level), kept),
-    question, trouble,
+    question, questions.element, trouble,
     make("div", { class: "mt-notes" }, finding, route),
     make("div", { class: "mt-controls" }, typing, ...(standIn ? [] : [see.camera, see.screen]), make("label", { class: "mt-bar" }, "threshold ", bar, pace)),
     rules, things, place, make("h3", { class: "mt-logname" }, "What was said"), log);
@@ -97,6 +101,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     recording.textContent = RECORDING[state] ?? "not recording";
     for (const control of [line, send, bar, see.camera, see.screen, ...dials.querySelectorAll("input, select")]) control.disabled = state !== "talking";
     if (state !== "asking") question.hidden = true;
+    questions.live(state === "talking");
     if (!["talking", "waiting"].includes(state)) level.value = 0;
     ears.forEach(([type, ear]) => { if (type === "panel") ear(state); });
   }
@@ -116,7 +121,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     if (mine !== starts) { chosen.close(); return; }
     route.textContent = chosen.reason;
     const link = (talk.link = connect({ carrier: chosen, settings: { agent: navigator.userAgent, ...(standIn ? { begin } : { microphone }) }, ...patience }));
-    link.on("welcome", welcome).on("tick", tick).on("drop", ({ from }) => { talk.sound?.drop(from); timeline.drop(from); })
+    link.on("welcome", welcome).on("tick", tick).on("question", questions.ask).on("settled", questions.settle).on("drop", ({ from }) => { talk.sound?.drop(from); timeline.drop(from); })
       .on("problem", ({ text }) => complain(text))
       .on("end", ({ reason, text, trace }) => complain([sentence(text || `The session ended (${reason})`), trace ? `Its trace: ${trace}` : ""].filter(Boolean).join(" ")))
       .on("state", (state, text) => {
@@ -129,11 +134,13 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     link.start();
   }
   function welcome(message) {
+    questions.clear(); // those that are open are asked again
     if (talk.welcome?.session === message.session) return; // resumed: the timeline and the microphone go on
     talk.welcome = message;
     timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
     things.replaceChildren();
+    nowS = 0;
     kept.textContent = keptText(message.kept);
     rules.hidden = !message.dials?.length;
     dials.replaceChildren(...(message.dials ?? []).map((dial) => dialOf(dial, (value) => talk.link.send({ t: "set", name: dial.name, value }))));
@@ -182,7 +189,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
       talk.sound = sound;
       if (tone.checked) hear(await sound.probe());
       if (mine !== starts) return;
-      link.send({ t: "consent", given: true });
+      link.send({ t: "consent", given: true, text: [...question.querySelectorAll("p")].map((part) => part.textContent).join(" ") });
       sound.begin();
       become("talking");
       line.focus();
@@ -205,6 +212,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     talk.sound?.close();
     pictures?.close();
     talk.sound = pictures = talk.welcome = null;
+    questions.clear();
     loud.hidden = true;
     if (timeline.record.last >= 0) timeline.finish();
     for (const each of Object.values(see)) each.setAttribute("aria-pressed", "false");
@@ -215,6 +223,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
 
   function tick(message, buffers) {
     if (message.tick <= timeline.record.last) return; // told again, after the connection was lost
+    nowS = message.at_s;
     const samples = new Int16Array(buffers[0]?.buffer ?? 0), count = samples.length;
     timeline.tick(message, count, buffers[1]);
     if (count) talk.sound?.play(message.position, samples);
@@ -238,10 +247,10 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     for (const value of samples) peak = Math.max(peak, Math.abs(value));
     level.value = Math.max(0, 1 + Math.log10(peak / 32768 + 1e-3) / 3);
   }
-  const NAMES = { user: "you, as heard", model: "agent", typed: "you, typed" }; // the sides of the protocol's words, and what was typed here
+  const NAMES = { user: "you, as heard", model: "agent", typed: "you, typed", tool: "a tool" }; // the sides of the protocol's words, and what was typed here
   function write(side, word, startS) {
     const last = log.lastElementChild, low = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
-    if (last && last.dataset.side === side && side !== "typed" && startS - Number(last.dataset.at) < JOIN_S) {
+    if (last && last.dataset.side === side && !["typed", "tool"].includes(side) && startS - Number(last.dataset.at) < JOIN_S) {
       last.lastElementChild.append(` ${word}`);
       last.dataset.at = startS;
     } else {

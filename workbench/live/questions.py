@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from workbench.digests import content_key
 from workbench.errors import InputError
@@ -73,6 +74,12 @@ class Questions:
 
 def question_of(event: ConsentAsked, at_s: float) -> Question:
     """What a page is told of a question that is asked at `at_s`, with the digest of what it is to show."""
-    shown = {"tool": event.tool, "arguments": dict(event.arguments), "how": event.how, "text": event.text, "reason": event.reason}
+    shown: dict[str, Any] = {
+        "tool": event.tool,
+        "arguments": dict(event.arguments),
+        "how": event.how,
+        "text": event.text,
+        "reason": event.reason,
+    }
     left_s = round(max(0.0, event.until_s - at_s), 3)
     return Question(question=event.question, left_s=left_s, version=content_key(shown)[:DIGITS], **shown)
