@@ -25,6 +25,7 @@ from workbench.cells import Cell, Ran, run_cells, trace_path
 from workbench.clock import pause
 from workbench.compare import first_difference
 from workbench.conditions import parse_condition
+from workbench.costs import Allowed
 from workbench.errors import InputError
 from workbench.evaluate import evaluate
 from workbench.farm import farm
@@ -77,11 +78,12 @@ def test_what_is_there_is_not_played_again_in_any_suite(tmp_path: Path) -> None:
         (lambda one: replace(one, make=partial(AlwaysTalkingAgent, ("six",))), 2),
         (lambda one: replace(one, plan=replace(one.plan, condition=parse_condition("loss:5"))), 2),
         (lambda one: replace(one, plan=replace(one.plan, difficulty=0.2)), 2),
+        (lambda one: replace(one, plan=replace(one.plan, allowed=Allowed(tool_calls=5))), 2),
         (lambda one: replace(one, plan=replace(one.plan, count=3)), 1),
         (lambda one: replace(one, plan=replace(one.plan, seed=6)), 1),
         (lambda one: replace(one, batch=1), 0),
     ],
-    ids=["agent", "setting of the agent", "condition", "difficulty", "more", "other seeds", "batch"],
+    ids=["agent", "setting of the agent", "condition", "difficulty", "limits", "more", "other seeds", "batch"],
 )
 def test_whatever_a_session_rests_on_decides_whether_it_is_played_again(other: Callable[[Cell], Cell], again: int, tmp_path: Path) -> None:
     one = cell(AlwaysTalkingAgent, tmp_path, families=("answer",))

@@ -15,6 +15,7 @@ from workbench.cli import main
 from workbench.clock import StopWatch
 from workbench.commands_common import estimate, long_progress
 from workbench.events import ModelYielded, PayloadErased
+from workbench.events_rules import LimitReached
 from workbench.packets import AGENT_AUDIO, USER_AUDIO
 from workbench.store import read_trace, verify
 
@@ -92,6 +93,18 @@ def test_run_keeps_of_a_stream_only_what_was_agreed(tmp_path: Path) -> None:
     assert trace.header.consent == {"retention": {"user.audio": "none", "agent.audio": "features"}}
     heard, _ = soundfile.read(tmp_path / "out" / "input.wav")
     assert not heard.any()
+
+
+def test_run_ends_politely_at_its_limit_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("run", "--scenario", "look_up", "--seed", 3, "--agent", "oracle", "--limit", "background-seconds=0.6")
+    assert microturn(*arguments, "--out", tmp_path / "a") == 0
+    trace = read_trace(tmp_path / "a" / "trace.sqlite")
+    [(tick, reached)] = list(trace.events(LimitReached))
+    assert (reached.limit, tick) == ("background-seconds", len(trace) - 1)
+    assert 0.6 <= reached.used < 0.9
+    told = capsys.readouterr().err
+    assert f"ended at {reached.at_s:.1f} s: this session has used its 0.6 seconds of background work" in told
+    assert verify(tmp_path / "a" / "trace.sqlite").ok
 
 
 def test_run_does_not_write_over_a_run_unless_told(stop_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

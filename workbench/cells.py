@@ -123,6 +123,7 @@ def _opened(cell: Cell) -> _Open:
         "bystanders": plan.bystanders,
         "speech": [f"{maker.__module__}.{maker.__qualname__}" for maker in (cell.pick, cell.speaker_of)],
         "code": playing_code(),
+        **({"limits": limits} if (limits := plan.allowed.limited) else {}),
     }
     return _Open(cell, agent, content, pickle.dumps(cell))
 
@@ -210,7 +211,7 @@ def do_piece(
     if work == "judge":
         traces: Iterator[Trace] = (read_trace(trace_path(cell, job)) for job in jobs)
     else:
-        traces = play(agent, users(cell.plan, jobs, 1, cell.pick, cell.speaker_of), cell.batch)
+        traces = play(agent, users(cell.plan, jobs, 1, cell.pick, cell.speaker_of), cell.batch, cell.plan.allowed)
     episodes = []
     for trace in traces:
         episode = score_episode(as_kept(trace) if work == "play" else trace, words, others)

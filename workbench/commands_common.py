@@ -17,6 +17,7 @@ from rich.table import Table
 from workbench.adapters import ADAPTERS, adapted, usage
 from workbench.background.wiring import BACKGROUND_HELP, FETCH_HELP
 from workbench.clock import StopWatch
+from workbench.costs import LIMIT_HELP
 from workbench.errors import InputError
 from workbench.explain import Row
 from workbench.exports import export
@@ -31,6 +32,7 @@ AGENT_HELP = ", ".join((*AGENTS, *usage()))
 
 Background = Annotated[str, typer.Option("--background", help=BACKGROUND_HELP)]
 Fetch = Annotated[list[str] | None, typer.Option("--fetch", help=FETCH_HELP)]
+Limits = Annotated[list[str] | None, typer.Option("--limit", help=LIMIT_HELP)]
 Policies = Annotated[list[str] | None, typer.Option("--policy", help=POLICY_HELP)]
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe

@@ -14,9 +14,10 @@ from typing import Annotated, Literal
 import typer
 
 from workbench.cells import TRACES, Cell, Ran, first_of_each, run_cells, trace_path
-from workbench.commands_common import AGENT_HELP, error_console, long_progress, make_agent, out_console
+from workbench.commands_common import AGENT_HELP, Limits, error_console, long_progress, make_agent, out_console
 from workbench.commands_run import Checkpoint, Threshold, Under
 from workbench.conditions import parse_condition
+from workbench.costs import allowed_by
 from workbench.errors import InputError
 from workbench.evaluate import Report, families_for, other_suites
 from workbench.exports.parquet import has_pyarrow, write_results
@@ -73,6 +74,7 @@ def evaluate(
     policy: Annotated[
         list[str] | None, typer.Option(help=f"Rules, joined by commas, or none; repeat to compare several: {POLICY_HELP}.")
     ] = None,
+    limit: Limits = None,
     recorded_bystanders: Annotated[
         bool, typer.Option("--recorded-bystanders", help="Half of the bystanders are people's recordings, held back from training.")
     ] = False,
@@ -102,7 +104,7 @@ def evaluate(
         threshold=threshold,
         families=None if families is None else tuple(name.strip() for name in families.split(",") if name.strip()),
         suites=tuple(dict.fromkeys(suite or [INTERACTION])),
-        plan=Plan(families=(), voices=voices, count=count, seed=seed, bystanders=people),
+        plan=Plan(families=(), voices=voices, count=count, seed=seed, bystanders=people, allowed=allowed_by(limit or [])),
         batch=batch,
         robustness=robustness,
         thresholds=thresholds,

@@ -17,6 +17,7 @@ from workbench.commands_common import (
     TRACE_NAME,
     Background,
     Fetch,
+    Limits,
     Policies,
     error_console,
     fresh_folder,
@@ -28,9 +29,11 @@ from workbench.commands_common import (
     trace_path,
     write_run,
 )
+from workbench.costs import Meter, Metered, allowed_by, bytes_of, in_words
 from workbench.errors import InputError
 from workbench.explain import summary
 from workbench.packets import USER_AUDIO
+from workbench.policy_text import agent_spec
 from workbench.session import Participant, Session
 from workbench.store import CODECS, RETENTIONS, Keep, TraceWriter, read_trace, save_trace
 from workbench.trace import Trace, record
@@ -63,6 +66,7 @@ def run(
     background: Background = "",
     fetch: Fetch = None,
     policy: Policies = None,
+    limit: Limits = None,
     keep: Annotated[list[str] | None, typer.Option(help="Retention of a stream, e.g. user.audio=features; repeat for more.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -76,17 +80,21 @@ def run(
     if agent == "oracle" and scenario is None:
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = _keeps(keep or [])
-    chosen, beside = wired(make_agent(agent, checkpoint, threshold), background, policy or [], live=False, fetch=fetch or [])
+    made = make_agent(agent, checkpoint, threshold)
+    meter = Meter(ClockSpec(), allowed_by(limit or []), _tick_flops(made))
+    chosen, beside = wired(made, background, policy or [], live=False, fetch=fetch or [])
     scripted = person if isinstance(person, ScriptedUser) and not beside else None
     session = Session.start([person, chosen, *beside] if scripted is None else Cast(chosen).of(scripted), seed=seed)
     trace = record(session, labels=labels, consent={"retention": {name: how.retention for name, how in keeps.items()}})
     out = fresh_folder(out, overwrite)
     with TraceWriter(out / TRACE_NAME, trace.header, keep=keeps, default=EXACT) as writer:
-        session.sinks = (*session.sinks, writer)
+        session.sinks = (Metered(meter, (*session.sinks, writer), lambda: bytes_of(out / TRACE_NAME)),)
         with progress("running", ticks) as show:
-            while not session.done and session.tick < ticks:
+            while not session.done and session.tick < ticks and meter.reached is None:
                 session.step()
                 show(session.tick)
+    if meter.reached is not None:
+        error_console.print(f"ended at {meter.reached.at_s:.1f} s: {in_words(meter.reached)}, or give another --limit", markup=False)
     _print_run(trace, _write(trace, out, keeps))
 
 
@@ -161,6 +169,15 @@ def _user(
 
     script = parse_condition("+".join(conditions)).on(build(str(scenario), seed, voice))
     return ScriptedUser(script), {"family": script.family, **script.labels}, script.max_ticks
+
+
+def _tick_flops(agent: Participant) -> float:
+    """What a tick of an agent's model takes; 0 for one without a model of ours."""
+    if agent_spec(agent).get("kind") != "nano":
+        return 0.0
+    from workbench.neural import NeuralAgent, tick_flops
+
+    return tick_flops(agent) if isinstance(agent, NeuralAgent) else 0.0
 
 
 def _keeps(options: Sequence[str]) -> dict[str, Keep]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from workbench.clock import ClockSpec
 from workbench.errors import InputError
 from workbench.events import Event, TickCost
 from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, ToolUsed
-from workbench.events_rules import SessionCost
+from workbench.events_rules import LimitReached, SessionCost
 from workbench.packets import MicroTurn
+from workbench.session import Sink
 from workbench.trace import Trace
+
+COST_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,21 +88,98 @@ class Allowed:
     """How much slow work a session may have done, and how many bytes it may leave; what is over ends it politely."""
 
     background_s: float = 600.0
-    background_tokens: int = 100_000
-    tool_calls: int = 500
-    kept_bytes: int = 1_000_000_000
+    background_tokens: float = 100_000
+    tool_calls: float = 500
+    kept_bytes: float = 1_000_000_000
 
     def __post_init__(self) -> None:
-        if min(self.background_s, self.background_tokens, self.tool_calls, self.kept_bytes) <= 0:
+        if not all(most > 0 for most in (self.background_s, self.background_tokens, self.tool_calls, self.kept_bytes)):
             raise InputError(f"{self}: every limit must be above 0")
 
-    def over(self, cost: SessionCost) -> str:
-        """What has been used up, in words for the person who talks; empty while nothing is."""
-        limits = (
-            ("seconds of background work", cost.background_s, self.background_s),
-            ("tokens of background work", cost.background_tokens, self.background_tokens),
-            ("calls of tools", cost.tool_calls, self.tool_calls),
-            ("bytes of trace", cost.kept_bytes, self.kept_bytes),
-        )
-        used_up = next(((what, most) for what, used, most in limits if used >= most), None)
-        return "" if used_up is None else f"this session has used its {used_up[1]:g} {used_up[0]}; begin a new one to go on"
+    @property
+    def limited(self) -> dict[str, float]:
+        """The limits that there are, by the names of a command line."""
+        return {name: most for name, (field, _) in LIMITS.items() if (most := getattr(self, field)) < math.inf}
+
+    def over(self, cost: SessionCost) -> LimitReached | None:
+        """The first limit that has been reached; None while none is."""
+        for name, most in self.limited.items():
+            used = getattr(cost, LIMITS[name][0])
+            if used >= most:
+                return LimitReached(at_s=cost.at_s, limit=name, used=used, most=most)
+        return None
+
+
+LIMITS: Mapping[str, tuple[str, str]] = {
+    "background-seconds": ("background_s", "seconds of background work"),
+    "background-tokens": ("background_tokens", "tokens of background work"),
+    "tool-calls": ("tool_calls", "calls of tools"),
+    "trace-bytes": ("kept_bytes", "bytes of trace"),
+}
+LIMIT_HELP = f"How much a session may use before it ends politely: NAME=NUMBER, of {', '.join(LIMITS)}; repeat for more."
+UNLIMITED = Allowed(background_s=math.inf, background_tokens=math.inf, tool_calls=math.inf, kept_bytes=math.inf)
+
+
+def allowed_by(texts: Sequence[str], usual: Allowed = UNLIMITED) -> Allowed:
+    """`usual` with the limits of a command line, such as "tool-calls=5". Raises InputError for an unknown one, or no number above 0."""
+    given: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in LIMITS:
+            raise InputError(f"--limit {text!r}: there is no limit {name!r}; {LIMIT_HELP}")
+        try:
+            given[LIMITS[name][0]] = float(value)
+        except ValueError:
+            raise InputError(f"--limit {text!r} has no number; give {name}=NUMBER") from None
+    return replace(usual, **given)
+
+
+def in_words(reached: LimitReached) -> str:
+    """For the person who talks."""
+    return f"this session has used its {reached.most:g} {LIMITS[reached.limit][1]}; begin a new one to go on"
+
+
+@dataclass
+class Meter:
+    """What a session has cost so far, and whether it may go on: `reached` is the limit at which it is to end."""
+
+    clock: ClockSpec
+    allowed: Allowed = UNLIMITED
+    tick_flops: float = 0.0
+    spent: Spent = Spent()
+    reached: LimitReached | None = None
+    kept_bytes: int = 0
+
+    def after(self, turn: MicroTurn, kept: Callable[[], int]) -> list[Event]:
+        """The events to be added to a micro-turn: the cost every COST_EVERY_S and at the end, and the limit that ends the session.
+
+        `kept` counts the bytes of its trace; it is asked as seldom as that.
+        """
+        self.spent = self.spent.after(turn, self.clock)
+        due = turn.tick % self.clock.ticks_in(COST_EVERY_S) == 0
+        if due:
+            self.kept_bytes = kept()
+        cost = self.spent.told(self.clock.seconds(turn.tick + 1), tick_flops=self.tick_flops, kept_bytes=self.kept_bytes)
+        self.reached = self.allowed.over(cost)
+        if self.reached is not None:
+            return [cost, self.reached]
+        return [cost] if due else []
+
+
+@dataclass
+class Metered:
+    """A sink that adds to each micro-turn what its meter says, and hands it on to others."""
+
+    meter: Meter
+    sinks: Sequence[Sink]
+    kept: Callable[[], int] = lambda: 0
+
+    def append(self, turn: MicroTurn) -> None:
+        turn = replace(turn, events=(*turn.events, *self.meter.after(turn, self.kept)))
+        for sink in self.sinks:
+            sink.append(turn)
+
+
+def bytes_of(path: Path) -> int:
+    """The bytes of a trace so far, with what its database keeps beside it."""
+    return sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from workbench.conditions import AS_DRAWN, Condition
+from workbench.costs import UNLIMITED, Allowed
 from workbench.errors import InputError
 from workbench.playing import Job, Plan, Trained, play, users
 from workbench.scenarios import FAMILIES, Recorded, VoicePicker
@@ -98,6 +99,7 @@ class Report:
                 "difficulty": self.plan.difficulty,
                 "condition": str(self.plan.condition),
                 "bystanders": self.plan.bystanders or "voices of the set",
+                **({"limits": limits} if (limits := self.plan.allowed.limited) else {}),
                 **self.config,
             },
             "suites": {name: [score.to_json() for score in found] for name, found in self.suites.items()},
@@ -141,6 +143,7 @@ def evaluate(
     pick: VoicePicker = pick_voice,
     speaker_of: SpeakerOf = speaker,
     suites: Sequence[str] = (INTERACTION,),
+    allowed: Allowed = UNLIMITED,
 ) -> Report:
     """The report of `count` episodes a family; `batch` sessions run in lockstep, together through a batched agent.
 
@@ -148,11 +151,21 @@ def evaluate(
     that was not. What a suite says does not depend on the other suites, as it looks at its own families only.
 
     With `workers` of 2 or more, speech is synthesised in that many processes while sessions run. `progress(done, all)` is called after
-    each episode. `keep` names a folder into which every trace is written. Raises InputError for an unknown family or voice set.
+    each episode. `keep` names a folder into which every trace is written. A session that has used up what is `allowed` ends there. Raises
+    InputError for an unknown family or voice set.
     """
     others = other_suites(suites)
     names = tuple(families) if families else families_for(agent, suites)
-    plan = Plan(families=names, voices=voices, count=count, seed=seed, difficulty=difficulty, condition=condition, bystanders=bystanders)
+    plan = Plan(
+        families=names,
+        voices=voices,
+        count=count,
+        seed=seed,
+        difficulty=difficulty,
+        condition=condition,
+        bystanders=bystanders,
+        allowed=allowed,
+    )
     if batch < 1 or workers < 1:
         raise InputError(f"batch {batch} and workers {workers} must be at least 1")
     if keep is not None:
@@ -160,7 +173,7 @@ def evaluate(
     episodes: list[Episode] = []
     examples: dict[str, tuple[tuple[bool, int], Trace]] = {}
     order = {job: place for place, job in enumerate(plan.jobs())}
-    for trace in play(agent, users(plan, plan.jobs(), workers, pick, speaker_of), batch):
+    for trace in play(agent, users(plan, plan.jobs(), workers, pick, speaker_of), batch, allowed):
         episode = score_episode(as_kept(trace), known_words(agent), others)
         episodes.append(episode)
         rank = (not episode.failed, order[episode.job])

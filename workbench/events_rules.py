@@ -46,4 +46,16 @@ class SessionCost(EventBase):
     kept_bytes: int
 
 
-RulesEvent: TypeAlias = GuardActed | IntentEstimated | SessionCost
+@dataclass(frozen=True, kw_only=True)
+class LimitReached(EventBase):
+    """The session ends after this tick, because as much of what `limit` names was `used` as it may use at most."""
+
+    kind: ClassVar[str] = "session.limit"
+    volatile: ClassVar[bool] = True
+    at_s: float
+    limit: str
+    used: float
+    most: float
+
+
+RulesEvent: TypeAlias = GuardActed | IntentEstimated | SessionCost | LimitReached

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from workbench.cast import Cast
 from workbench.clock import ClockSpec
 from workbench.conditions import AS_DRAWN, Condition
+from workbench.costs import UNLIMITED, Allowed, Meter, Metered
 from workbench.errors import InputError
 from workbench.scenarios import Recorded, VoicePicker, build, family
 from workbench.session import Participant, Session, advance
@@ -44,7 +45,8 @@ class Clocked(Protocol):
 class Plan:
     """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set, under one condition.
 
-    `bystanders` names the part of people's recorded sentences and meetings that half of the bystanders are taken from.
+    `bystanders` names the part of people's recorded sentences and meetings that half of the bystanders are taken from. A session that has
+    used up what is `allowed` ends there.
     """
 
     families: tuple[str, ...]
@@ -54,6 +56,7 @@ class Plan:
     difficulty: float = 0.5
     condition: Condition = AS_DRAWN
     bystanders: Recorded | None = None
+    allowed: Allowed = UNLIMITED
 
     def __post_init__(self) -> None:
         for name in self.families:
@@ -66,10 +69,21 @@ class Plan:
         return [(name, self.seed + i) for i in range(self.count) for name in self.families]
 
 
-def play(agent: Participant, users: Iterator[ScriptedUser], batch: int) -> Iterator[Trace]:
+@dataclass
+class _Running:
+    session: Session
+    trace: Trace
+    meter: Meter
+
+    @property
+    def over(self) -> bool:
+        return self.session.done or self.meter.reached is not None
+
+
+def play(agent: Participant, users: Iterator[ScriptedUser], batch: int, allowed: Allowed = UNLIMITED) -> Iterator[Trace]:
     """Finished traces as they come; up to `batch` sessions run in lockstep and each that ends makes room for the next."""
     cast = Cast(agent)
-    running: list[tuple[Session, Trace]] = []
+    running: list[_Running] = []
     exhausted = False
     while True:
         while not exhausted and len(running) < batch:
@@ -77,19 +91,23 @@ def play(agent: Participant, users: Iterator[ScriptedUser], batch: int) -> Itera
             if user is None:
                 exhausted = True
             else:
-                running.append(_begin(cast, user))
+                running.append(_begin(cast, user, allowed))
         if not running:
             return
-        advance([session for session, _ in running])
-        finished = [trace for session, trace in running if session.done]
-        running = [(session, trace) for session, trace in running if not session.done]
+        advance([one.session for one in running])
+        finished = [one.trace for one in running if one.over]
+        running = [one for one in running if not one.over]
         yield from finished
 
 
-def _begin(cast: Cast, user: ScriptedUser) -> tuple[Session, Trace]:
+def _begin(cast: Cast, user: ScriptedUser, allowed: Allowed) -> _Running:
     clock = cast.agent.clock if isinstance(cast.agent, Clocked) else ClockSpec()
     session = Session.start(cast.of(user), clock=clock, seed=user.script.seed)
-    return session, record(session, labels={"family": user.script.family, **user.script.labels})
+    trace = record(session, labels={"family": user.script.family, **user.script.labels})
+    meter = Meter(clock, allowed)
+    if allowed.limited:
+        session.sinks = (Metered(meter, session.sinks),)
+    return _Running(session, trace, meter)
 
 
 def users(plan: Plan, jobs: Sequence[Job], workers: int, pick: VoicePicker, speaker_of: SpeakerOf) -> Iterator[ScriptedUser]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from workbench.clock import RealTime, few_pauses, utc_now
-from workbench.costs import Allowed, Spent
+from workbench.costs import Allowed, Meter, bytes_of, in_words
 from workbench.dials import DIALS
 from workbench.digests import content_key
 from workbench.errors import InputError, TraceError
@@ -59,7 +59,6 @@ Going: TypeAlias = Literal["asking", "talking", "away", "ended"]
 KEPT = (USER_AUDIO, USER_TEXT, USER_CAMERA, AGENT_AUDIO, AGENT_TEXT)
 LANES = ("user", "camera", "floor", "decision", "agent", "background", "deadline")
 CONSENT_POLL_S = 0.05
-COST_EVERY_S = 5.0
 QUIET_PAGE_S = 3.0  # a page that has sent sound or played some, and then neither for so long, counts as gone
 
 
@@ -130,8 +129,7 @@ class LiveSession:
         self._dialled: dict[str, float] = {}
         self._news: list[Event] = []
         self._written = False
-        self._spent = Spent()
-        self._used_up = ""
+        self._meter = Meter(pace.clock, spec.allowed, spec.tick_flops)
         self._thread: threading.Thread | None = None
 
     # --- the listeners' side: any thread ---
@@ -355,8 +353,8 @@ class LiveSession:
             return "stopped", self._stopping or "the agent ended the session"
         if self._at_s() >= spec.minutes * 60:
             return "limit", f"a session lasts {spec.minutes:g} minutes at most; begin a new one to go on"
-        if self._used_up:
-            return "limit", self._used_up
+        if self._meter.reached is not None:
+            return "limit", in_words(self._meter.reached)
         if self.bytes > spec.bytes:
             return "limit", f"a session takes {spec.bytes / 1e6:g} MB at most; begin a new one to go on"
         if away_since_s is not None and now_s - away_since_s > spec.resume_s:
@@ -385,7 +383,7 @@ class LiveSession:
         if drop is not None:
             events.append(drop)
             self._tell(Drop(from_position=drop.position))
-        turn = replace(turn, events=(*turn.events, *events, *self._cost(turn)))
+        turn = replace(turn, events=(*turn.events, *events, *self._meter.after(turn, lambda: bytes_of(self.path))))
         writer.append(turn)
         with self._lock:
             self._questions, told = self._questions.after(turn.events, self.session.clock.seconds(tick))
@@ -393,16 +391,6 @@ class LiveSession:
             self._tell(message)
         cost_ms = (done_s - began_s) * 1000
         self._tell(tick_message(turn, self.session.clock, cost_ms=cost_ms, late_ms=late_ms, lost=self.ear.pulled.lost))
-
-    def _cost(self, turn: MicroTurn) -> list[Event]:
-        """What the session has cost, every few seconds; once something is used up, the session ends before its next tick."""
-        self._spent = self._spent.after(turn, self.session.clock)
-        if turn.tick % self.session.clock.ticks_in(COST_EVERY_S):
-            return []
-        kept = sum(path.stat().st_size for path in self.path.parent.glob(f"{self.path.name}*"))
-        cost = self._spent.told(self._at_s(), tick_flops=self.spec.tick_flops, kept_bytes=kept)
-        self._used_up = self.spec.allowed.over(cost)
-        return [cost]
 
     def _drop(self, turn: MicroTurn) -> AudioDropped | None:
         """What of the agent's stream before this tick is never played, because the agent yields in it."""
