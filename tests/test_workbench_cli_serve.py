@@ -34,7 +34,9 @@ def test_others_are_let_in_only_with_keys(tmp_path: Path, capsys: pytest.Capture
     message = refused(capsys, "serve", "--key", "sk-only-a-key")
     assert "neither NAME:KEY nor a file" in message
     assert "sk-only-a-key" not in message
-    assert "--documents" in refused(capsys, "serve", "--documents", tmp_path / "none")
+    assert "is no folder" in refused(capsys, "serve", "--background", f"local:{tmp_path / 'none'}")
+    assert "--fetch example.org is for a chat model" in refused(capsys, "serve", "--fetch", "example.org")
+    assert "there is no limit 'calls'" in refused(capsys, "serve", "--limit", "calls=5")
     assert not (tmp_path / "o").exists()
 
 

@@ -11,9 +11,15 @@ from websockets.exceptions import InvalidStatus
 from tests.serve_fakes import LIVE_EVENTS, Reacts, Talked, bursts, client, served
 from workbench.background.by_rule import ByRule
 from workbench.background.notes import notes_of
+from workbench.background.wiring import background_agent
+from workbench.clock import ClockSpec, RealTime
+from workbench.costs import allowed_by
 from workbench.events import ModelYielded
 from workbench.events_background import DelegationChanged, DelegationCreated
+from workbench.live.admission import Admission, Limits
+from workbench.live.runtime import LiveSpec
 from workbench.replay import replay
+from workbench.serve.hall import Hall, Wanted
 from workbench.serve.noted import Noted
 from workbench.sound_formats import ULAW, Encoder, Format
 from workbench.store import read_trace
@@ -65,7 +71,7 @@ def test_delegations_to_responses_are_worked_on_by_the_server_and_told_as_respon
     (tmp_path / "docs" / "keys.txt").write_text("The key hangs behind the door.")
     keys = Reacts(("count", "stop", "key"))
     with (
-        served(tmp_path, agent=keys, asks_at=("key",), documents=tmp_path / "docs") as running,
+        served(tmp_path, agent=keys, asks_at=("key",), make_worker=background_agent(f"local:{tmp_path / 'docs'}")) as running,
         client(running).live.connect() as connection,
     ):
         talked = Talked(connection, LIVE_EVENTS)
@@ -88,6 +94,20 @@ def test_delegations_to_responses_are_worked_on_by_the_server_and_told_as_respon
     inner = [event["event"] for event in talked.of("response.event")]
     assert [event["type"] for event in inner][:3] == ["response.created", "response.output_text.done", "response.completed"]
     assert "behind the door" in inner[1]["text"]
+
+
+def test_the_agent_is_under_the_rules_of_the_server_and_a_session_within_its_limits(tmp_path: Path) -> None:
+    admission = Admission(Limits(sessions=1), RealTime(ClockSpec()).now)
+    spec = LiveSpec(allowed=allowed_by(["trace-bytes=1"]))
+    hall = Hall(Reacts, "nano", tmp_path, admission, spec, asks_at=("look",), policies=("quiet=0-100",))
+    seat = hall.seat("ann", Wanted(store=True))
+    assert seat.session.join(20)
+    assert seat.session.end is not None
+    assert seat.session.end.text == "this session has used its 1 bytes of trace; begin a new one to go on"
+    agent = read_trace(seat.session.path).header.participants["agent"]
+    rules = agent["agent"]["agent"]
+    assert (agent["class"], agent["agent"]["class"], rules["class"]) == ("Delegating", "Noted", "Governed")
+    assert rules["policies"][0]["class"] == "QuietHours"
 
 
 def test_a_wrong_key_gets_401_and_no_key_is_asked_of_this_machine_where_none_is_set(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ AGENT_HELP = ", ".join((*AGENTS, *usage()))
 
 Background = Annotated[str, typer.Option("--background", help=BACKGROUND_HELP)]
 Fetch = Annotated[list[str] | None, typer.Option("--fetch", help=FETCH_HELP)]
-Limits = Annotated[list[str] | None, typer.Option("--limit", help=LIMIT_HELP)]
+AtMost = Annotated[list[str] | None, typer.Option("--limit", help=LIMIT_HELP)]
 Policies = Annotated[list[str] | None, typer.Option("--policy", help=POLICY_HELP)]
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from workbench.cells import TRACES, Cell, Ran, first_of_each, run_cells, trace_path
-from workbench.commands_common import AGENT_HELP, Limits, error_console, long_progress, make_agent, out_console
+from workbench.commands_common import AGENT_HELP, AtMost, error_console, long_progress, make_agent, out_console
 from workbench.commands_run import Checkpoint, Threshold, Under
 from workbench.conditions import parse_condition
 from workbench.costs import allowed_by
@@ -74,7 +74,7 @@ def evaluate(
     policy: Annotated[
         list[str] | None, typer.Option(help=f"Rules, joined by commas, or none; repeat to compare several: {POLICY_HELP}.")
     ] = None,
-    limit: Limits = None,
+    limit: AtMost = None,
     recorded_bystanders: Annotated[
         bool, typer.Option("--recorded-bystanders", help="Half of the bystanders are people's recordings, held back from training.")
     ] = False,

@@ -15,11 +15,10 @@ import typer
 
 from workbench.background.wiring import wired
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import Background, Fetch, Limits, Policies, out_console
+from workbench.commands_common import AtMost, Background, Fetch, Policies, out_console
 from workbench.costs import Allowed, allowed_by
 from workbench.errors import InputError
-from workbench.live import admission
-from workbench.live.admission import Admission
+from workbench.live.admission import Admission, Limits
 from workbench.live.ear import Ear, LiveUser
 from workbench.live.host import Host
 from workbench.live.runtime import LiveSpec
@@ -42,7 +41,7 @@ def talk(
     background: Background = "",
     fetch: Fetch = None,
     policy: Policies = None,
-    limit: Limits = None,
+    limit: AtMost = None,
     host: Annotated[str, typer.Option(help="Address to listen at. One that others can reach needs --auth.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 7860,
     auth: Logins = None,
@@ -66,7 +65,7 @@ def talk(
         asked = "--share" if share else f"--host {host}"
         raise InputError(f"{asked} lets others in, and nobody has to log in; give --auth USER:PASSWORD (or a file of them) as well")
     hourly = (math.inf if not logins else 30.0) if minutes is None else minutes
-    limits = admission.Limits(sessions=sessions, visitor_minutes=hourly, visitor_bytes=round(megabytes * 1e6))
+    limits = Limits(sessions=sessions, visitor_minutes=hourly, visitor_bytes=round(megabytes * 1e6))
     allowed = allowed_by(limit or [], Allowed())
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder, it is made if absent")

@@ -10,11 +10,15 @@ from typing import Annotated
 import typer
 
 from workbench.background.by_rule import CUES
+from workbench.background.wiring import background_agent
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import out_console
+from workbench.commands_common import AtMost, Background, Fetch, Policies, out_console
 from workbench.commands_live import until_ended, warm_agent
+from workbench.costs import Allowed, allowed_by
 from workbench.errors import InputError
 from workbench.live.admission import Admission, Limits
+from workbench.live.runtime import LiveSpec
+from workbench.policy_text import governed_by
 from workbench.serve.hall import Hall
 from workbench.serve.server import LIVE, REALTIME, Door, Served
 from workbench.serve.server import only_here as _only_here
@@ -39,9 +43,10 @@ def serve(
         str,
         typer.Option(help="Words or phrases, separated by commas: what is said with one of them is delegated where the model cannot ask."),
     ] = "",
-    documents: Annotated[
-        Path | None, typer.Option(help="Folder of documents and tables in which delegated work looks things up (delegation 'responses').")
-    ] = None,
+    background: Background = "local",
+    fetch: Fetch = None,
+    policy: Policies = None,
+    limit: AtMost = None,
     out: Annotated[Path, typer.Option(help="Folder for the traces of sessions started with store=true.")] = Path("runs/serve"),
 ) -> None:
     """Serve the agent to programs written for OpenAI's Live API (and Realtime, where it maps), e.g. the official client:
@@ -55,18 +60,29 @@ def serve(
     keys = _keys(key or [])
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
-    if documents is not None and not documents.is_dir():
-        raise InputError(f"--documents {documents} is no folder; give the folder of documents and tables")
+    make_worker, allowed = background_agent(background, fetch or []), allowed_by(limit or [], Allowed())
     limits = Limits(sessions=sessions, minutes=minutes, visitor_minutes=math.inf, visitor_bytes=2**62)
     if not keys and not _only_here(host):
         raise InputError(f"--host {host} lets others in, and nobody needs a key; give --key NAME:KEY (or a file of them) as well")
+    from workbench.neural import tick_flops
+
     agent = warm_agent(checkpoint, threshold)
     out.mkdir(parents=True, exist_ok=True)
     phrases = tuple(phrase.strip() for phrase in ask_at.split(",") if phrase.strip())
     unknown = [word for phrase in phrases for word in phrase.split() if word not in agent.user_words]
     if unknown:
         raise InputError(f"--ask-at {unknown[0]!r}: the model does not hear that word; it hears {', '.join(agent.user_words)}")
-    hall = Hall(lambda: agent, MODEL, out, Admission(limits, RealTime(ClockSpec()).now), asks_at=phrases or CUES, documents=documents)
+    governed_by(agent, policy or [])
+    hall = Hall(
+        lambda: agent,
+        MODEL,
+        out,
+        Admission(limits, RealTime(ClockSpec()).now),
+        LiveSpec(allowed=allowed, tick_flops=tick_flops(agent)),
+        asks_at=phrases or CUES,
+        make_worker=make_worker,
+        policies=tuple(policy or ()),
+    )
     with few_pauses(), Served(hall, Door(keys=keys, origins=tuple(origin or ())), host, port) as served:
         name = "localhost" if _only_here(host) else host
         out_console.print(f"serving http://{name}:{served.port}/v1", markup=False)

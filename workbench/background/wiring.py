@@ -37,9 +37,11 @@ KEY = "MICROTURN_CHAT_KEY"
 def background_agent(text: str, fetch: Sequence[str] = ()) -> Callable[[], BackgroundAgent]:
     """Makes the background agent that a text names, a new one for each session. Raises InputError when it names none.
 
-    `fetch` are the hosts whose pages a chat model may have read to it; without any it has no tool.
+    `fetch` are the hosts whose pages a chat model, and no other, may have read to it; without any it has no tool.
     """
     kind, _, where = text.partition(":")
+    if fetch and kind != "chat":
+        raise InputError(f"--fetch {fetch[0]} is for a chat model in the background; give --background chat:URL#MODEL as well")
     if kind == "local":
         if where and not Path(where).is_dir():
             raise InputError(f"--background {text}: {where} is no folder; give one with documents and tables, or only local")
@@ -64,9 +66,7 @@ def wired(
     agent: Participant, background: str, policies: Sequence[str], *, live: bool, fetch: Sequence[str] = ()
 ) -> tuple[Participant, tuple[Participant, ...]]:
     """The agent, and who takes part beside it. In a live session the work is done in threads, else in simulated time."""
-    if fetch and not background.startswith("chat:"):
-        raise InputError(f"--fetch {fetch[0]} is for a chat model in the background; give --background chat:URL#MODEL as well")
-    if not background:
+    if not background and not fetch:
         return asking(agent, policies, background=False), ()
     worker = background_agent(background, fetch)()
     backend = Threads(worker) if live else Simulated(worker)

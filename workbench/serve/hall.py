@@ -16,7 +16,7 @@ from workbench.background.by_rule import CUES, ByRule
 from workbench.background.desk import Desk
 from workbench.background.ledger import DeskSpec
 from workbench.background.local.agent import LocalAgent
-from workbench.background.parts import Answer
+from workbench.background.parts import Answer, BackgroundAgent
 from workbench.background.telling import Delegating
 from workbench.background.threads import Threads
 from workbench.clock import ClockSpec, RealTime, utc_now
@@ -26,12 +26,13 @@ from workbench.live.outbox import Outbox
 from workbench.live.protocol import LONGEST_AUDIO, RATE, SHORTEST_AUDIO, Audio, Consent, Hello, Pcm, Played, Problem, Stop, Text
 from workbench.live.runtime import LiveSession, LiveSpec
 from workbench.packets import BACKGROUND_TEXT
+from workbench.policy_text import governed_by
 from workbench.serve.context import Appended, ClientUser, ClientWork, Context
 from workbench.serve.noted import Noted
 from workbench.serve.wire import Refused
 from workbench.session import Participant
 
-CLIENT, LOCAL = "client", "local"  # who does what is delegated: the application at the other end, or LocalAgent here
+CLIENT, LOCAL = "client", "local"  # who does what is delegated: the application at the other end, or somebody here
 AHEAD_S = 0.2  # sound may come so much before its time; what comes earlier is not read yet
 WAIT_S = 0.05
 WORK_S = 120.0  # that a delegation may take
@@ -53,7 +54,8 @@ class Hall:
     """Begins sessions with an agent of `make_agent`, known to clients as `model`. Safe to use from many threads.
 
     Traces of sessions that are to be stored go to `folder`; of others none is left. `asks_at` are the words or phrases at which an agent
-    that has not learned to ask has something done elsewhere, `documents` the folder in which LocalAgent may look things up.
+    that has not learned to ask has something done elsewhere, `make_worker` makes who does it here, and `policies` are the rules that
+    the agent is put under.
     """
 
     make_agent: Callable[[], Participant]
@@ -62,7 +64,8 @@ class Hall:
     admission: Admission
     spec: LiveSpec = field(default_factory=LiveSpec)
     asks_at: tuple[str, ...] = CUES
-    documents: Path | None = None
+    make_worker: Callable[[], BackgroundAgent] = lambda: LocalAgent(None, utc_now())
+    policies: tuple[str, ...] = ()
     make_pace: Callable[[], RealTime] = lambda: RealTime(ClockSpec())
     _seats: dict[str, Seat] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -96,10 +99,11 @@ class Hall:
         minutes, count = (ticket.ends_s - ticket.began_s) / MINUTE_S, min(ticket.bytes, self.spec.bytes)
         spec = replace(self.spec, minutes=min(minutes, self.spec.minutes), bytes=count)
         context, work = Context(), ClientWork()
-        backend: Backend = work if wanted.delegation == CLIENT else Threads(LocalAgent(self.documents, utc_now()))
+        backend: Backend = work if wanted.delegation == CLIENT else Threads(self.make_worker())
         desk = Desk(backend, DeskSpec(session=name, run_s=WORK_S))
         model = self.make_agent()
-        agent = Delegating(Noted(model if BACKGROUND_TEXT in model.hears else ByRule(model, self.asks_at)))
+        asking = model if BACKGROUND_TEXT in model.hears else ByRule(model, self.asks_at)
+        agent = Delegating(Noted(governed_by(asking, self.policies)))
         passing = None if wanted.store else tempfile.TemporaryDirectory(prefix="microturn-", ignore_cleanup_errors=True)
         path = Path(passing.name if passing else self.folder) / f"{name}.sqlite"
         session = LiveSession(
