@@ -171,6 +171,9 @@ def test_the_token_delay_pairs_tokens_in_order_and_chunk_by_chunk() -> None:
     assert token_delay(late) == pytest.approx((600 + 300 + 0) / 3)
     spoken = Translated(source=900.0, delays=(300.0, 600.0, 900.0), reference=3, ends=(600.0, 900.0, 1200.0))
     assert token_delay(spoken) == pytest.approx(300.0)
+    beyond = Translated(source=900.0, delays=(900.0, 1500.0, 1500.0), reference=3)
+    assert token_delay(beyond) == pytest.approx((600 + 900 + 600) / 3), "as SimulEval has it: what is waited for counts as source"
+    assert math.isfinite(token_delay(Translated(source=900.0, delays=(1e15,), reference=1))), "and a number out of a file takes no time"
 
 
 @given(st.integers(1, 12), st.lists(st.floats(0.0, 20.0), min_size=1, max_size=12))

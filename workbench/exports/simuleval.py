@@ -15,8 +15,8 @@ from workbench.scoring.simultaneous import Translated
 def read_instances(path: Path) -> Mapping[str, tuple[Translated, ...]]:
     """Every instance by its index. A source that is a list names a sound, so it is speech.
 
-    Tokens are words, `prediction` the translation where it is there; the delays are those without computing. Raises InputError naming the
-    line that breaks the format.
+    Tokens are words, parted by single spaces as SimulEval counts them; `prediction` is the translation where it is there; the delays are
+    those without computing. Raises InputError naming the line that breaks the format.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -44,7 +44,7 @@ def _instance(body: Mapping[str, Any], where: str) -> tuple[Translated, ...]:
         Translated(
             source=source,
             delays=delays,
-            reference=len(body["reference"].split()),
+            reference=len(body["reference"].split(" ")),
             speech=isinstance(body.get("source"), list),
             said=said if isinstance(said, str) else "",
             wanted=body["reference"] if isinstance(said, str) else "",

@@ -5,12 +5,14 @@ we take d_i from when the word began to sound, but no more than there is of the 
 latencies without computation, which a session in micro-turns does not time.
 
 ATD (Kano et al., 2023) cuts the source into tokens of 300 ms; target token t of chunk c belongs to source token
-min(t - max(0, targets before c - sources before c), sources up to c); it is the mean of target end minus source end. Reading a text takes
-no time, so of a text it is 0.
+min(t - max(0, targets before c - sources before c), sources up to c); it is the mean of target end minus source end. Delays beyond the
+source count as more of it. Of a text it is 0, as SimulEval prints it of a run with an output folder and of a log; its live class, without a
+folder, gives a word of text the length 1 and another number.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -82,18 +84,25 @@ def token_delay(one: Translated) -> float:
     if not one.speech:
         return 0.0
     ends = one.ends or one.delays
-    heard: list[float] = []  # ends of the source tokens
-    before, place, total = 0.0, 0, 0.0
+    chunks: list[tuple[int, float, float]] = []  # of the source: tokens before it, from when to when
+    heard, before, place, total = 0, 0.0, 0, 0.0
     for delay, chunk in groupby(one.delays):
-        sources_before, targets_before, upto = len(heard), place, min(delay, one.source)
-        pieces = ceil((upto - before) / SOURCE_TOKEN_MS - 1e-9)
-        heard += [min(before + (n + 1) * SOURCE_TOKEN_MS, upto) for n in range(pieces)]
-        before = max(before, upto)
+        sources_before, targets_before = heard, place
+        chunks.append((heard, before, delay))
+        heard, before = heard + ceil((delay - before) / SOURCE_TOKEN_MS - 1e-9), delay
         for _ in chunk:
-            source = min(place + 1 - max(0, targets_before - sources_before), len(heard))
-            total += ends[place] - (heard[source - 1] if source > 0 else 0.0)
+            source = min(place + 1 - max(0, targets_before - sources_before), heard)
+            total += ends[place] - _source_end(chunks, source)
             place += 1
     return total / len(one.delays)
+
+
+def _source_end(chunks: Sequence[tuple[int, float, float]], token: int) -> float:
+    """When the source token of this number, counted from 1, ends; 0 for those before the first."""
+    if token < 1:
+        return 0.0
+    first, start, end = chunks[bisect_left(chunks, token, key=lambda chunk: chunk[0]) - 1]
+    return min(start + (token - first) * SOURCE_TOKEN_MS, end)
 
 
 def translated(trace: Trace) -> tuple[Translated, ...]:
