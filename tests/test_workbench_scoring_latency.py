@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from tests.sample_session import stopped_count
 from tests.test_workbench_scoring import beat, question, says, trace_of
 from workbench.events import DeadlineMissed
+from workbench.packets import rng_for
 from workbench.scoring.latency import FLOOR_TRANSFER, LATENCY_SPECS, LatencyReport, latency_report, measure, quantile_interval
+from workbench.scoring.measured import DRAWS
 from workbench.trace import Trace
 
 
@@ -88,3 +91,12 @@ def test_an_interval_of_a_quantile_lies_within_the_values(sessions: list[list[fl
     else:
         assert min(values) - 1e-9 <= found[0] <= found[1] <= max(values) + 1e-9
         assert found == quantile_interval(sessions, share, draws=50)
+
+
+def test_the_interval_of_a_quantile_is_that_of_every_drawn_group_on_its_own() -> None:
+    sessions = [[0.3, 1.2], [], [0.7], [0.1, 0.4, 2.0], [0.9]]
+    for share in (0.1, 0.5, 0.95):
+        drawn = rng_for(4, 0, "bootstrap").integers(len(sessions), size=(DRAWS, len(sessions)))
+        pools = [[value for at in picked for value in sessions[at]] for picked in drawn]
+        expected = np.percentile([np.quantile(pool, share) for pool in pools if pool], (2.5, 97.5))
+        assert quantile_interval(sessions, share, seed=4) == tuple(expected)
