@@ -68,6 +68,18 @@ def test_the_page_shows_every_number_and_the_worst_family_first(page_path: Path)
     assert "http" not in re.sub(r'<script type="text/plain".*?</script>', "", text).replace("http://www.w3.org", "")
 
 
+def test_the_page_names_what_a_solved_task_cost_where_the_background_suite_was_judged() -> None:
+    report = judged(OracleAgent(), ("answer", "look_up"), suites=("interaction", "background"))
+    text = scoreboard_html(report)
+    assert "<h2>Cost per solved task</h2>" in text
+    cost = next(one for one in report.suites["background"] if one.name == "cost per solved task: micro-turns")
+    cells = f'<td>micro-turns</td><td class="r">{cost.value:,.2f}</td>'
+    assert cells in text
+    assert f'<td class="r">{cost.n}</td><td class="r">2</td>' in text
+    assert "GFLOP" not in text  # the oracle has no model of ours
+    assert "Cost per solved task" not in scoreboard_html(judged(OracleAgent(), ("answer",)))
+
+
 def test_the_page_escapes_what_came_from_a_session() -> None:
     report = judged(SilentAgent(), ("answer",))
     trace = report.examples["answer"]

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from model.layout import DELEGATIONS, NO_TOKEN
-from tests.scenario_fakes import one_voice, play, play_family
+from tests.scenario_fakes import Tones, one_voice, play, play_family
 from workbench.agents import OracleAgent, SilentAgent
 from workbench.asking import ACTS, parted, requested, told, written
+from workbench.background.backends import Simulated
+from workbench.background.desk import Desk
 from workbench.background.directory import Directory
-from workbench.background.notes import Note
+from workbench.background.ledger import DeskSpec
+from workbench.background.notes import Note, lines, notes_of
 from workbench.background.parts import Answer, Envelope, Failure
+from workbench.background.telling import Delegating
 from workbench.cast import Cast
-from workbench.events import TranscriptDelta
-from workbench.events_background import DelegationChanged, DelegationCreated, DelegationRequested
+from workbench.costs import TICK_FLOPS, spent_in
+from workbench.events import TickCost, TranscriptDelta
+from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, DelegationRequested, DelegationResult
 from workbench.neural.cells import cells_of, packed, unpacked, vocabulary
-from workbench.packets import AGENT_TEXT, BACKGROUND_SHOWN
+from workbench.packets import AGENT_TEXT, BACKGROUND_SHOWN, BACKGROUND_TEXT
 from workbench.replay import Edit, fork, replay
 from workbench.scenarios import BACKGROUND, build
 from workbench.scenarios.facts import Facts
+from workbench.scenarios.script import AfterOwn
 from workbench.scenarios.world import NAMES
-from workbench.scoring.delegation import SMALL_TALK, delegation, worked
+from workbench.scoring.delegation import COSTS, PER_SOLVED, SMALL_TALK, delegation, worked
 from workbench.scoring.interaction import outcomes
 from workbench.session import Said, Session
 from workbench.trace import Trace, record
@@ -195,3 +202,121 @@ def test_a_cast_gives_every_scenario_the_same_agent() -> None:
     assert [p.name for p in first] == ["user", "agent", "background"]
     assert first[1] is second[1]
     assert first[2].spec() != second[2].spec()
+
+
+# Late results ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Impatient(OracleAgent):
+    """The oracle, to whom an answer is of use for `lasts_s` only."""
+
+    lasts_s: float = 4.0
+
+    def step(self, state, tick, heard):  # type: ignore[no-untyped-def]
+        said, after = super().step(state, tick, heard)
+        events = tuple(replace(e, expires_s=self.lasts_s) if isinstance(e, DelegationRequested) else e for e in said.events)
+        return Said(said.packets, events), after
+
+
+class Unabashed(OracleAgent):
+    """The oracle, but it says every result as if it had just been asked for."""
+
+    def step(self, state, tick, heard):  # type: ignore[no-untyped-def]
+        fresh = [Note(**{**vars(note), "about": ""}) for note in notes_of(heard)]
+        packets = tuple(replace(p, payload=lines(fresh)) if p.stream == BACKGROUND_TEXT else p for p in heard.packets)
+        return super().step(state, tick, replace(heard, packets=packets))
+
+
+def answered_late(agent: OracleAgent, late_s: float, seed: int = 4, **settings: float) -> Trace:
+    """An episode of `look_up` in which whoever works in the background answers that much too late, and the talk goes on after it."""
+    script = replace(build("look_up", seed, pick=one_voice), max_ticks=150, ending=AfterOwn(22.0))
+    assert script.facts is not None
+    desk = Desk(
+        Simulated(Directory(script.facts), (late_s, late_s)), DeskSpec(quiet_s=0.8, sources=("user.speech", "user.text"), **settings)
+    )
+    session = Session.start([ScriptedUser(script, speaker_of=Tones), Delegating(agent), desk], seed=script.seed)
+    trace = record(session, labels={"family": "look_up"})
+    session.run(script.max_ticks)
+    return trace
+
+
+def lateness(trace: Trace) -> dict[str, tuple[float, int]]:
+    found = {score.name: score for score in delegation({"look_up-4": worked(trace)})}
+    return {name: (found[name].value, found[name].n) for name in ("stale results spoken", "late results said as fresh")}
+
+
+def test_a_stale_result_is_dropped_and_never_spoken() -> None:
+    trace = answered_late(Impatient(), 8.0)
+    stale = [tick for tick, event in trace.events(DelegationChanged) if event.after == "stale"]
+    assert stale
+    assert [event for _, event in trace.events(DelegationResult)] == []
+    assert not [o for o in outcomes(trace) if o.what == "result" and o.acted]
+    (value, n), _ = lateness(trace).values()
+    assert (value, n) == (0.0, len(stale))
+
+
+def test_a_stale_result_that_is_said_all_the_same_is_counted() -> None:
+    trace = answered_late(OracleAgent(), 0.0)
+    tick, event = next((tick, event) for tick, event in trace.events(DelegationChanged) if event.after == "delivering")
+    answer = next(e.part["text"] for _, e in trace.events(BackgroundArrived) if e.task == event.task and e.part["part"] == "answer")
+    late = replace(event, after="stale", before="completed")
+    said = [TranscriptDelta(side="model", word=w, start_s=tick * 0.2 + 1 + 0.3 * i, end_s=tick * 0.2 + 1.2 + 0.3 * i)
+            for i, w in enumerate(answer.split())]  # fmt: skip
+
+    def turned(turn, *more):  # type: ignore[no-untyped-def]
+        kept = [e for e in turn.events if not (isinstance(e, DelegationChanged) and e.task == event.task and turn.tick >= tick)]
+        kept = [e for e in kept if not (isinstance(e, TranscriptDelta) and e.side == "model")]
+        return replace(turn, events=(*kept, *more))
+
+    unsaid = Trace(trace.header, [turned(turn, *([late] if turn.tick == tick else [])) for turn in trace.turns])
+    spoken_ = Trace(trace.header, [turned(turn, *([late, *said] if turn.tick == tick else [])) for turn in trace.turns])
+    assert lateness(unsaid)["stale results spoken"] == (0.0, 1)
+    assert lateness(spoken_)["stale results spoken"] == (1.0, 1)
+
+
+def test_a_late_result_is_said_with_what_it_answers() -> None:
+    trace = answered_late(OracleAgent(), 4.0, soften_s=3.0)
+    late = [event for _, event in trace.events(DelegationResult) if event.about]
+    assert late
+    words = " ".join(e.word for _, e in trace.events(TranscriptDelta) if e.side == "model")
+    assert all(f"{event.about} {event.text.replace(' ', '-')}" in words for event in late)
+    assert lateness(trace)["late results said as fresh"] == (0.0, len(late))
+    as_fresh = answered_late(Unabashed(), 4.0, soften_s=3.0)
+    assert lateness(as_fresh)["late results said as fresh"][0] == 1.0
+
+
+# Cost ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_cost_of_a_solved_task_is_all_that_was_spent_by_what_was_solved() -> None:
+    def with_model(trace: Trace, positions: int) -> Trace:
+        costs = [
+            replace(turn, events=(*turn.events, TickCost(stages_ms={}, positions=positions * (turn.tick + 1)))) for turn in trace.turns
+        ]
+        return Trace(replace(trace.header, labels={**trace.header.labels, TICK_FLOPS: 2e9}), costs)
+
+    right, wrong = with_model(play_family("look_up", 4), 9), with_model(play_family("look_up", 4, agent=Wrong()), 9)
+    talk = with_model(play_family("answer", 4), 9)
+    solved = sum(o.both for o in outcomes(right) if o.what == "result")
+    assert solved == 2
+    assert not any(o.both for o in outcomes(wrong) if o.what == "result")
+    found = {one.name: one for one in delegation({"look_up-4": worked(right), "look_up-5": worked(wrong), "answer-4": worked(talk)})}
+    ticks = len(right) + len(wrong)  # what a wrong session took counts, what small talk took does not
+    costs = {name.removeprefix(PER_SOLVED): one for name, one in found.items() if name.startswith(PER_SOLVED)}
+    assert list(costs) == list(COSTS)
+    assert costs["micro-turns"].value == ticks / 2
+    assert costs["positions"].value == 9 * ticks / 2
+    assert costs["model"].value == pytest.approx(2 * ticks / 2)
+    assert costs["background work"].value == pytest.approx((spent_in(right).background_s + spent_in(wrong).background_s) / 2)
+    assert costs["tool calls"].value == costs["background tokens"].value == 0.0
+    assert {(one.n, one.sessions) for one in costs.values()} == {(2, 2)}
+    assert "results said rightly" in costs["model"].explanation
+
+
+def test_without_a_solved_task_or_a_known_model_a_cost_is_not_given() -> None:
+    found = {one.name: one for one in delegation({"look_up-4": worked(play_family("look_up", 4, agent=SilentAgent()))})}
+    assert math.isnan(found[f"{PER_SOLVED}micro-turns"].value)
+    known = {one.name: one for one in delegation({"look_up-4": worked(play_family("look_up", 4))})}
+    assert math.isnan(known[f"{PER_SOLVED}model"].value)
+    assert known[f"{PER_SOLVED}model"].to_json()["value"] is None

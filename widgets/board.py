@@ -28,6 +28,7 @@ from widgets.theme import DARK, LIGHT, Theme
 from widgets.views import session_view
 from workbench.evaluate import Report
 from workbench.scenarios import FAMILIES
+from workbench.scoring.delegation import PER_SOLVED
 from workbench.scoring.interaction import explain, outcomes
 from workbench.scoring.score import Outcome
 from workbench.sweeps import Sweep
@@ -85,6 +86,7 @@ def board_html(whole: Row, examples: Mapping[str, Trace] = NO_EXAMPLES, sweeps: 
         rate_rows=_rate_rows(whole),
         latency_rows="".join(map(_latency, whole["latency_s"].items())),
         false_start_rows="".join(_false_starts(whole)),
+        costs=_costs(whole.get("suites", {}).get("background", ())),
         curves=curves,
         config=escape(json.dumps({"seed": whole["seed"], **whole["config"]}, indent=1)),
     )
@@ -230,6 +232,25 @@ def _false_starts(whole: Row) -> Iterator[str]:
 
 def _line(name: str, value: str) -> str:
     return f'<tr><td>{escape(name)}</td><td class="r">{escape(value)}</td></tr>'
+
+
+def _costs(scores: Sequence[Row]) -> str:
+    """The section of what a solved task took, of the scores of the background suite; nothing where that was not asked for."""
+    rows = [one for one in scores if one["name"].startswith(PER_SOLVED) and one["value"] is not None]
+    if not rows:
+        return ""
+    head = "".join(f'<th class="r">{name}</th>' for name in ("per solved task", "95 % interval", "solved", "sessions"))
+    text = "All that the sessions took in which a result was wanted, by the results that were said rightly and in time."
+    lines = "".join(map(_cost, rows))
+    table = f'<div class="scroll"><table><thead><tr><th>what</th>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+    return f'<h2>Cost per solved task</h2><p class="hint">{text}</p>{table}'
+
+
+def _cost(row: Row) -> str:
+    interval = f"{row['interval'][0]:,.2f} to {row['interval'][1]:,.2f}" if row["interval"] else ""
+    numbers = (f"{row['value']:,.2f} {row['unit']}".rstrip(), interval, str(row["n"]), str(row["sessions"]))
+    cells = "".join(f'<td class="r">{escape(number)}</td>' for number in numbers)
+    return f"<tr><td>{escape(row['name'].removeprefix(PER_SOLVED))}</td>{cells}</tr>"
 
 
 def _curves(sweeps: Mapping[str, Sequence[Row]]) -> tuple[str, dict[str, go.Figure]]:

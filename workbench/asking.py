@@ -62,11 +62,11 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def results_in(heard: MicroTurn) -> list[str]:
-    """What a perfect agent says at once of the notes that a micro-turn brings."""
+    """What a perfect agent says at once of the notes that a micro-turn brings; before a result that comes late, what it answers."""
     said: list[str] = []
     for note in notes_of(heard):
         control, *words = told(note)
-        said += words if control == OPEN else [SORRY] if control == CANCEL else []
+        said += [*numbers_joined(spoken_words(note.about)), *words] if control == OPEN else [SORRY] if control == CANCEL else []
     return said
 
 

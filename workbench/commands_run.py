@@ -29,11 +29,10 @@ from workbench.commands_common import (
     trace_path,
     write_run,
 )
-from workbench.costs import Meter, Metered, allowed_by, bytes_of, in_words
+from workbench.costs import TICK_FLOPS, Meter, Metered, allowed_by, bytes_of, in_words, tick_flops_of
 from workbench.errors import InputError
 from workbench.explain import summary
 from workbench.packets import USER_AUDIO
-from workbench.policy_text import agent_spec
 from workbench.session import Participant, Session
 from workbench.store import CODECS, RETENTIONS, Keep, TraceWriter, read_trace, save_trace
 from workbench.trace import Trace, record
@@ -81,7 +80,9 @@ def run(
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = _keeps(keep or [])
     made = make_agent(agent, checkpoint, threshold)
-    meter = Meter(ClockSpec(), allowed_by(limit or []), _tick_flops(made))
+    flops = tick_flops_of(made)
+    meter = Meter(ClockSpec(), allowed_by(limit or []), flops)
+    labels |= {TICK_FLOPS: flops} if flops else {}
     chosen, beside = wired(made, background, policy or [], live=False, fetch=fetch or [])
     scripted = person if isinstance(person, ScriptedUser) and not beside else None
     session = Session.start([person, chosen, *beside] if scripted is None else Cast(chosen).of(scripted), seed=seed)
@@ -169,15 +170,6 @@ def _user(
 
     script = parse_condition("+".join(conditions)).on(build(str(scenario), seed, voice))
     return ScriptedUser(script), {"family": script.family, **script.labels}, script.max_ticks
-
-
-def _tick_flops(agent: Participant) -> float:
-    """What a tick of an agent's model takes; 0 for one without a model of ours."""
-    if agent_spec(agent).get("kind") != "nano":
-        return 0.0
-    from workbench.neural import NeuralAgent, tick_flops
-
-    return tick_flops(agent) if isinstance(agent, NeuralAgent) else 0.0
 
 
 def _keeps(options: Sequence[str]) -> dict[str, Keep]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from workbench.clock import ClockSpec
 from workbench.errors import InputError
@@ -13,10 +14,12 @@ from workbench.events import Event, TickCost
 from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, ToolUsed
 from workbench.events_rules import LimitReached, SessionCost
 from workbench.packets import MicroTurn
-from workbench.session import Sink
+from workbench.policy_text import agent_spec
+from workbench.session import Participant, Sink
 from workbench.trace import Trace
 
 COST_EVERY_S = 5.0
+TICK_FLOPS = "tick_flops"  # the label of a trace that tells what a micro-turn of its agent's model takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +181,18 @@ class Metered:
         turn = replace(turn, events=(*turn.events, *self.meter.after(turn, self.kept)))
         for sink in self.sinks:
             sink.append(turn)
+
+
+def tick_flops_of(agent: Participant) -> float:
+    """What a micro-turn of an agent's model takes once its window is full, whatever rules the agent is under; 0 for no model of ours."""
+    if agent_spec(agent).get("kind") != "nano":
+        return 0.0
+    from workbench.neural import NeuralAgent, tick_flops
+
+    inner: Any = agent
+    while not isinstance(inner, NeuralAgent):
+        inner = inner.agent
+    return tick_flops(inner)
 
 
 def bytes_of(path: Path) -> int:

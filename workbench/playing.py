@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from workbench.cast import Cast
 from workbench.clock import ClockSpec
 from workbench.conditions import AS_DRAWN, Condition
-from workbench.costs import UNLIMITED, Allowed, Meter, Metered
+from workbench.costs import TICK_FLOPS, UNLIMITED, Allowed, Meter, Metered, tick_flops_of
 from workbench.errors import InputError
 from workbench.scenarios import Recorded, VoicePicker, build, family
 from workbench.session import Participant, Session, advance
@@ -82,7 +82,7 @@ class _Running:
 
 def play(agent: Participant, users: Iterator[ScriptedUser], batch: int, allowed: Allowed = UNLIMITED) -> Iterator[Trace]:
     """Finished traces as they come; up to `batch` sessions run in lockstep and each that ends makes room for the next."""
-    cast = Cast(agent)
+    cast, flops = Cast(agent), tick_flops_of(agent)
     running: list[_Running] = []
     exhausted = False
     while True:
@@ -91,7 +91,7 @@ def play(agent: Participant, users: Iterator[ScriptedUser], batch: int, allowed:
             if user is None:
                 exhausted = True
             else:
-                running.append(_begin(cast, user, allowed))
+                running.append(_begin(cast, user, allowed, flops))
         if not running:
             return
         advance([one.session for one in running])
@@ -100,11 +100,12 @@ def play(agent: Participant, users: Iterator[ScriptedUser], batch: int, allowed:
         yield from finished
 
 
-def _begin(cast: Cast, user: ScriptedUser, allowed: Allowed) -> _Running:
+def _begin(cast: Cast, user: ScriptedUser, allowed: Allowed, flops: float) -> _Running:
     clock = cast.agent.clock if isinstance(cast.agent, Clocked) else ClockSpec()
     session = Session.start(cast.of(user), clock=clock, seed=user.script.seed)
-    trace = record(session, labels={"family": user.script.family, **user.script.labels})
-    meter = Meter(clock, allowed)
+    told = {TICK_FLOPS: flops} if flops else {}
+    trace = record(session, labels={"family": user.script.family, **user.script.labels, **told})
+    meter = Meter(clock, allowed, flops)
     if allowed.limited:
         session.sinks = (Metered(meter, session.sinks),)
     return _Running(session, trace, meter)

@@ -7,17 +7,24 @@
 - called off, and said all the same: what was begun to be said after a task was called off, of all that were called off
 - small talk, ratio of latencies: median time from the end of a sum to its answer while a task is under way, over that without a task
 - tasks by their ends: delivered, cancelled, failed, stale, and those that the session's end found at work
+- stale results spoken: tasks that went stale, and whose result was said within LATE_S all the same, of all that went stale
+- late results said as fresh: results handed over with the ask that they answer, and said without it, of all handed over so
+- cost per solved task: what the sessions that wanted a result took, all told, by the results said rightly and in time in them
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.background.tasks import FINAL
-from workbench.events_background import DelegationChanged, DelegationCreated
+from workbench.background.tasks import FINAL, STALE
+from workbench.background.words import spoken_words
+from workbench.costs import TICK_FLOPS, spent_in
+from workbench.events import TranscriptDelta
+from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, DelegationResult
 from workbench.packets import rng_for
 from workbench.scoring.interaction import outcomes
 from workbench.scoring.measured import DRAWS, Case, Interval, Measured, mean
@@ -26,15 +33,39 @@ from workbench.trace import Trace
 
 UNDER_WAY = "under way"
 ENDS = (*FINAL, UNDER_WAY)
+LATE_S = 10.0  # after a result was known to be late, in which it may be said
 SMALL_TALK = "small talk while work runs, ratio of median latencies"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a session took. `gflop` is billions of floating-point operations of the model's ticks, NaN where its trace does not tell."""
+
+    ticks: int
+    positions: int
+    gflop: float
+    background_s: float
+    background_tokens: int
+    tool_calls: int
+
+
 @dataclass(frozen=True)
+class Late:
+    """A result that came too late, or late: from when on it may have been said, and whether it was as if it were fresh."""
+
+    at_s: float
+    as_fresh: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Worked:
-    """One session: how its expectations were met, how each of its tasks ended, and the length of a tick in seconds."""
+    """One session: how its expectations were met, how each of its tasks ended, its late results, its cost, and seconds of a tick."""
 
     outcomes: tuple[Outcome, ...]
     ends: tuple[str, ...]
+    stale: tuple[Late, ...]
+    late: tuple[Late, ...]
+    cost: Cost
     tick_s: float
 
 
@@ -43,7 +74,57 @@ def worked(trace: Trace) -> Worked:
     ends: dict[str, str] = {event.task: UNDER_WAY for _, event in trace.events(DelegationCreated)}
     for _, event in trace.events(DelegationChanged):
         ends[event.task] = event.after if event.after in FINAL else UNDER_WAY
-    return Worked(tuple(outcomes(trace)), tuple(ends.values()), trace.header.clock.tick_s)
+    return Worked(
+        outcomes=tuple(outcomes(trace)),
+        ends=tuple(ends.values()),
+        stale=tuple(_stale(trace)),
+        late=tuple(_late(trace)),
+        cost=_cost(trace),
+        tick_s=trace.header.clock.tick_s,
+    )
+
+
+def _cost(trace: Trace) -> Cost:
+    spent = spent_in(trace)
+    return Cost(
+        ticks=spent.ticks,
+        positions=spent.positions,
+        gflop=spent.ticks * float(trace.header.labels.get(TICK_FLOPS, math.nan)) / 1e9,
+        background_s=spent.background_s,
+        background_tokens=spent.background_tokens,
+        tool_calls=spent.tool_calls,
+    )
+
+
+def _stale(trace: Trace) -> Iterator[Late]:
+    """For each task that went stale, whether its result was said all the same; one that nobody knows was not."""
+    clock = trace.header.clock
+    known = {e.task: (tick, e.part) for tick, e in trace.events(BackgroundArrived) if e.part.get("part") == "answer"}
+    for tick, event in trace.events(DelegationChanged):
+        if event.after != STALE:
+            continue
+        came, part = known.get(event.task, (tick, {}))
+        at_s, words = clock.seconds(max(tick, came)), spoken_words(str(part.get("say") or part.get("text") or ""))
+        yield Late(at_s, bool(words) and _said(trace, at_s, words))
+
+
+def _late(trace: Trace) -> Iterator[Late]:
+    """For each result that was handed over with its ask, whether it was said without."""
+    for tick, event in trace.events(DelegationResult):
+        if event.about:
+            at_s, words = trace.header.clock.seconds(tick), spoken_words(event.text)
+            introduced = _said(trace, at_s, (*spoken_words(event.about), *words))
+            yield Late(at_s, not introduced and _said(trace, at_s, words))
+
+
+def _said(trace: Trace, from_s: float, words: Sequence[str]) -> bool:
+    """Whether the agent began to say these words, in their order, within LATE_S."""
+    said = [e for _, e in trace.events(TranscriptDelta) if e.side == "model" and from_s <= e.start_s <= from_s + LATE_S]
+    left = list(words)
+    for word in (word for event in said for word in spoken_words(event.word)):
+        if left and word == left[0]:
+            left.pop(0)
+    return not left
 
 
 @dataclass(frozen=True)
@@ -89,6 +170,22 @@ SHARES: tuple[Share, ...] = (
 )
 
 
+LATES: tuple[tuple[str, str, Callable[[Worked], Sequence[Late]]], ...] = (
+    ("stale results spoken", f"results said within {LATE_S:g} s after their task went stale", lambda kept: kept.stale),
+    ("late results said as fresh", "results handed over with their ask and said without it", lambda kept: kept.late),
+)
+
+PER_SOLVED = "cost per solved task: "
+COSTS: Mapping[str, tuple[str, str, Callable[[Cost], float]]] = {
+    "micro-turns": ("", "micro-turns", lambda cost: cost.ticks),
+    "positions": ("", "positions of the model's sequence", lambda cost: cost.positions),
+    "model": ("GFLOP", "operations of the model", lambda cost: cost.gflop),
+    "background work": ("s", "seconds that work ran", lambda cost: cost.background_s),
+    "background tokens": ("", "tokens that background models read and wrote", lambda cost: cost.background_tokens),
+    "tool calls": ("", "calls of tools", lambda cost: cost.tool_calls),
+}
+
+
 def delegation(sessions: Mapping[str, Worked]) -> list[Measured]:
     """Every score over these sessions, by the name of each."""
     names = list(sessions)
@@ -97,7 +194,27 @@ def delegation(sessions: Mapping[str, Worked]) -> list[Measured]:
     for end in ENDS:
         cases = [Case(session=name, value=float(one == end)) for name, session in sessions.items() for one in session.ends]
         found.append(mean(f"tasks {end}", cases, names, says=f"tasks that ended as {end}, of all", setup=setup))
-    return [*found, _small_talk(sessions)]
+    for name, says, of in LATES:
+        cases = [
+            Case(session=session, value=float(late.as_fresh), moment=(late.at_s, late.at_s + LATE_S))
+            for session, kept in sessions.items()
+            for late in of(kept)
+        ]
+        found.append(mean(name, cases, names, says=says, setup=setup))
+    return [*found, _small_talk(sessions), *_costs(sessions)]
+
+
+def _costs(sessions: Mapping[str, Worked]) -> list[Measured]:
+    """All that the sessions took which wanted a result, by the results said rightly and in time; the interval is over sessions."""
+    solved = {name: sum(o.both for o in kept.outcomes if o.what == "result") for name, kept in sessions.items()}
+    wanting = [name for name, kept in sessions.items() if any(o.what == "result" for o in kept.outcomes)]
+    setup = {"suite": "background", "of": "sessions that want a result", "solved": "results said rightly and in time"}
+    found = []
+    for name, (unit, what, of) in COSTS.items():
+        says = f"{what} in sessions that want a result, by the results said rightly and in time"
+        cases = [Case(session=session, value=of(sessions[session].cost), weight=solved[session]) for session in wanting]
+        found.append(mean(f"{PER_SOLVED}{name}", cases, wanting, says=says, unit=unit, setup=setup))
+    return found
 
 
 def _share(share: Share, sessions: Mapping[str, Worked], names: Sequence[str], setup: Mapping[str, object]) -> Measured:
