@@ -320,3 +320,9 @@ def test_without_a_solved_task_or_a_known_model_a_cost_is_not_given() -> None:
     known = {one.name: one for one in delegation({"look_up-4": worked(play_family("look_up", 4))})}
     assert math.isnan(known[f"{PER_SOLVED}model"].value)
     assert known[f"{PER_SOLVED}model"].to_json()["value"] is None
+    assert "not told by all of them" in known[f"{PER_SOLVED}model"].explanation
+    lockstep = play_family("look_up", 4)
+    turns = [replace(turn, events=(*turn.events, TickCost(stages_ms={}, positions=0))) for turn in lockstep.turns]
+    untold = {one.name: one for one in delegation({"look_up-4": worked(Trace(lockstep.header, turns))})}
+    assert math.isnan(untold[f"{PER_SOLVED}positions"].value)
+    assert untold[f"{PER_SOLVED}positions"].interval is None

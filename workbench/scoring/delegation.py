@@ -23,7 +23,7 @@ import numpy as np
 from workbench.background.tasks import FINAL, STALE
 from workbench.background.words import spoken_words
 from workbench.costs import TICK_FLOPS, spent_in
-from workbench.events import TranscriptDelta
+from workbench.events import TickCost, TranscriptDelta
 from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, DelegationResult
 from workbench.packets import rng_for
 from workbench.scoring.interaction import outcomes
@@ -39,10 +39,13 @@ SMALL_TALK = "small talk while work runs, ratio of median latencies"
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a session took. `gflop` is billions of floating-point operations of the model's ticks, NaN where its trace does not tell."""
+    """What a session took; NaN is what its trace does not tell. `gflop` is billions of floating-point operations of the model's ticks.
+
+    A model that ran many sessions in lockstep does not tell their positions.
+    """
 
     ticks: int
-    positions: int
+    positions: float
     gflop: float
     background_s: float
     background_tokens: int
@@ -86,9 +89,10 @@ def worked(trace: Trace) -> Worked:
 
 def _cost(trace: Trace) -> Cost:
     spent = spent_in(trace)
+    told = [event.positions for _, event in trace.events(TickCost)]
     return Cost(
         ticks=spent.ticks,
-        positions=spent.positions,
+        positions=spent.positions if all(told[-1:]) else math.nan,
         gflop=spent.ticks * float(trace.header.labels.get(TICK_FLOPS, math.nan)) / 1e9,
         background_s=spent.background_s,
         background_tokens=spent.background_tokens,
@@ -211,8 +215,12 @@ def _costs(sessions: Mapping[str, Worked]) -> list[Measured]:
     setup = {"suite": "background", "of": "sessions that want a result", "solved": "results said rightly and in time"}
     found = []
     for name, (unit, what, of) in COSTS.items():
-        says = f"{what} in sessions that want a result, by the results said rightly and in time"
-        cases = [Case(session=session, value=of(sessions[session].cost), weight=solved[session]) for session in wanting]
+        spent = [of(sessions[session].cost) for session in wanting]
+        told = not any(map(math.isnan, spent))
+        says = (
+            f"{what} in sessions that want a result, by the results said rightly and in time{'' if told else ' (not told by all of them)'}"
+        )
+        cases = [Case(session=s, value=value, weight=solved[s]) for s, value in zip(wanting, spent, strict=True)] if told else []
         found.append(mean(f"{PER_SOLVED}{name}", cases, wanting, says=says, unit=unit, setup=setup))
     return found
 
