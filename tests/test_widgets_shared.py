@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from tests.shared_fakes import PATIENCE_S, Site, echoed, ended, hello, say, site, talking, told
-from widgets.gradio_page import TRIES, asset
+from widgets.gradio_page import TRIES, asset, offered
 from widgets.shared import REFUSED, Door, listen
 from workbench.agents import EchoAgent
 from workbench.errors import InputError
@@ -209,3 +209,10 @@ def test_what_is_offered_to_try_is_known_to_the_shipped_agent_word_by_word(check
     agent = load_agent(checkpoint)
     assert {each.family for each in TRIES} <= set(agent.families)
     assert {word for each in TRIES for line in each.say for word in line.split()} <= set(agent.user_words)
+
+
+def test_slow_work_is_offered_only_where_somebody_does_it() -> None:
+    slow = [each.title for each in offered(slow=True) if each.slow]
+    assert slow == ["Have something worked out", "Talk on while it looks up anna"]
+    assert not [each for each in offered() if each.slow]
+    assert [each.title for each in offered(["look_up", "stop"], slow=True)] == ["Count to twenty, let me stop you", slow[0]]

@@ -30,7 +30,8 @@ numbers, colours and a few requests; try what stands here, and watch on the time
 class Try:
     """Something to try with the agent: what to say, one line after the other, and what to watch.
 
-    `family` is the family of situations in which the agent learned it. `typed` says whether the lines do the same when they are typed.
+    `family` is the family of situations in which the agent learned it. `typed` says whether the lines do the same when they are typed,
+    `slow` whether somebody has to be there in the background who does the work.
     """
 
     family: str
@@ -38,6 +39,7 @@ class Try:
     say: tuple[str, ...]
     watch: str
     typed: bool = False
+    slow: bool = False
 
 
 TRIES = (
@@ -99,6 +101,20 @@ TRIES = (
         say=("warn me when it passes ten", "eight", "nine", "twelve"),
         watch="Read the numbers slowly. It keeps silent until one is over ten.",
     ),
+    Try(
+        family="look_up",
+        title="Have something worked out",
+        say=("what is three times four",),
+        watch="It says “okay” and hands the product over: the lane “background” shows the task. What came of it is said in a pause.",
+        slow=True,
+    ),
+    Try(
+        family="meanwhile",
+        title="Talk on while it looks up anna",
+        say=("look up anna", "what is two plus three"),
+        watch="Ask the sum at once: it is answered while anna is looked up. What was found is said in the next pause, or “sorry”.",
+        slow=True,
+    ),
 )
 
 LOOK: dict[str, Any] = {
@@ -109,14 +125,24 @@ LOOK: dict[str, Any] = {
 }
 
 
-def page(families: Sequence[str] | None = None, *, logins: bool = False) -> gradio.Blocks:
-    """The page, with the tries of these families (default: all). Its script and styles are at `microturn/` beside it: see `asset`."""
+def page(families: Sequence[str] | None = None, *, slow: bool = False, logins: bool = False) -> gradio.Blocks:
+    """The page, with what is `offered` of these families. Its script and styles are at `microturn/` beside it: see `asset`."""
     template = TEMPLATE.replace("LOG_OUT", LOG_OUT if logins else "")
-    offered = [asdict(each) for each in TRIES if families is None or each.family in families]
     blocks: gradio.Blocks = gradio.Blocks(title="Microturn", analytics_enabled=False)
     with blocks:
-        gradio.HTML(html_template=template, js_on_load=ON_LOAD, apply_default_css=False, tries=offered)
+        gradio.HTML(
+            html_template=template,
+            js_on_load=ON_LOAD,
+            apply_default_css=False,
+            tries=[asdict(each) for each in offered(families, slow=slow)],
+        )
     return blocks
+
+
+def offered(families: Sequence[str] | None = None, *, slow: bool = False) -> list[Try]:
+    """The tries of these families (default: all), those of slow work only if there is somebody who does it."""
+    known = [each for each in TRIES if families is None or each.family in families]
+    return [each for each in known if slow or not each.slow]
 
 
 def asset(name: str) -> tuple[str, str]:

@@ -108,9 +108,13 @@ class Doorkeeper:
 
 
 class SharedPage:
-    """The page of a host as a web application, at `app`. `families` are those of which something is offered to try; None for all."""
+    """The page of a host as a web application, at `app`.
 
-    def __init__(self, host: Host, door: Door, families: Sequence[str] | None = None) -> None:
+    `families` are those of which something is offered to try (None: all), of slow work only where somebody does it
+    (`slow`).
+    """
+
+    def __init__(self, host: Host, door: Door, families: Sequence[str] | None = None, *, slow: bool = False) -> None:
         self.host, self.door = host, door
         self._open = 0
         routes = [
@@ -120,7 +124,7 @@ class SharedPage:
         ]
         empty = FastAPI(routes=routes, openapi_url=None)
         only = {"auth": list(door.logins.items()) or None, "auth_message": WELCOME, "blocked_paths": [str(host.folder.resolve())]}
-        blocks = page(families, logins=bool(door.logins))
+        blocks = page(families, slow=slow, logins=bool(door.logins))
         self.app: FastAPI = gradio.mount_gradio_app(empty, blocks, "/", **only, **PLAIN, **LOOK)
         self.app.add_middleware(Doorkeeper, attempts=Attempts(RealTime(ClockSpec()).now), door=door)
 

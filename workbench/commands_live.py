@@ -82,7 +82,7 @@ def talk(
         out.mkdir(parents=True, exist_ok=True)
         rooms = Host(lambda: speaker, out, Admission(limits, RealTime(ClockSpec()).now), spec, make_beside=lambda: wire()[1])
         door = Door(logins=logins, origins=(*(origin or ()), *shared), visitor_header=visitor_header)
-        page = SharedPage(rooms, door, agent.families)
+        page = SharedPage(rooms, door, agent.families, slow=bool(background))
         with few_pauses(), Served(page.app, listening) as served:
             _say_where(host, served.port, shared, out)
             until_ended()
