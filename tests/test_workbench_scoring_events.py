@@ -168,6 +168,21 @@ def test_regions_and_back_channels_are_where_the_definitions_put_them() -> None:
     assert (shift.frames, shift.judged, shift.foreseen) == ((250, 275), (252, 262), (225, 250))
 
 
+def test_a_pause_between_two_words_of_one_voice_makes_no_back_channels() -> None:
+    def murmurs(user: list, agent: list) -> list:
+        return [e.speaker for e in events(activity([user, agent], 20.0)) if e.kind == "backchannel"]
+
+    assert murmurs([(4.0, 4.4), (5.6, 6.0)], []) == [], "1.2 s of silence in a turn of 2 s"
+    assert murmurs([(4.0, 4.4), (6.0, 6.4)], [(4.9, 5.5)]) == [USER, AGENT, USER]
+    assert murmurs([(2.9, 3.3)], []) == [], "less than 3 s of context"
+
+
+def test_what_a_short_last_stretch_or_the_first_seconds_cannot_foretell_has_no_region() -> None:
+    for user, foreseen in (([(0.0, 5.0)], (225, 250)), ([(0.0, 4.4), (4.6, 5.0)], None), ([(0.0, 3.4)], None)):
+        shift = events(activity([user, [(user[-1][1] + 0.5, user[-1][1] + 3.0)]], 10.0))[-1]
+        assert (shift.kind, shift.foreseen) == ("shift", foreseen)
+
+
 def test_the_projection_packs_eight_bins_and_unpacks_to_the_next_speaker() -> None:
     active = activity([[(0.02, 0.22)], [(1.22, 2.02)]], 4.0)
     code = projection(active, 0)
@@ -212,7 +227,7 @@ def test_every_silence_that_counts_has_one_voice_on_either_side(one: list[bool],
     active[: len(one), 0], active[: len(two), 1] = one, two
     for event in events(active):
         start, end = event.frames
-        assert 0 <= event.foreseen[0] <= event.foreseen[1] <= length
+        assert event.foreseen is None or 150 <= event.foreseen[0] < event.foreseen[1] <= length
         if event.kind != "backchannel":
             assert not active[start:end].any()
             assert active[end, event.speaker]

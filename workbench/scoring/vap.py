@@ -4,8 +4,11 @@ Our code from their definitions. Voice activity of two speakers is a boolean arr
 
 - A silence between two stretches of single speech is a hold if the same speaker goes on, a shift if the other does. It counts if it lasts
   0.25 s (a pad of 0.05 and a window of 0.2), if one speaker alone is active for 1.0 s on either side, pauses inside holds filled, and if
-  3 s went before. It is judged in the window from 0.05 s after its onset; a shift is foreseen in the last 0.5 s before it.
-- A back-channel is a stretch of at most 1.0 s with 1.0 s of its speaker's own silence on either side; it is foreseen in the 0.5 s before.
+  3 s went before. It is judged in the window from 0.05 s after its onset, and foreseen in the last 0.5 s before it if its speaker alone
+  is active through them without a pause.
+- A back-channel is a stretch of at most 1.0 s, pauses inside holds filled, with 1.0 s of its speaker's own silence on either side and 3 s
+  before it; it is foreseen in the 0.5 s before.
+- Nothing is foreseen in the first 3 s.
 - The projection of a frame is who is active in the next 2 s: bins of 0.2, 0.4, 0.6 and 0.8 s for each, active if half of its frames are;
   eight bits, 256 classes, the first speaker's four bins in the low bits, nearest first.
 """
@@ -39,13 +42,16 @@ Kind: TypeAlias = Literal["shift", "hold", "backchannel"]
 
 @dataclass(frozen=True)
 class VapEvent:
-    """One event: whose it is (the next speaker of a silence, or who murmurs), its frames, where it is judged and where it is foreseen."""
+    """One event: whose it is (the next speaker of a silence, or who murmurs), its frames, where it is judged and where it is foreseen.
+
+    `foreseen` is None where it cannot be.
+    """
 
     kind: Kind
     speaker: int
     frames: Region
     judged: Region
-    foreseen: Region
+    foreseen: Region | None
 
 
 def frames(seconds: float) -> int:
@@ -65,7 +71,9 @@ def activity(spans: Sequence[Sequence[tuple[float, float]]], duration_s: float) 
 def events(active: Active) -> list[VapEvent]:
     """Every shift, hold and back-channel, in order of their beginning. Raises InputError unless the array is boolean (frames, 2)."""
     _check(active)
-    return sorted([*_silences(active), *_murmurs(active)], key=lambda e: e.frames)
+    silences = _between(active)
+    filled = _filled(active, silences)
+    return sorted([*_silences(filled, silences), *_murmurs(filled)], key=lambda e: e.frames)
 
 
 def _check(active: Active) -> None:
@@ -81,44 +89,64 @@ def _runs(states: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
     return [(int(states[a]), a, b) for a, b in pairwise(edges)]
 
 
-def _between(active: Active) -> list[tuple[int, int, Region]]:
-    """(last speaker, next speaker, frames) of every silence between two stretches of single speech."""
+@dataclass(frozen=True)
+class _Silence:
+    """Frames [start, end) between two stretches of single speech, who spoke last, for how many frames alone, and who speaks next."""
+
+    start: int
+    end: int
+    last: int
+    alone: int
+    following: int
+
+
+def _between(active: Active) -> list[_Silence]:
     runs = _runs(active[:, 0].astype(np.int64) + 2 * active[:, 1].astype(np.int64))  # 0 nobody, 1 and 2 one of them, 3 both
     sides = zip(runs, runs[1:], runs[2:], strict=False)
-    return [(a[0] - 1, c[0] - 1, (b[1], b[2])) for a, b, c in sides if b[0] == 0 and a[0] in (1, 2) and c[0] in (1, 2)]
+    return [_Silence(b[1], b[2], a[0] - 1, a[2] - a[1], c[0] - 1) for a, b, c in sides if b[0] == 0 and a[0] in (1, 2) and c[0] in (1, 2)]
 
 
-def _silences(active: Active) -> list[VapEvent]:
-    silences = _between(active)
+def _filled(active: Active, silences: Sequence[_Silence]) -> Active:
+    """The same with the pauses of whoever goes on filled."""
     filled = active.copy()
-    for last, following, (start, end) in silences:
-        if last == following:
-            filled[start:end, last] = True
-    pad, window, alone, foreseen = frames(PAD_S), frames(WINDOW_S), frames(ALONE_S), frames(FORESEEN_S)
+    for one in silences:
+        if one.last == one.following:
+            filled[one.start : one.end, one.last] = True
+    return filled
+
+
+def _silences(filled: Active, silences: Sequence[_Silence]) -> list[VapEvent]:
+    pad, window, alone = frames(PAD_S), frames(WINDOW_S), frames(ALONE_S)
     found = []
-    for last, following, (start, end) in silences:
-        before, after = filled[start - alone : start], filled[end : end + alone]
-        whole = start >= max(alone, frames(CONTEXT_S)) and len(after) == alone and end - start >= pad + window
-        if whole and _only(before, last) and _only(after, following):
-            kind: Kind = "hold" if last == following else "shift"
-            found.append(VapEvent(kind, following, (start, end), (start + pad, start + pad + window), (start - foreseen, start)))
+    for one in silences:
+        before, after = filled[one.start - alone : one.start], filled[one.end : one.end + alone]
+        whole = one.start >= max(alone, frames(CONTEXT_S)) and len(after) == alone and one.end - one.start >= pad + window
+        if whole and _only(before, one.last) and _only(after, one.following):
+            kind: Kind = "hold" if one.last == one.following else "shift"
+            judged = (one.start + pad, one.start + pad + window)
+            foreseen = _foreseen(one.start) if one.alone >= frames(FORESEEN_S) else None
+            found.append(VapEvent(kind, one.following, (one.start, one.end), judged, foreseen))
     return found
+
+
+def _foreseen(start: int) -> Region | None:
+    return (start - frames(FORESEEN_S), start) if start - frames(FORESEEN_S) >= frames(CONTEXT_S) else None
 
 
 def _only(active: Active, speaker: int) -> bool:
     return bool(active[:, speaker].all() and not active[:, 1 - speaker].any())
 
 
-def _murmurs(active: Active) -> list[VapEvent]:
+def _murmurs(filled: Active) -> list[VapEvent]:
     found = []
-    longest, alone, foreseen = frames(MURMUR_S), frames(MURMUR_ALONE_S), frames(FORESEEN_S)
+    longest, alone = frames(MURMUR_S), frames(MURMUR_ALONE_S)
     for speaker in (USER, AGENT):
-        stretches = [(a, b) for state, a, b in _runs(active[:, speaker].astype(np.int64)) if state]
+        stretches = [(a, b) for state, a, b in _runs(filled[:, speaker].astype(np.int64)) if state]
         ends = [0, *(b for _, b in stretches)]
-        starts = [*(a for a, _ in stretches[1:]), len(active)]
+        starts = [*(a for a, _ in stretches[1:]), len(filled)]
         for (start, end), before, after in zip(stretches, ends, starts, strict=False):
-            if end - start <= longest and start - before >= alone and after - end >= alone:
-                found.append(VapEvent("backchannel", speaker, (start, end), (start, end), (start - foreseen, start)))
+            if start >= frames(CONTEXT_S) and end - start <= longest and start - before >= alone and after - end >= alone:
+                found.append(VapEvent("backchannel", speaker, (start, end), (start, end), _foreseen(start)))
     return found
 
 
