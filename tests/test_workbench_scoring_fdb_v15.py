@@ -24,6 +24,7 @@ from workbench.scoring.fdb_v15 import (
     stops,
     timing,
 )
+from workbench.scoring.reading import read
 
 USER, AGENT = ((0.5, 3.0), (7.0, 9.0)), ((3.6, 7.8), (9.7, 14.0))
 
@@ -81,7 +82,7 @@ def test_the_truth_of_a_scenario_labels_what_was_done() -> None:
     event = (4.0, 4.6)
     counted = says(*((word, 2.0 + at) for at, word in enumerate(counting(6))))
     cut = counted[:3]
-    label = lambda *events: behaviour(trace_of(*events), "1", event).label  # noqa: E731
+    label = lambda *events: behaviour(read(trace_of(*events)), "1", event).label  # noqa: E731
     assert label(*request(6), *counted) == "C_RESUME"
     assert label(*request(6), *question(4.0), *cut, *says(("seven", 5.0))) == "C_RESPOND"
     assert label(*request(6), *question(4.0), *cut, *says(("nine", 5.0))) == "C_UNKNOWN"
@@ -92,7 +93,7 @@ def test_the_truth_of_a_scenario_labels_what_was_done() -> None:
 
 
 def test_the_hand_written_session_responds_to_its_stop() -> None:
-    assert behaviour(stopped_count(), "1", (4.30, 4.62)).label == "C_RESPOND"
+    assert behaviour(read(stopped_count()), "1", (4.30, 4.62)).label == "C_RESPOND"
 
 
 def labelled(*labels: str) -> list[Labelled]:

@@ -69,10 +69,12 @@ class Trace:
 
     def audio(self, stream: str) -> Audio:
         """The whole of one audio stream, float32 (ticks * samples_per_tick,); silence where it carried nothing."""
-        samples = self.header.clock.samples_per_tick
         if not self.turns:
             return np.zeros(0, np.float32)
-        return np.concatenate([turn.audio(stream, samples) for turn in self.turns])
+        silence = np.zeros(self.header.clock.samples_per_tick, np.float32)
+        payloads = (turn.get(stream) for turn in self.turns)
+        ticks = [payload if isinstance(payload, np.ndarray) else silence for payload in payloads]
+        return np.concatenate(ticks, dtype=np.float32)
 
 
 def record(session: Session, **more: Any) -> Trace:

@@ -81,7 +81,7 @@ def v15_sample(trace: Trace, name: str) -> tuple[str, Sample, Labelled] | None:
     else:
         scenario = "user_backchannel" if all(w.word in BACKCHANNELS for w in words) else "talking_to_other"
     ends_s = min((w.start_s for w in reading.truth if w.start_s > event[1]), default=trace.duration_s)
-    return scenario, until(sample_of(trace, name, [event]), ends_s), behaviour(trace, name, event)
+    return scenario, until(sample_of(trace, name, [event]), ends_s), behaviour(reading, name, event)
 
 
 def _event_words(reading: Reading) -> list[TruthWord]:

@@ -21,12 +21,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from workbench.errors import InputError
-from workbench.events import TruthExpect
 from workbench.scoring.fdb_sample import Mode, Sample, Span, joined
-from workbench.scoring.interaction import outcomes
+from workbench.scoring.interaction import judged
 from workbench.scoring.measured import TICKS, Case, Measured, Moment, bootstrap, mean, mean_of
-from workbench.scoring.reading import read
-from workbench.trace import Trace
+from workbench.scoring.reading import Reading
 
 USER_JOIN_S, AGENT_JOIN_S = 0.6, 0.5
 Label: TypeAlias = Literal["C_RESPOND", "C_RESUME", "C_UNCERTAIN_HANDLING", "C_UNKNOWN"]
@@ -109,20 +107,20 @@ class Labelled:
             raise InputError(f"sample {self.id!r} is labelled {self.label!r}; the rubric knows {', '.join(LABELS)}")
 
 
-def behaviour(trace: Trace, name: str, event: Span) -> Labelled:
-    """The label that the trace's own expectations give, without a judge.
+def behaviour(reading: Reading, name: str, event: Span) -> Labelled:
+    """The label that a trace's own expectations give, without a judge.
 
     RESPOND: a reply, a yield or a change that the event asked for was done. RESUME: what was asked for before the event was carried on to
     the end, some of it since the event began. UNCERTAIN_HANDLING: the first word after the event asks again. UNKNOWN: anything else, or no
     word after the event.
     """
-    anchors = {e.id: e.anchor_s for _, e in trace.events(TruthExpect)}
-    judged = [(anchors[o.id], o) for o in outcomes(trace)]
-    since, after = ([word.word for word in read(trace).words if word.end_s > at_s] for at_s in event)
-    asked = [o for at_s, o in judged if event[0] <= at_s <= event[1] + 1e-6]
+    anchors = reading.anchors_s
+    found = [(anchors[o.id], o) for o in judged(reading)]
+    since, after = ([word.word for word in reading.words if word.end_s > at_s] for at_s in event)
+    asked = [o for at_s, o in found if event[0] <= at_s <= event[1] + 1e-6]
     if any(o.meaning and (o.what in ("yield", "amend") or (o.what == "reply" and after)) for o in asked):
         return Labelled(id=name, label="C_RESPOND", event=event)
-    if since and any(o.carried for at_s, o in judged if o.what == "count" and at_s < event[0]):
+    if since and any(o.carried for at_s, o in found if o.what == "count" and at_s < event[0]):
         return Labelled(id=name, label="C_RESUME", event=event)
     return Labelled(id=name, label="C_UNCERTAIN_HANDLING" if after and after[0] in ASKS_AGAIN else "C_UNKNOWN", event=event)
 

@@ -44,7 +44,11 @@ SLACK_S = 1e-6  # times are rounded to the microsecond
 
 def outcomes(trace: Trace) -> list[Outcome]:
     """One outcome for every expectation of the trace, in order; those whose window reaches past the end of the trace are left out."""
-    reading = read(trace)
+    return judged(read(trace))
+
+
+def judged(reading: Reading) -> list[Outcome]:
+    """The same from what was read of the trace."""
     answering = wanted(reading)
     return [judge(reading, o, answering) for o in reading.opened if o.expect.anchor_s + o.expect.to_s <= reading.end_s]
 

@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.events import DeadlineMissed, TruthExpect
+from workbench.events import DeadlineMissed
 from workbench.packets import rng_for
-from workbench.scoring.interaction import outcomes
+from workbench.scoring.interaction import judged
 from workbench.scoring.measured import DRAWS, TICKS, Interval, Measured, Moment
 from workbench.scoring.reading import Reading, read
 from workbench.scoring.score import Outcome, quantile
@@ -48,12 +48,15 @@ FLOOR_TRANSFER = Band(
 
 @dataclass(frozen=True, kw_only=True)
 class LatencySpec:
-    """One latency: its name, the two events, what it includes and excludes, and people's band. `spans` finds it in a trace."""
+    """One latency: its name, the two events, what it includes and excludes, and people's band.
+
+    `spans` finds it in what was read of a trace and in how its expectations were met.
+    """
 
     name: str
     start: str
     end: str
-    spans: Callable[[Trace, Reading], list[Span]]
+    spans: Callable[[Reading, Sequence[Outcome]], list[Span]]
     includes: tuple[str, ...] = SIMULATED
     excludes: tuple[str, ...] = NOT_TIMED
     people: Band | None = None
@@ -82,15 +85,15 @@ class LatencyReport:
         )
 
 
-def _judged(counts: Callable[[Outcome], bool]) -> Callable[[Trace, Reading], list[Span]]:
-    def spans(trace: Trace, _: Reading) -> list[Span]:
-        anchors = {e.id: e.anchor_s for _, e in trace.events(TruthExpect)}
-        return [(anchors[o.id], anchors[o.id] + o.latency_s) for o in outcomes(trace) if o.latency_s is not None and counts(o)]
+def _judged(counts: Callable[[Outcome], bool]) -> Callable[[Reading, Sequence[Outcome]], list[Span]]:
+    def spans(reading: Reading, outcomes: Sequence[Outcome]) -> list[Span]:
+        anchors = reading.anchors_s
+        return [(anchors[o.id], anchors[o.id] + o.latency_s) for o in outcomes if o.latency_s is not None and counts(o)]
 
     return spans
 
 
-def _transfers(_: Trace, reading: Reading) -> list[Span]:
+def _transfers(reading: Reading, _: Sequence[Outcome]) -> list[Span]:
     """From the end of the user's last true word before a turn of the agent to the start of that turn, its first sound.
 
     A turn of the agent begins with a sound that starts over TURN_GAP_S after its last; one that begins inside a word of the user gives a
@@ -148,8 +151,9 @@ class Measurings:
 def measure(trace: Trace, specs: Sequence[LatencySpec] = LATENCY_SPECS) -> Measurings:
     """Every latency of one trace."""
     reading = read(trace)
+    outcomes = judged(reading)
     late = sum(1 for _ in trace.events(DeadlineMissed))
-    return Measurings({spec.name: tuple(spec.spans(trace, reading)) for spec in specs}, late)
+    return Measurings({spec.name: tuple(spec.spans(reading, outcomes)) for spec in specs}, late)
 
 
 def latency_report(sessions: Mapping[str, Measurings], specs: Sequence[LatencySpec] = LATENCY_SPECS, seed: int = 0) -> list[LatencyReport]:

@@ -45,6 +45,11 @@ class Reading:
     end_s: float
     requests: tuple[DelegationRequested, ...] = ()
 
+    @property
+    def anchors_s(self) -> dict[str, float]:
+        """The moment from which each expectation counts, by its id."""
+        return {opened.expect.id: opened.expect.anchor_s for opened in self.opened}
+
     def words_in(self, from_s: float, to_s: float) -> list[TranscriptDelta]:
         """Agent words that begin in [from_s, to_s)."""
         return [word for word in self.words if from_s <= word.start_s < to_s]
