@@ -26,6 +26,7 @@ from workbench.evaluate import Episode, Report
 from workbench.scoring.measured import Measured
 from workbench.scoring.score import Outcome
 from workbench.scoring.summary import LATENCIES, RATES
+from workbench.suites import SUITES
 from workbench.sweeps import Sweep
 
 SHOWN = 24  # moments in an opened cell; how many there are is said
@@ -82,13 +83,16 @@ def compared_html(columns: Sequence[Column]) -> str:
     """The page as text. Everything that came from a session is escaped."""
     wholes = [column.report.to_json() for column in columns]
     sections = [
-        ("Families: meaning and timing both right", _families(columns, wholes)),
-        ("Rates", _rates(columns, wholes)),
-        ("Latencies, median", _latencies(columns, wholes)),
-        *((f"Suite {name}", _suite(columns, name)) for name in dict.fromkeys(name for c in columns for name in c.report.suites)),
+        ("Families: meaning and timing both right", "", _families(columns, wholes)),
+        ("Rates", "", _rates(columns, wholes)),
+        ("Latencies, median", "", _latencies(columns, wholes)),
+        *(
+            (f"Suite {name}", SUITES[name].about, _suite(columns, name))
+            for name in dict.fromkeys(name for c in columns for name in c.report.suites)
+        ),
     ]
     cells: dict[str, Row] = {}
-    tables = "\n".join(_section(title, lines, columns, cells) for title, lines in sections if lines)
+    tables = "\n".join(_section(title, about, lines, columns, cells) for title, about, lines in sections if lines)
     figures = {f"example-{place}-{family}": example_figure(t) for place, c in enumerate(columns) for family, t in c.report.examples.items()}
     figures["restraint"] = _restraint(columns, wholes)
     body = Template((HERE / "compared.html").read_text(encoding="utf-8")).substitute(
@@ -168,19 +172,25 @@ def _latencies(columns: Sequence[Column], wholes: Sequence[Row]) -> list[Line]:
 def _suite(columns: Sequence[Column], suite: str) -> list[Line]:
     scores = [{one.name: one for one in column.report.suites.get(suite, ())} for column in columns]
     names = dict.fromkeys(name for found in scores for name in found)
-    return [(name, [_measured(found.get(name)) for found in scores]) for name in names]
+    return [(name, _row([found.get(name) for found in scores])) for name in names]
 
 
-def _measured(one: Measured | None) -> Number | None:
+def _row(scores: Sequence[Measured | None]) -> list[Number | None]:
+    """One score of every agent, with as many decimals for all: one where any is large (percents, milliseconds), else three."""
+    decimals = 1 if any(one is not None and abs(one.value) >= 10 for one in scores) else 3
+    return [_measured(one, decimals) for one in scores]
+
+
+def _measured(one: Measured | None, decimals: int) -> Number | None:
     if one is None or not math.isfinite(one.value):
         return None
-    interval = f"{one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else ""
+    interval = " to ".join(f"{end:.{decimals}f}" for end in one.interval) if one.interval else ""
     moments = []
     for moment in one.moments:
         family, _, seed = moment.session.rpartition("-")
         moments.append(At(family, int(seed), moment.start_s, None, f"to {moment.end_s:.1f} s"))
     about = f"{one.explanation}; {one.n} cases in {one.sessions} sessions"
-    return Number(f"{one.value:.3f}{one.unit and ' ' + one.unit}", interval, about, tuple(moments))
+    return Number(f"{one.value:.{decimals}f}{one.unit and ' ' + one.unit}", interval, about, tuple(moments))
 
 
 def _share(value: float, ci95: Sequence[float], about: str, moments: Sequence[At]) -> Number:
@@ -215,7 +225,7 @@ def _failures_first(moments: Sequence[At]) -> tuple[At, ...]:
 # HTML ------------------------------------------------------------------------------------------------------------------------
 
 
-def _section(title: str, lines: Sequence[Line], columns: Sequence[Column], cells: dict[str, Row]) -> str:
+def _section(title: str, about: str, lines: Sequence[Line], columns: Sequence[Column], cells: dict[str, Row]) -> str:
     """A table; what its cells open is added to `cells` under the name that each carries."""
     head = "".join(f"<th>{escape(column.name)}</th>" for column in columns)
     rows = []
@@ -228,15 +238,16 @@ def _section(title: str, lines: Sequence[Line], columns: Sequence[Column], cells
                 cells[key] = {"title": name, "column": place, "about": number.about, "all": len(number.moments), "moments": moments}
             inner.append(_cell(key, number))
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(inner)}</tr>')
+    hint = f'<p class="hint">{escape(about)}</p>' if about else ""
     return (
-        f'<h2>{escape(title)}</h2><div class="scroll"><table class="compared"><thead><tr><th></th>{head}</tr></thead>'
+        f'<h2>{escape(title)}</h2>{hint}<div class="scroll"><table class="compared"><thead><tr><th></th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
 def _cell(key: str, number: Number | None) -> str:
     if number is None:
-        return "<td></td>"
+        return '<td class="none">no case</td>'
     bar = "" if number.share is None else f'<i class="bar" style="width:{100 * number.share:.1f}%"></i>'
     inner = f"<b>{escape(number.text)}</b><small>{escape(number.interval)}</small>{bar}"
     return f'<td><button type="button" data-cell="{key}" aria-expanded="false">{inner}</button></td>'
