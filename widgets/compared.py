@@ -176,8 +176,8 @@ def _suite(columns: Sequence[Column], suite: str) -> list[Line]:
 
 
 def _row(scores: Sequence[Measured | None]) -> list[Number | None]:
-    """One score of every agent, with as many decimals for all: one where any is large (percents, milliseconds), else three."""
-    decimals = 1 if any(one is not None and abs(one.value) >= 10 for one in scores) else 3
+    """One score of every agent, with as many decimals for all: three, or one where any is large and no seconds (percents, ms)."""
+    decimals = 1 if any(one is not None and one.unit != "s" and abs(one.value) >= 10 for one in scores) else 3
     return [_measured(one, decimals) for one in scores]
 
 
