@@ -33,6 +33,19 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """A Chromium whose microphone is a simulated one; modules that need another have their own."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.talk_fakes import FAKE_MICROPHONE
+
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *FAKE_MICROPHONE])
+        yield opened
+        opened.close()
+
+
 @pytest.fixture(scope="session")
 def checkpoint() -> Path:
     """Path of the shipped checkpoint; the test is skipped, saying so, in a checkout without it."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.conftest import CHROMIUM_FLAGS
-from tests.talk_fakes import FAKE_MICROPHONE, FakeRuntime, Pages, until, visit
+from tests.talk_fakes import FakeRuntime, Pages, until, visit
 from tests.test_workbench_shown import EVIL
 
 pytestmark = pytest.mark.browser
@@ -21,14 +18,6 @@ QUESTION: dict[str, Any] = {
     "reason": "tell anna that i am late", "left_s": 20.0,
     "arguments": {"to": "anna@example.org", "body": "I am late.\nSorry!", "copies": 2},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *FAKE_MICROPHONE])
-        yield opened
-        opened.close()
 
 
 def card(page: Any) -> Any:

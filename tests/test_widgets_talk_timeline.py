@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.conftest import CHROMIUM_FLAGS
-from tests.talk_fakes import FAKE_MICROPHONE, TICK_SAMPLES, FakeRuntime, Pages, decision, outline, until, visit
+from tests.talk_fakes import TICK_SAMPLES, FakeRuntime, Pages, decision, outline, until, visit
 
 pytestmark = pytest.mark.browser
 
@@ -33,14 +31,6 @@ def script(tick: int) -> Mapping[str, Any]:
         words = [["model", "one", 1.0, 1.4, 0.9]] if tick == 5 else []
         return {"decision": decision(0.9, "one", floor="speak"), "said": "one", "words": words, "events": [["model.spoke", 1.0, "one"]]}
     return {}
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *FAKE_MICROPHONE])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

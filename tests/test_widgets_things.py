@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.conftest import CHROMIUM_FLAGS
 from tests.sample_session import stopped_count
-from tests.talk_fakes import FAKE_MICROPHONE, FakeRuntime, Pages, until, visit
+from tests.talk_fakes import FakeRuntime, Pages, until, visit
 from tests.test_workbench_shown import EVIL
 from widgets import write_timeline
 from workbench.background.shown import plain
@@ -30,14 +28,6 @@ HOSTILE: list[dict[str, Any]] = [
     {"task": "4", "kind": "image", "data": "javascript:window.hacked=1", "alt": EVIL},
 ]
 AGAIN = {"task": "4", "kind": "image", "data": DOT, "alt": "a dot"}
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *FAKE_MICROPHONE])
-        yield opened
-        opened.close()
 
 
 def script(tick: int) -> Mapping[str, Any]:
