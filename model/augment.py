@@ -37,15 +37,16 @@ class AugmentConfig:
 
 def augment(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """Log-mel frames of new voices and channels, same shape; the words and their times stay."""
-    keep = _uniform(mel_BFM, (0.0, 1.0), generator) < config.untouched
-    out = warp_bands(mel_BFM, _uniform(mel_BFM, config.warp, generator))
-    blurred = torch.nn.functional.avg_pool1d(out, 3, stride=1, padding=1, count_include_pad=False)
-    out = torch.where(_uniform(out, (0, 1), generator) < config.blur_chance, blurred, out)
-    out = out + _equaliser(out, config.equaliser, generator) + _uniform(out, config.gain, generator)
-    out = _band_cut(out, config.band_cut_chance, generator)
-    out = _add_noise(out, config, generator)
-    out = _mask_bands(out, config, generator)
-    return torch.where(keep, mel_BFM, out)
+    touched = _drawn(mel_BFM, 1 - config.untouched, generator)
+    out = warp_bands(mel_BFM[touched], _uniform(mel_BFM, config.warp, generator)[touched])
+    blurred = _drawn(out, config.blur_chance, generator)
+    out[blurred] = _blurred(out[blurred])
+    out += _equaliser(out, config.equaliser, generator) + _uniform(out, config.gain, generator)
+    _band_cut(out, config.band_cut_chance, generator)
+    noisy = _drawn(out, config.noise_chance, generator)
+    out[noisy] = _with_noise(out[noisy], config, generator)
+    _mask_bands(out, config, generator)
+    return mel_BFM.index_copy(0, touched, out)
 
 
 def warp_bands(mel_BFM: Tensor, factor_B11: Tensor) -> Tensor:
@@ -65,6 +66,20 @@ def _uniform(like: Tensor, bounds: tuple[float, float], generator: torch.Generat
     return torch.rand((len(like), 1, 1), generator=generator) * (high - low) + low
 
 
+def _drawn(like: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+    """Numbers of the rows that a chance falls on."""
+    return (torch.rand(len(like), generator=generator) < chance).nonzero()[:, 0]
+
+
+def _blurred(mel_BFM: Tensor) -> Tensor:
+    """Every band as the mean of itself and its neighbours."""
+    total, count = mel_BFM.clone(), torch.full((mel_BFM.shape[-1],), 3.0)
+    total[..., 1:] += mel_BFM[..., :-1]
+    total[..., :-1] += mel_BFM[..., 1:]
+    count[0] = count[-1] = 2.0
+    return total / count
+
+
 def _equaliser(mel_BFM: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     rows, _, bands = mel_BFM.shape
     axis = torch.linspace(0, math.pi, bands)
@@ -73,31 +88,32 @@ def _equaliser(mel_BFM: Tensor, amount: float, generator: torch.Generator) -> Te
     return (weight @ waves)[:, None]
 
 
-def _band_cut(mel_BFM: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+def _band_cut(mel_BFM: Tensor, chance: float, generator: torch.Generator) -> None:
+    """Weaken, in place, what lies outside a band in some rows."""
     rows, _, bands = mel_BFM.shape
     top = torch.randint(bands * 6 // 10, bands, (rows, 1, 1), generator=generator)  # about 2.5 kHz and up
     bottom = torch.randint(0, 6, (rows, 1, 1), generator=generator)
     chosen = torch.rand((rows, 1, 1), generator=generator) < chance
     band = torch.arange(bands)[None, None]
-    outside = chosen & ((band > top) | (band < bottom))
-    return torch.where(outside, mel_BFM - 3.0, mel_BFM)
+    mel_BFM -= torch.where(chosen & ((band > top) | (band < bottom)), 3.0, 0.0)
 
 
-def _add_noise(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    rows, frames, bands = mel_BFM.shape
+def _with_noise(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """The sum of the powers of frames and of a tilted, fluttering noise, as log10 magnitudes."""
     level = _uniform(mel_BFM, config.noise_floor, generator)
-    tilt = _uniform(mel_BFM, (-1.2, 0.3), generator) * torch.linspace(0, 1, bands)
-    flutter = torch.randn((rows, frames, bands), generator=generator) * 0.15
-    noise = level + tilt + flutter
-    noisy = 0.5 * torch.log10(10 ** (2 * mel_BFM) + 10 ** (2 * noise))
-    return torch.where(_uniform(mel_BFM, (0, 1), generator) < config.noise_chance, noisy, mel_BFM)
+    tilt = _uniform(mel_BFM, (-1.2, 0.3), generator) * torch.linspace(0, 1, mel_BFM.shape[-1])
+    flutter = torch.randn(mel_BFM.shape, generator=generator) * 0.15
+    above = flutter.add_(level + tilt).sub_(mel_BFM)
+    return mel_BFM + torch.nn.functional.softplus(above, beta=2 * math.log(10))  # log10(sqrt(a^2 + b^2)) of log10 a, log10 b
 
 
-def _mask_bands(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+def _mask_bands(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> None:
+    """Silence, in place, some stretches of bands of every row."""
     rows, _, bands = mel_BFM.shape
     band = torch.arange(bands)[None, None]
+    masked = torch.zeros((rows, 1, bands), dtype=torch.bool)
     for _ in range(config.masks):
         width = torch.randint(0, config.mask_width + 1, (rows, 1, 1), generator=generator)
         start = torch.randint(0, bands, (rows, 1, 1), generator=generator)
-        mel_BFM = torch.where((band >= start) & (band < start + width), torch.full_like(mel_BFM, FLOOR), mel_BFM)
-    return mel_BFM
+        masked |= (band >= start) & (band < start + width)
+    mel_BFM.masked_fill_(masked, FLOOR)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -332,6 +333,18 @@ def test_augmentation_changes_the_voice_and_keeps_the_times():
     assert not torch.allclose(out[0], out[1])
     again = augment(mel, augment_config(untouched=0.0), torch.Generator().manual_seed(0))
     assert torch.equal(out, again)
+
+
+def test_noise_adds_its_power_and_nothing_where_it_is_far_below():
+    quiet = {"warp": (1.0, 1.0), "equaliser": 0.0, "gain": (0.0, 0.0), "blur_chance": 0.0, "band_cut_chance": 0.0, "masks": 0}
+    config = augment_config(**quiet, untouched=0.0, noise_chance=1.0, noise_floor=(-2.0, -2.0))
+    generator = torch.Generator().manual_seed(0)
+    noise = augment(torch.full((4, 400, 80), -20.0), config, generator)[..., 0]
+    assert abs(float(noise.mean()) + 2.0) < 0.1
+    loud = augment(torch.full((4, 400, 80), 1.0), config, generator)
+    assert float((loud - 1.0).abs().max()) < 0.01
+    alike = augment(torch.full((4, 400, 80), -2.0), config, generator)[..., 0]
+    assert abs(float(alike.mean()) + 2.0 - math.log10(2) / 2) < 0.1, "twice the power, as a magnitude"
 
 
 def test_warping_moves_a_peak_by_the_factor():

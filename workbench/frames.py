@@ -338,14 +338,15 @@ class Lens:
         if self == Lens(seed=self.seed):
             return shots
         count, frames, height, width = shots.shape[:4]
-        moves, noise = np.empty((count, frames, 2)), np.empty(shots.shape, np.float32)
+        moves, noise = np.empty((count, frames, 2)), np.empty(shots.shape, np.float32)  # the noise becomes the picture
         for number, tick in enumerate(ticks):
             rng = rng_for(self.seed, tick, USER_CAMERA)
             moves[number] = rng.normal(0, self.shake_px, (frames, 2))
             rng.standard_normal(out=noise[number], dtype=np.float32)
-        taken = _moved(shots, moves) * (self._light(height, width) * np.array(self.tint, np.float32))
-        taken += noise * np.float32(self.noise)
-        return np.asarray(np.clip(np.rint(taken), 0, 255), np.uint8)
+        noise *= np.float32(self.noise)
+        noise += _moved(shots, moves) * (self._light(height, width) * np.array(self.tint, np.float32))
+        np.rint(noise, out=noise)
+        return np.asarray(np.clip(noise, 0, 255, out=noise), np.uint8)
 
     def _light(self, height: int, width: int) -> Picture:
         across = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(math.cos(self.slope_to))
@@ -371,6 +372,8 @@ def sample_lens(rng: np.random.Generator, difficulty: float) -> Lens:
 
 def _moved(shots: Frames, by: npt.NDArray[np.float64]) -> Frames:
     """Frames (N, F, Y, X, 3) moved by whole pixels (N, F, 2); what comes in from outside repeats the edge."""
+    if not np.rint(by).any():
+        return shots
     count, frames, height, width = shots.shape[:4]
     down, across = np.rint(by).astype(np.int64).transpose(2, 0, 1)[..., None]
     row = np.clip(np.arange(height) - down, 0, height - 1)
