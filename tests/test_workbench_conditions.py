@@ -24,9 +24,10 @@ from workbench.errors import InputError
 from workbench.evaluate import evaluate
 from workbench.events import Decision, TruthExpect, TruthWord
 from workbench.neural import NeuralAgent, cells_of, load_recipe, vocabulary
-from workbench.packets import USER_AUDIO, USER_TEXT
+from workbench.packets import AGENT_TEXT, USER_AUDIO, USER_TEXT
 from workbench.replay import rebuild
 from workbench.scenarios import build
+from workbench.scenarios.world import number_word
 from workbench.scoring.false_starts import false_starts
 from workbench.scoring.interaction import explain, outcomes
 from workbench.session import Participant, Session
@@ -149,13 +150,25 @@ def typing(family: str, seed: int, agent: Participant | None = None) -> Trace:
     return play(parse_condition("typed:100").on(build(family, seed, pick=one_voice)), agent)
 
 
-@pytest.mark.parametrize("family", ["answer", "long_silence", "stop", "redirect", "impatient", "every_n", "disallowed", "along"])
+NUMBERS = [number_word(n) for n in range(19)]
+TYPED = ("answer", "think_pause", "self_correction", "invitation", "long_silence", "stop", "redirect", "impatient", "every_n", "disallowed")
+
+
+@pytest.mark.parametrize("family", [*TYPED, "along"])
 def test_the_oracle_is_right_and_in_time_when_the_user_types(family: str) -> None:
     for seed in range(3):
         trace = typing(family, seed)
         assert [explain(o) for o in outcomes(trace) if not o.both] == [], f"seed {seed}"
         assert sum(false_starts(trace).values()) == 0
         assert any(turn.text(USER_TEXT) for turn in trace.turns) == (family != "along"), "a rhythm is not typed"
+
+
+def test_who_types_a_statement_asks_about_it_in_the_same_line() -> None:
+    trace = converse(4, "typed", seconds=12.0, weights={"invitation": 1.0})
+    lines = [turn.text(USER_TEXT) for turn in trace.turns if turn.text(USER_TEXT)]
+    verdicts = [turn.text(AGENT_TEXT) for turn in trace.turns if turn.text(AGENT_TEXT)]
+    sums = [[NUMBERS.index(word) for word in line.split() if word in NUMBERS] for line in lines]
+    assert ["yes" if a + b == told else "no" for a, b, told in sums] == verdicts != []
 
 
 def test_a_request_that_is_typed_comes_whole_and_makes_no_sound() -> None:

@@ -31,18 +31,18 @@ from workbench.trace import Trace, record
 from workbench.users import ScriptedUser
 from workbench.voices import FORMANTS, Voice, pick_voice
 
-Source: TypeAlias = Literal["espeak", "recorded", "festival", "rhvoice"]
-SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival", "rhvoice")
+Source: TypeAlias = Literal["espeak", "recorded", "festival", "rhvoice", "typed"]
+SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival", "rhvoice", "typed")
 REAL_BYSTANDERS = 1 / 3  # of the conversations, where recordings are at hand
 TYPED_CONVERSATIONS = 1 / 5  # in which the user also types
 TYPED_SHARE = 0.6  # of the requests that can be typed, in those
-MANY_SPEAKERS = 1 / 4  # of the recorded conversations: digits of the single-word collection instead of one person's
+MANY_SPEAKERS = 1 / 2  # of the recorded conversations: digits of the single-word collection instead of one person's
 
 
 def available(source: Source) -> bool:
     """Whether what a source needs is on this machine: nothing, recordings of people, the program festival, or RHVoice."""
     match source:
-        case "espeak":
+        case "espeak" | "typed":
             return True
         case "recorded":
             return recordings_available()
@@ -84,14 +84,15 @@ def someone(
     tracts. `weights` gives the chance of each family, per piece. The channel, clear more often than not, is drawn apart from all else,
     and so is whether the user also types. Pictures are without the faults of a lens: those are drawn anew for every batch.
     """
-    rng = rng_for(number, SOURCES.index(source), "conversation")
+    place = SOURCES.index(source)
+    rng = rng_for(number, place, "conversation")
     difficulty = float(rng.uniform(0.0, 1.0))
     bystanders: Literal["train"] | None = "train" if recordings_available() and rng.random() < REAL_BYSTANDERS else None
     pick = _picker(source, number, speakers, rng)
     script = medley(number, seconds=seconds, difficulty=difficulty, weights=weights, pick=pick, recorded=bystanders)
-    channel = sample_channel(rng_for(number, SOURCES.index(source), "channel"), difficulty)
+    channel = sample_channel(rng_for(number, place, "channel"), difficulty)
     script = replace(script, lens=Lens())
-    keys = float(rng_for(number, SOURCES.index(source), "typed").random() < TYPED_CONVERSATIONS) * TYPED_SHARE
+    keys = 1.0 if source == "typed" else float(rng_for(number, place, "typed").random() < TYPED_CONVERSATIONS) * TYPED_SHARE
     script = Condition(channel=CLEAR if channel.clear else channel, typed=keys).on(script)
     speaker_of: Callable[[Voice], Speaker] = speaker
     if source == "festival":
@@ -103,7 +104,7 @@ def someone(
 
 
 def _picker(source: Source, number: int, speakers: tuple[str, ...], rng: np.random.Generator) -> Callable[[str, int], Voice]:
-    if source == "espeak":
+    if source in ("espeak", "typed"):
         return pick_voice
     if source == "recorded":
         return partial(_recorded_voice, speakers)
