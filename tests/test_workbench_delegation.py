@@ -24,12 +24,12 @@ from workbench.costs import TICK_FLOPS, spent_in
 from workbench.events import TickCost, TranscriptDelta
 from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, DelegationRequested, DelegationResult
 from workbench.neural.cells import cells_of, packed, unpacked, vocabulary
-from workbench.packets import AGENT_TEXT, BACKGROUND_SHOWN, BACKGROUND_TEXT
+from workbench.packets import AGENT_TEXT, BACKGROUND_SHOWN, BACKGROUND_TEXT, Packet
 from workbench.replay import Edit, fork, replay
 from workbench.scenarios import BACKGROUND, build
 from workbench.scenarios.facts import Facts
 from workbench.scenarios.script import AfterOwn
-from workbench.scenarios.world import NAMES
+from workbench.scenarios.world import NAMES, numbers_joined
 from workbench.scoring.delegation import COSTS, PER_SOLVED, SMALL_TALK, delegation, worked
 from workbench.scoring.interaction import outcomes
 from workbench.session import Said, Session
@@ -326,3 +326,33 @@ def test_without_a_solved_task_or_a_known_model_a_cost_is_not_given() -> None:
     untold = {one.name: one for one in delegation({"look_up-4": worked(Trace(lockstep.header, turns))})}
     assert math.isnan(untold[f"{PER_SOLVED}positions"].value)
     assert untold[f"{PER_SOLVED}positions"].interval is None
+
+
+def test_a_result_that_comes_late_is_handed_over_and_said_with_what_it_answers() -> None:
+    trace = play_family("late_result", 4)
+    (result,) = [event for _, event in trace.events(DelegationResult)]
+    assert result.about.startswith("look up ")
+    assert result.waited_s > DeskSpec().soften_s
+    (outcome,) = [outcome for outcome in outcomes(trace) if outcome.what == "result"]
+    assert outcome.both
+    assert outcome.said == (*result.about.split(), *numbers_joined(result.text.split()))
+    assert all(outcome.both for outcome in outcomes(trace)), "the count is not longer for the result after it"
+    note = Note(task="1", what="result", text="21", about="look up anna")
+    assert told(note) == ("<open>", "look", "up", "anna", "twenty-one")
+
+
+class Bare(OracleAgent):
+    """The oracle, told of every result as if it were fresh."""
+
+    def step(self, state, tick, heard):  # type: ignore[no-untyped-def]
+        fresh = [replace(note, about="") for note in notes_of(heard)]
+        rest = tuple(packet for packet in heard.packets if packet.stream != BACKGROUND_TEXT)
+        told_ = (Packet(BACKGROUND_TEXT, heard.tick, lines(fresh)),) if fresh else ()
+        return super().step(state, tick, replace(heard, packets=(*rest, *told_)))
+
+
+def test_a_late_result_said_as_if_it_were_fresh_is_not_right() -> None:
+    trace = play(build("late_result", 4, pick=one_voice), Bare())
+    (outcome,) = [outcome for outcome in outcomes(trace) if outcome.what == "result"]
+    assert outcome.timing
+    assert not outcome.meaning

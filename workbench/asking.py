@@ -62,21 +62,22 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def results_in(heard: MicroTurn) -> list[str]:
-    """What a perfect agent says at once of the notes that a micro-turn brings; before a result that comes late, what it answers."""
+    """What a perfect agent says at once of the notes that a micro-turn brings."""
     said: list[str] = []
     for note in notes_of(heard):
         control, *words = told(note)
-        said += [*numbers_joined(spoken_words(note.about)), *words] if control == OPEN else [SORRY] if control == CANCEL else []
+        said += words if control == OPEN else [SORRY] if control == CANCEL else []
     return said
 
 
 def told(note: Note) -> tuple[str, ...]:
     """A note of the background as the agent reads it: a control token that says what it is, and the words that have to be said.
 
-    <open>: say this now. <cancel>: there is no result. <show>: something is shown, or is known, of which nothing need be said.
+    <open>: say this now, a result that comes late with what it answers before it. <cancel>: there is no result. <show>: something is
+    shown, or is known, of which nothing need be said.
     """
     if note.what == "problem":
         return (CANCEL,)
     if note.schedule == "silent" or note.what == "partial":
         return (SHOW,)
-    return (OPEN, *numbers_joined(spoken_words(note.text)))
+    return (OPEN, *numbers_joined(spoken_words(note.about)), *numbers_joined(spoken_words(note.text)))

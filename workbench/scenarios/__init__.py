@@ -28,6 +28,7 @@ from workbench.scenarios import (
     how_long,
     impatient,
     invitation,
+    late_result,
     listener,
     long_count,
     long_silence,
@@ -74,7 +75,7 @@ GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
     "both_at_once": (translate, along),
     "safety": (disallowed, bystander_order),
     "seeing": (repetitions, tell_when, what_changed),
-    "background": (look_up, meanwhile, other_one, call_off, chart),
+    "background": (look_up, meanwhile, other_one, call_off, chart, late_result),
 }
 
 BACKGROUND = frozenset(module.__name__.rsplit(".", 1)[-1] for module in GROUPS["background"])
@@ -130,7 +131,14 @@ MEDLEY_WEIGHTS: Mapping[str, float] = {  # per piece: sums are over in two secon
     "bystander_order": 1.2,
 }
 
-BACKGROUND_WEIGHTS: Mapping[str, float] = {"look_up": 2.0, "meanwhile": 2.0, "other_one": 2.0, "call_off": 1.5, "chart": 1.0}
+BACKGROUND_WEIGHTS: Mapping[str, float] = {
+    "look_up": 2.0,
+    "meanwhile": 2.0,
+    "other_one": 2.0,
+    "call_off": 1.5,
+    "chart": 1.0,
+    "late_result": 0.8,
+}
 SEEING_WEIGHTS: Mapping[str, float] = {"repetitions": 0.8, "tell_when": 1.2, "what_changed": 1.2}  # beside the others, with a camera
 
 

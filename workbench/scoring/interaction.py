@@ -16,8 +16,8 @@ CueSpeak:
   the window. `carried` tells whether the last number was right to one.
 - delegate: the requests made of the background from the anchor until the next beat that asks for something, or the end of the window.
   Meaning: there is one, with these words and of this kind. Timing: it is made inside the window.
-- result: the first agent word from 0.3 s before the window on that answers nothing else. Meaning: it is the result. Timing: it begins
-  inside the window, and not while the user speaks.
+- result: the first agent words from 0.3 s before the window on that answer nothing else, as many as the result has (one, or, of a late
+  one, those of its request too). Meaning: they are the result. Timing: the first begins inside the window, none while the user speaks.
 - amend: the count goes on by the old rule up to a word that begins inside the window, and from there by the new one to its end. Timing:
   no two starts since the request are further apart than 1.4 s.
 """
@@ -66,7 +66,7 @@ def judge(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
         case "silent":
             return _silent(reading, opened)
         case "count":
-            return _count(reading, opened)
+            return _count(reading, opened, answering)
         case "yield":
             return _yield(reading, opened)
         case "time":
@@ -133,9 +133,10 @@ def _silent(reading: Reading, opened: Opened) -> Outcome:
     )
 
 
-def _count(reading: Reading, opened: Opened) -> Outcome:
+def _count(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
     expect = opened.expect
-    words = reading.words_in(expect.anchor_s, opened.closes_s)
+    results = {id(word) for words in answering.results.values() for word in words}
+    words = [word for word in reading.words_in(expect.anchor_s, opened.closes_s) if id(word) not in results]
     said = tuple(word.word for word in words)
     starts = [word.start_s for word in words]
     latency_s = starts[0] - expect.anchor_s if starts else None
@@ -288,20 +289,20 @@ def _delegate(reading: Reading, opened: Opened) -> Outcome:
 
 def _result(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
     expect = opened.expect
-    word = answering.results.get(expect.id)
-    latency_s = None if word is None else word.start_s - expect.anchor_s
-    over = word is not None and any(t.speaker == "user" and t.start_s <= word.start_s < t.end_s for t in reading.truth)
+    words = answering.results.get(expect.id, ())
+    latency_s = words[0].start_s - expect.anchor_s if words else None
+    over = any(t.speaker == "user" and t.start_s <= word.start_s < t.end_s for word in words for t in reading.truth)
     return Outcome(
         id=expect.id,
         what="result",
         tags=expect.tags,
-        meaning=word is not None and (word.word,) == expect.words,
+        meaning=bool(words) and tuple(word.word for word in words) == expect.words,
         timing=latency_s is not None and not over and _inside(latency_s, expect.from_s, expect.to_s),
-        acted=word is not None,
+        acted=bool(words),
         carried=over,
         latency_s=latency_s,
         wanted=expect.words,
-        **_said(reading, [] if word is None else [word], expect.anchor_s + expect.from_s),
+        **_said(reading, words, expect.anchor_s + expect.from_s),
     )
 
 

@@ -6,7 +6,7 @@ answers nothing while moments are open spoils the moment nearest to it: who talk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.events import TranscriptDelta
@@ -19,12 +19,12 @@ REACH_S = 0.5  # beyond the window on either side: a word there is the right one
 @dataclass(frozen=True)
 class Wanted:
     """`words` are the ids (of the objects) of the agent's words that answer something; `taken` is the word of each moment, by its id;
-    `spoiled` are the moments that lost their credit to a word too many; `results` is the word in the place of each result, by its id."""
+    `spoiled` are the moments that lost their credit to a word too many; `results` are the words in the place of each result, by its id."""
 
     words: frozenset[int]
     taken: Mapping[str, TranscriptDelta]
     spoiled: frozenset[str]
-    results: Mapping[str, TranscriptDelta]
+    results: Mapping[str, Sequence[TranscriptDelta]]
 
 
 def wanted(reading: Reading) -> Wanted:
@@ -42,19 +42,20 @@ def wanted(reading: Reading) -> Wanted:
         elif expect.what == "yield":
             kept |= {id(word) for word in reading.words_in(opened.begins_s, min(opened.closes_s, expect.anchor_s + expect.to_s))}
     results = _results(reading, kept)
-    kept |= {id(word) for word in results.values()}
+    kept |= {id(word) for words in results.values() for word in words}
     return Wanted(frozenset(kept), taken, _spoiled(reading, moments, kept), results)
 
 
-def _results(reading: Reading, kept: set[int]) -> dict[str, TranscriptDelta]:
-    """Of every result the first word near its window that answers nothing else."""
-    found: dict[str, TranscriptDelta] = {}
+def _results(reading: Reading, kept: set[int]) -> dict[str, Sequence[TranscriptDelta]]:
+    """Of every result the first words near its window that answer nothing else, as many as it has."""
+    found: dict[str, Sequence[TranscriptDelta]] = {}
+    gone = set(kept)
     for opened in reading.opened:
         expect = opened.expect
         if expect.what == "result":
             near = reading.words_in(expect.anchor_s + expect.from_s - EARLY_S, expect.anchor_s + expect.to_s)
-            free = [word for word in near if id(word) not in kept and all(word is not other for other in found.values())]
-            found |= {expect.id: free[0]} if free else {}
+            found[expect.id] = [word for word in near if id(word) not in gone][: len(expect.words)]
+            gone |= {id(word) for word in found[expect.id]}
     return found
 
 
