@@ -1,6 +1,7 @@
 """The door to the model: traces become cells without a shift, and a checkpoint becomes a participant that keeps the rules."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from workbench.asking import parted, written
 from workbench.check import check_participant
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import first_difference
+from workbench.costs import spent_in
 from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, ModelSpeechStopped, ModelYielded, TickCost, TranscriptDelta, TruthWord
 from workbench.events_background import DelegationRequested
@@ -227,6 +229,10 @@ def test_many_sessions_at_once_say_what_each_says_alone(agent):
             assert mine.text(AGENT_TEXT) == own.text(AGENT_TEXT)
             (a,), (b,) = ([e for e in t.events if isinstance(e, Decision)] for t in (mine, own))
             assert a.p_speak == pytest.approx(b.p_speak, abs=1e-5)
+        mine, own = ([event.positions for _, event in each.events(TickCost)] for each in (trace, alone))
+        assert mine == own
+        assert all(before < after for before, after in pairwise(mine))
+    assert len({spent_in(trace).positions for _, trace in together}) > 1  # they differ by what each said, and by how long each was
 
 
 def test_a_fork_goes_on_as_the_original_does(agent):

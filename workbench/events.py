@@ -121,7 +121,11 @@ class Decision(_Base):
 
 @dataclass(frozen=True, kw_only=True)
 class TickCost(_Base):
-    """Where the milliseconds of one tick went (front end, trunk, heads, vocoder, ...); measured, so never replayed."""
+    """Where the milliseconds of one tick went (front end, trunk, heads, vocoder, ...); measured, so never replayed.
+
+    Sessions that are stepped together took these milliseconds together, and each tells all of them. `positions` is how many the session's
+    own sequence has by now; 0 where the agent has no such sequence, or does not tell.
+    """
 
     kind: ClassVar[str] = "tick.cost"
     volatile: ClassVar[bool] = True

@@ -152,12 +152,12 @@ class NeuralAgent:
             choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling] * len(states))
         stages["outputs"] = watch.lap_ms()
         shared = _Rows(model_state)
-        positions = int(model_state.trunk.count_B[0]) if len(states) == 1 else 0
         results = []
         for row, (state, tick, choice) in enumerate(zip(states, ticks, choices, strict=True)):
             results.append(self._speak(replace(state, shared=shared, row=row, generation=0), tick, choice, outputs, row))
-        cost = TickCost(stages_ms={**stages, "voice": watch.lap_ms()}, positions=positions)
-        return [(replace(said, events=(*said.events, cost)), state) for said, state in results]
+        stages["voice"] = watch.lap_ms()
+        costs = [TickCost(stages_ms=stages, positions=positions) for positions in model_state.trunk.count_B.tolist()]
+        return [(replace(said, events=(*said.events, cost)), state) for (said, state), cost in zip(results, costs, strict=True)]
 
     def typed_tokens(self, turn: MicroTurn) -> list[int]:
         """The typed words of a turn, numbered as heard ones are."""

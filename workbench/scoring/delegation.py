@@ -41,7 +41,7 @@ SMALL_TALK = "small talk while work runs, ratio of median latencies"
 class Cost:
     """What a session took; NaN is what its trace does not tell. `gflop` is billions of floating-point operations of the model's ticks.
 
-    A model that ran many sessions in lockstep does not tell their positions.
+    An agent that tells what its ticks took and no positions, as a pipeline does, has not told them.
     """
 
     ticks: int
