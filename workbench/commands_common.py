@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from workbench.adapters import ADAPTERS, adapted, usage
+from workbench.background.tool_files import TOOLS_HELP
 from workbench.background.wiring import BACKGROUND_HELP, FETCH_HELP
 from workbench.clock import StopWatch
 from workbench.costs import LIMIT_HELP
@@ -32,6 +33,7 @@ AGENT_HELP = ", ".join((*AGENTS, *usage()))
 
 Background = Annotated[str, typer.Option("--background", help=BACKGROUND_HELP)]
 Fetch = Annotated[list[str] | None, typer.Option("--fetch", help=FETCH_HELP)]
+ToolFiles = Annotated[list[Path] | None, typer.Option("--tools", help=TOOLS_HELP)]
 AtMost = Annotated[list[str] | None, typer.Option("--limit", help=LIMIT_HELP)]
 Policies = Annotated[list[str] | None, typer.Option("--policy", help=POLICY_HELP)]
 

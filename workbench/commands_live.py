@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from workbench.background.tool_files import tools_of
 from workbench.background.wiring import wired
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import AtMost, Background, Fetch, Policies, out_console
+from workbench.commands_common import AtMost, Background, Fetch, Policies, ToolFiles, out_console
 from workbench.costs import Allowed, allowed_by
 from workbench.errors import InputError
 from workbench.live.admission import Admission, Limits
@@ -40,6 +41,7 @@ def talk(
     threshold: Annotated[float, typer.Option(help="p(speak) at which the agent speaks; each visitor can move it.")] = 0.5,
     background: Background = "",
     fetch: Fetch = None,
+    tools: ToolFiles = None,
     policy: Policies = None,
     limit: AtMost = None,
     host: Annotated[str, typer.Option(help="Address to listen at. One that others can reach needs --auth.")] = "127.0.0.1",
@@ -66,7 +68,7 @@ def talk(
         raise InputError(f"{asked} lets others in, and nobody has to log in; give --auth USER:PASSWORD (or a file of them) as well")
     hourly = (math.inf if not logins else 30.0) if minutes is None else minutes
     limits = Limits(sessions=sessions, visitor_minutes=hourly, visitor_bytes=round(megabytes * 1e6))
-    allowed = allowed_by(limit or [], Allowed())
+    allowed, own_tools = allowed_by(limit or [], Allowed()), tools_of(tools or [])
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
     from widgets.shared import Door, Served, SharedPage, listen
@@ -76,7 +78,7 @@ def talk(
     with listen(host, port) as listening:
         shared = [share_address(listening)] if share else []
         agent = warm_agent(checkpoint, threshold)
-        wire = partial(wired, agent, background, policy or [], live=True, fetch=fetch or [])
+        wire = partial(wired, agent, background, policy or [], live=True, fetch=fetch or [], tools=own_tools)
         speaker, _ = wire()
         spec = LiveSpec(tick_flops=tick_flops(agent), allowed=allowed)
         out.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from workbench.background.tool_files import tools_of
 from workbench.background.wiring import wired
 from workbench.cast import Cast
 from workbench.clock import ClockSpec
@@ -19,6 +20,7 @@ from workbench.commands_common import (
     Background,
     Fetch,
     Policies,
+    ToolFiles,
     error_console,
     fresh_folder,
     make_agent,
@@ -64,6 +66,7 @@ def run(
     condition: Under = None,
     background: Background = "",
     fetch: Fetch = None,
+    tools: ToolFiles = None,
     policy: Policies = None,
     limit: AtMost = None,
     keep: Annotated[list[str] | None, typer.Option(help="Retention of a stream, e.g. user.audio=features; repeat for more.")] = None,
@@ -83,7 +86,7 @@ def run(
     flops = tick_flops_of(made)
     meter = Meter(ClockSpec(), allowed_by(limit or []), flops)
     labels |= {TICK_FLOPS: flops} if flops else {}
-    chosen, beside = wired(made, background, policy or [], live=False, fetch=fetch or [])
+    chosen, beside = wired(made, background, policy or [], live=False, fetch=fetch or [], tools=tools_of(tools or []))
     scripted = person if isinstance(person, ScriptedUser) and not beside else None
     session = Session.start([person, chosen, *beside] if scripted is None else Cast(chosen).of(scripted), seed=seed)
     trace = record(session, labels=labels, consent={"retention": {name: how.retention for name, how in keeps.items()}})

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from workbench.background.by_rule import CUES
+from workbench.background.tool_files import tools_of
 from workbench.background.wiring import background_agent
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import AtMost, Background, Fetch, Policies, out_console
+from workbench.commands_common import AtMost, Background, Fetch, Policies, ToolFiles, out_console
 from workbench.commands_live import until_ended, warm_agent
 from workbench.costs import Allowed, allowed_by
 from workbench.errors import InputError
@@ -45,6 +46,7 @@ def serve(
     ] = "",
     background: Background = "local",
     fetch: Fetch = None,
+    tools: ToolFiles = None,
     policy: Policies = None,
     limit: AtMost = None,
     out: Annotated[Path, typer.Option(help="Folder for the traces of sessions started with store=true.")] = Path("runs/serve"),
@@ -60,7 +62,7 @@ def serve(
     keys = _keys(key or [])
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
-    make_worker, allowed = background_agent(background, fetch or []), allowed_by(limit or [], Allowed())
+    make_worker, allowed = background_agent(background, fetch or [], tools_of(tools or [])), allowed_by(limit or [], Allowed())
     limits = Limits(sessions=sessions, minutes=minutes, visitor_minutes=math.inf, visitor_bytes=2**62)
     if not keys and not _only_here(host):
         raise InputError(f"--host {host} lets others in, and nobody needs a key; give --key NAME:KEY (or a file of them) as well")

@@ -48,6 +48,7 @@ class Tool:
         timeout_s, most_chars, memory_mb: what one call may take; memory only where it runs in a process.
         foreign: whether its result quotes what others wrote (documents, pages, cells of tables), so that it has no authority.
         isolation: where it runs; "inline" is for the workbench's own functions, which are bounded by themselves.
+        file: of a tool from a file that the user named (`tool_files.py`); its process runs that file instead of importing a module.
     """
 
     function: Callable[..., Any]
@@ -60,6 +61,7 @@ class Tool:
     memory_mb: int = 2048
     foreign: bool = False
     isolation: Isolation = "process"
+    file: Path | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -190,6 +192,7 @@ def _in_process(tool: Tool, arguments: dict[str, Any], stop: Stop) -> Outcome:
     order = {
         "module": tool.function.__module__,
         "name": tool.function.__qualname__,
+        "file": None if tool.file is None else str(tool.file),
         "path": sys.path,
         "arguments": arguments,
         "most_chars": tool.most_chars,

@@ -20,6 +20,7 @@ from workbench.background.parts import BackgroundAgent
 from workbench.background.telling import Delegating
 from workbench.background.threads import Threads
 from workbench.background.toolbox import Toolbox
+from workbench.background.tools import Tool
 from workbench.clock import utc_now
 from workbench.errors import InputError
 from workbench.packets import BACKGROUND_TEXT
@@ -34,14 +35,15 @@ FETCH_HELP = "A host whose pages a chat model in the background may read, e.g. e
 KEY = "MICROTURN_CHAT_KEY"
 
 
-def background_agent(text: str, fetch: Sequence[str] = ()) -> Callable[[], BackgroundAgent]:
+def background_agent(text: str, fetch: Sequence[str] = (), tools: Sequence[Tool] = ()) -> Callable[[], BackgroundAgent]:
     """Makes the background agent that a text names, a new one for each session. Raises InputError when it names none.
 
-    `fetch` are the hosts whose pages a chat model, and no other, may have read to it; without any it has no tool.
+    `fetch` are the hosts whose pages a chat model, and no other, may have read to it, and `tools` what else it may call.
     """
     kind, _, where = text.partition(":")
-    if fetch and kind != "chat":
-        raise InputError(f"--fetch {fetch[0]} is for a chat model in the background; give --background chat:URL#MODEL as well")
+    if (fetch or tools) and kind != "chat":
+        given = f"--fetch {fetch[0]}" if fetch else f"--tools with {tools[0].name!r}"
+        raise InputError(f"{given} is for a chat model in the background; give --background chat:URL#MODEL as well")
     if kind == "local":
         if where and not Path(where).is_dir():
             raise InputError(f"--background {text}: {where} is no folder; give one with documents and tables, or only local")
@@ -49,7 +51,7 @@ def background_agent(text: str, fetch: Sequence[str] = ()) -> Callable[[], Backg
     if kind == "chat":
         url, _, model = where.partition("#")
         settings = ChatSpec(url=url, model=model or "default")
-        box = Toolbox((fetch_tool(fetch),) if fetch else ())
+        box = Toolbox((*tools, *([fetch_tool(fetch)] if fetch else [])))
         return lambda: ChatAgent(settings, box, key=os.environ.get(KEY, ""))
     raise InputError(f"--background {text!r} is not known; {BACKGROUND_HELP}")
 
@@ -63,11 +65,11 @@ def asking(agent: Participant, policies: Sequence[str], *, background: bool) -> 
 
 
 def wired(
-    agent: Participant, background: str, policies: Sequence[str], *, live: bool, fetch: Sequence[str] = ()
+    agent: Participant, background: str, policies: Sequence[str], *, live: bool, fetch: Sequence[str] = (), tools: Sequence[Tool] = ()
 ) -> tuple[Participant, tuple[Participant, ...]]:
     """The agent, and who takes part beside it. In a live session the work is done in threads, else in simulated time."""
-    if not background and not fetch:
+    if not background and not fetch and not tools:
         return asking(agent, policies, background=False), ()
-    worker = background_agent(background, fetch)()
+    worker = background_agent(background, fetch, tools)()
     backend = Threads(worker) if live else Simulated(worker)
     return asking(agent, policies, background=True), (Desk(backend),)
