@@ -44,6 +44,7 @@ def test_a_click_answers_the_question_and_its_end_is_told(browser: Any, pages: P
             "you wanted": "tell anna that i am late",
         }  # fmt: skip
         assert "Without an answer within" in card(page).inner_text()
+        assert "only a click counts, not a spoken yes" in card(page).inner_text()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.screenshot(path=str(tmp_path / "question.png"))
         button(page, "Allow" if scheme == "light" else "Refuse").click()
@@ -102,6 +103,11 @@ def test_without_an_answer_it_is_over_and_asked_again_after_a_lost_connection(br
         page.wait_for_selector(".mt-outcome")
         assert "Nobody answered in time, so it is not done." in page.locator(".mt-outcome").inner_text()
         assert runtime.of("click") == []
+        runtime.say({**QUESTION, "question": "3.2"})
+        card(page).wait_for()
+        runtime.say({"t": "settled", "question": "3.2", "given": False, "how": "silence", "text": "a spoken yes does not answer it"})
+        page.wait_for_function("document.querySelectorAll('.mt-outcome').length === 2")
+        assert "in time, so it is not done: a spoken yes does not answer it." in page.locator(".mt-outcome").last.inner_text()
         runtime.say({**QUESTION, "question": "4.1"})
         card(page).wait_for()
         runtime.say(

@@ -10,8 +10,9 @@ import pytest
 
 from tests.background_fakes import Typist, asked, asks, conversation, handed, heard, played, states, together
 from workbench.background.parts import Answer, Envelope, NeedsConsent, Part, Stop
-from workbench.events_background import ConsentAsked, ConsentGiven, ConsentWithdrawn
-from workbench.packets import USER_CONSENT
+from workbench.events_background import ConsentAsked, ConsentGiven, ConsentUncounted, ConsentWithdrawn
+from workbench.explain import why
+from workbench.packets import USER_CONSENT, USER_TEXT
 from workbench.trace import Trace
 
 
@@ -79,6 +80,41 @@ def test_the_same_call_is_asked_for_anew_for_every_task() -> None:
 def test_a_spoken_yes_is_no_click_but_a_click_is_as_good_as_a_spoken_yes() -> None:
     assert [answer[2:] for answer in given(clicked({}, heard((25, "yes go ahead")), click_s=6.0))] == [(False, "silence")]
     assert [answer[2:] for answer in given(clicked({12: ("1.1", True)}, how="voice"))] == [(True, "click")]
+
+
+@pytest.mark.parametrize(
+    ("said", "how", "words", "cause"),
+    [
+        (heard((25, "yes go ahead")), "click", ("yes", "go", "ahead"), "a spoken yes does not answer a question by click"),
+        (heard((25, "okay no")), "click", ("okay", "no"), "a spoken no does not answer a question by click"),
+        ("yes please", "click", ("yes", "please"), "a typed yes does not answer a question by click"),
+        ("yes please", "voice", ("yes", "please"), "a typed yes does not answer a question by voice"),
+    ],
+)
+def test_an_answer_that_does_not_count_is_told_once_with_its_cause(said: Any, how: str, words: tuple[str, ...], cause: str) -> None:
+    typed = {25: ((USER_TEXT, said),)} if isinstance(said, str) else {}
+    user = Typist(typed, speaks=(USER_TEXT, USER_CONSENT))
+    plan = together(asked(2, "send it to ann"), {} if typed else said)
+    trace = played(conversation(plan, Asks(how), user=user, click_s=8.0, consent_s=8.0), 70)
+    [(tick, event)] = list(trace.events(ConsentUncounted))
+    assert (event.question, event.words, event.cause) == ("1.1", words, cause)
+    assert tick == (30 if typed else 29)  # once nothing was added for SETTLE_S; what is typed in a tick came by its end
+    [(ended, answer)] = list(trace.events(ConsentGiven))
+    assert (answer.given, answer.how) == (False, "silence")
+    told = f'"{" ".join(words)}" left question 1.1 of task 1 open: {cause}'
+    for at in (tick, ended):
+        assert told in str(why(trace, at * 0.2))
+    assert why(trace, tick * 0.2).outcome == "was answered in vain"
+    assert told not in str(why(trace, (tick - 1) * 0.2))
+
+
+def test_what_is_said_beside_a_question_and_what_answers_it_are_not_told_as_uncounted() -> None:
+    beside = clicked({40: ("1.1", True)}, heard((20, "what is two plus two")))
+    answered = clicked({}, heard((25, "yes")), how="voice")
+    before = clicked({40: ("1.1", True)}, heard((1, "yes")))
+    bystander = clicked({40: ("1.1", True)}, heard((25, "yes"), side="other"))
+    assert [list(trace.events(ConsentUncounted)) for trace in (beside, answered, before, bystander)] == [[], [], [], []]
+    assert [answer[2:] for answer in given(answered)] == [(True, "voice")]
 
 
 def test_an_open_click_does_not_hold_back_what_is_ready() -> None:

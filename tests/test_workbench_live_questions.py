@@ -128,7 +128,9 @@ def test_what_is_typed_or_said_is_no_click(tmp_path: Path) -> None:
     session, page, wall = opened(tmp_path / "a.sqlite", words, 60, click_s=6.0)
     wall.at(4.05, lambda: page.send(Text(text='{"question": "1.1", "given": true}')))
     session.run()
-    assert [(settled.given, settled.how) for settled in page.of(Settled)] == [(False, "silence")]
+    cause = "a spoken yes does not answer a question by click"
+    assert [(settled.given, settled.how, settled.text) for settled in page.of(Settled)] == [(False, "silence", cause)]
+    assert [text for tick in page.of(TickDone) for kind, _, text in tick.events if kind == "consent.uncounted" and cause in text]
     trace = read_trace(tmp_path / "a.sqlite")
     assert clicks(trace) == []
     assert [event.done for _, event in trace.events(ToolUsed)] == []

@@ -14,7 +14,7 @@ const row = (name, given) => [make("dt", {}, seen(name)), make("dd", {}, make("b
 /** How a question ended, in words. */
 function outcome({ given, how, text }) {
   if (given === null) return `Not asked any more${text ? `: ${seen(text)}` : ""}.`;
-  if (how === "silence") return "Nobody answered in time, so it is not done.";
+  if (how === "silence") return `Nobody answered in time, so it is not done${text ? `: ${seen(text)}` : ""}.`;
   return `${given ? "Allowed" : "Refused"} by ${how === "voice" ? "voice" : "click"}.`;
 }
 
@@ -52,7 +52,7 @@ export function createQuestions({ answer, settled }) {
     card.node = make("div", { class: "mt-question", role: "group", "aria-labelledby": name, "data-question": question },
       make("p", { id: name }, make("b", {}, "A tool asks: "), make("bdi", {}, `${card.text}?`)),
       make("dl", { tabindex: 0, "aria-label": "The call" }, ...row("tool", tool), ...Object.entries(given).flatMap(([key, each]) => row(key, each)), ...row("you wanted", reason)),
-      make("div", { class: "mt-answers" }, ...buttons, how === "voice" ? make("span", {}, "or say yes or no") : null), left);
+      make("div", { class: "mt-answers" }, ...buttons, make("span", {}, how === "voice" ? "or say yes or no" : "only a click counts, not a spoken yes")), left);
     card.timers = [setTimeout(() => { card.stands = true; show(); }, STANDS_MS), setInterval(show, 1000)];
     const before = cards.get(question);
     if (before) { stop(before); before.node.replaceWith(card.node); } else element.append(card.node);

@@ -201,6 +201,18 @@ class ConsentWithdrawn(EventBase):
     cause: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConsentUncounted(EventBase):
+    """The user said or typed an answer to an open question that is not answered so: `words`, how they came, and why they do not count."""
+
+    kind: ClassVar[str] = "consent.uncounted"
+    task: str
+    question: str
+    words: tuple[str, ...]
+    source: str
+    cause: str
+
+
 BackgroundEvent: TypeAlias = (
     DelegationRequested
     | DelegationRefused
@@ -216,4 +228,5 @@ BackgroundEvent: TypeAlias = (
     | ConsentClicked
     | ConsentGiven
     | ConsentWithdrawn
+    | ConsentUncounted
 )

@@ -19,6 +19,7 @@ from workbench.events_background import (
     ConsentAsked,
     ConsentClicked,
     ConsentGiven,
+    ConsentUncounted,
     ConsentWithdrawn,
     DelegationChanged,
     DelegationCreated,
@@ -104,15 +105,23 @@ def _of(trace: Trace, tick: int, event: Event, heard: Sequence[Spoken]) -> Itera
             )
         case ConsentWithdrawn(question=question, cause=cause):
             yield Cause(f"question {question} was withdrawn: {cause}", (tick,))
+        case ConsentUncounted():
+            yield _uncounted(tick, event)
         case ConsentGiven(task=task, given=given, how=how, words=words):
             said = f' ("{" ".join(words)}")' if words else ""
             yield Cause(f"the user {'agreed' if given else 'did not agree'} to the call of task {task}, by {how}{said}", (tick,))
+            yield from (_uncounted(at, e) for at, e in trace.events(ConsentUncounted) if at <= tick and e.question == event.question)
         case DelegationResult() | DelegationNote() | BackgroundDropped():
             yield from _handed(trace, tick, event)
         case GuardActed() | IntentEstimated() | SettingChanged() | AgentHeld():
             yield from _ruled(tick, event, heard)
         case _:
             pass
+
+
+def _uncounted(tick: int, event: ConsentUncounted) -> Cause:
+    words = " ".join(event.words)
+    return Cause(f'"{words}" left question {event.question} of task {event.task} open: {event.cause}', (tick,), "was answered in vain")
 
 
 def _requested(trace: Trace, tick: int, event: DelegationRequested, heard: Sequence[Spoken]) -> Iterator[Cause]:

@@ -7,7 +7,7 @@ Barge-in stops speech, not work: only a request to cancel, in the user's own wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from workbench.background.telling import told_of, words_of
 from workbench.background.words import spoken_words
 from workbench.clock import ClockSpec, Tick
 from workbench.events import ModelSpeechStarted, ModelSpeechStopped, ModelYielded, UserSpeechStarted, UserSpeechStopped
-from workbench.events_background import ConsentGiven, DelegationNote, DelegationRequested, DelegationResult
+from workbench.events_background import ConsentGiven, ConsentUncounted, DelegationNote, DelegationRequested, DelegationResult
 from workbench.packets import AGENT_TASKS, BACKGROUND_SHOWN, BACKGROUND_TEXT, USER_CONSENT, USER_PLAYBACK, USER_TEXT, MicroTurn, Packet
 from workbench.session import Said
 
@@ -128,12 +128,16 @@ def _look_for_consent(ledger: Ledger, heard: MicroTurn) -> None:
         elif task.consent.how == "click":
             if ledger.for_s(task) >= ledger.spec.click_s:
                 _answered(ledger, task, task.consent, False, "silence", ())
+            else:
+                _tell_uncounted(ledger, task, "click", (USER_SPEECH, TYPED))
         elif task.saying is not None:
             words = _reply(ledger, task.saying)
             if words:
-                _answered(ledger, task, task.consent, not NO & set(words) and bool(YES & set(words)), "voice", words)
+                _answered(ledger, task, task.consent, _agrees(words), "voice", words)
             elif ledger.now_s - task.saying.since_s > ledger.spec.consent_s:
                 _answered(ledger, task, task.consent, False, "silence", ())
+            else:
+                _tell_uncounted(ledger, task, "voice", (TYPED,))
 
 
 def _reply(ledger: Ledger, question: Saying) -> tuple[str, ...]:
@@ -141,10 +145,33 @@ def _reply(ledger: Ledger, question: Saying) -> tuple[str, ...]:
     if not _heard(ledger, question):
         return ()
     asked_s = max([question.since_s, *(word.end_s for word in question.said)]) - 0.5  # people answer into the last word
-    reply = [word for word in ledger.words if word.source == USER_SPEECH and word.start_s >= asked_s]
-    settled = bool(reply) and ledger.now_s - reply[-1].end_s >= SETTLE_S and not ledger.user_talks
+    reply = _settled(ledger, (USER_SPEECH,), asked_s)
     words = tuple(word.word for word in reply)
-    return words if settled and (YES | NO) & set(words) else ()
+    return words if (YES | NO) & set(words) else ()
+
+
+def _settled(ledger: Ledger, sources: Sequence[str], from_s: float) -> list[Word]:
+    """The words of these sources that began at `from_s` or later, once nothing was added to them for a while."""
+    reply = [word for word in ledger.words if word.source in sources and word.start_s >= from_s]
+    return reply if reply and ledger.now_s - reply[-1].end_s >= SETTLE_S and not ledger.user_talks else []
+
+
+def _agrees(words: Sequence[str]) -> bool:
+    return not NO & set(words) and bool(YES & set(words))
+
+
+def _tell_uncounted(ledger: Ledger, task: Task, how: str, sources: Sequence[str]) -> None:
+    """Tell of a yes or a no in the words of these sources, which do not answer a question by `how`."""
+    reply = _settled(ledger, sources, max(task.uncounted_s, ledger.clock.seconds(task.since)))
+    if not reply:
+        return
+    ledger.tasks[task.id] = replace(task, uncounted_s=reply[-1].end_s)
+    words = tuple(word.word for word in reply)
+    source = next((word.source for word in reply if word.word in YES | NO), None)
+    if source is not None:
+        answer = f"a {'typed' if source == TYPED else 'spoken'} {'yes' if _agrees(words) else 'no'}"
+        cause = f"{answer} does not answer a question by {how}"
+        ledger.events.append(ConsentUncounted(task=task.id, question=task.question, words=words, source=source, cause=cause))
 
 
 def _answered(ledger: Ledger, task: Task, consent: NeedsConsent, given: bool, how: str, words: tuple[str, ...]) -> None:

@@ -65,7 +65,10 @@ class Saying:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One delegation: since when it is in its state, how many parts its run has sent, how often its answer was handed over."""
+    """One delegation: since when it is in its state, how many parts its run has sent, how often its answer was handed over.
+
+    Answers in words that do not count have been told of up to `uncounted_s`.
+    """
 
     envelope: Envelope
     state: str = QUEUED
@@ -77,6 +80,7 @@ class Task:
     saying: Saying | None = None
     consent: NeedsConsent | None = None
     offers: int = 0
+    uncounted_s: float = 0.0
 
     @property
     def id(self) -> str:

@@ -266,7 +266,10 @@ class Question(_Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Settled(_Message):
-    """A question is not open any more: what the answer was, null if there was none, and by what: voice, click, silence or withdrawn."""
+    """A question is not open any more: what the answer was, null if there was none, and by what: voice, click, silence or withdrawn.
+
+    `text` says why it was withdrawn, or why what was said or typed before the silence did not count.
+    """
 
     t: ClassVar[str] = "settled"
     question: str = _field(_text(100))

@@ -13,7 +13,7 @@ from typing import Any
 from workbench.digests import content_key
 from workbench.errors import InputError
 from workbench.events import Event
-from workbench.events_background import ConsentAsked, ConsentClicked, ConsentGiven, ConsentWithdrawn
+from workbench.events_background import ConsentAsked, ConsentClicked, ConsentGiven, ConsentUncounted, ConsentWithdrawn
 from workbench.live.protocol import Click, Question, Settled
 
 DIGITS = 16  # hexadecimal, of the digest
@@ -25,6 +25,7 @@ class _Open:
     shown_s: float
     until_s: float
     clicked: bool = False
+    uncounted: str = ""  # why the last answer in words did not count
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ class Questions:
                     asked = _Open(question=question_of(event, at_s), shown_s=at_s, until_s=event.until_s)
                     waiting[name] = asked
                     told.append(asked.question)
-                case ConsentGiven(question=name, given=given, how=how) if waiting.pop(name, None) is not None:
-                    told.append(Settled(question=name, given=given, how=how))
+                case ConsentUncounted(question=name, cause=cause) if name in waiting:
+                    waiting[name] = replace(waiting[name], uncounted=cause)
+                case ConsentGiven(question=name, given=given, how=how) if (one := waiting.pop(name, None)) is not None:
+                    told.append(Settled(question=name, given=given, how=how, text=one.uncounted if how == "silence" else ""))
                 case ConsentWithdrawn(question=name, cause=cause) if waiting.pop(name, None) is not None:
                     told.append(Settled(question=name, given=None, how="withdrawn", text=cause))
                 case _:
