@@ -170,6 +170,20 @@ def test_the_suite_finds_nothing_to_blame_in_a_perfect_agent_and_everything_in_a
     assert silent["results over the user"].n == silent["tasks delivered"].n == 0
 
 
+def test_how_tasks_ended_and_how_quickly_small_talk_was_answered_show_where_to_look() -> None:
+    traces = {name: play_family(name, 4) for name in ("call_off", "meanwhile")}
+    found = {score.name: score for score in delegation({name: worked(trace) for name, trace in traces.items()})}
+    for state in ("cancelled", "delivered"):
+        ended = {(name, tick) for name, trace in traces.items() for tick, e in trace.events(DelegationChanged) if e.after == state}
+        assert {(m.session, round(m.end_s / 0.2)) for m in found[f"tasks {state}"].moments} == ended
+        assert len(found[f"tasks {state}"].evidence) == len(ended) > 0
+    assert found["tasks failed"].moments == ()
+    asked = [tick for tick, _ in traces["meanwhile"].events(DelegationCreated)]
+    assert found[SMALL_TALK].n == len(found[SMALL_TALK].evidence) > 0
+    assert all(moment.session == "meanwhile" for moment in found[SMALL_TALK].moments)
+    assert min(found[SMALL_TALK].evidence) > min(asked)
+
+
 def test_cells_hold_the_request_and_what_came_of_it() -> None:
     trace = play_family("look_up", 4)
     words = vocabulary()

@@ -102,6 +102,8 @@ def test_every_score_carries_its_interval_its_count_and_its_setup() -> None:
         for one in found:
             assert one.setup, (name, one.name)
             assert one.n == 0 or one.interval is not None, (name, one.name)
+            assert one.n == 0 or {"seed", "over"} <= set(dict(one.setup["bootstrap"])), (name, one.name)
+            assert len(one.evidence) == len(one.moments), (name, one.name)
             assert math.isnan(one.value) or one.sessions > 0
             assert json.loads(json.dumps(one.to_json()))["name"] == one.name
 

@@ -27,7 +27,7 @@ from workbench.events import TickCost, TranscriptDelta
 from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, DelegationResult
 from workbench.packets import rng_for
 from workbench.scoring.interaction import outcomes
-from workbench.scoring.measured import DRAWS, Case, Interval, Measured, mean
+from workbench.scoring.measured import DRAWS, TICKS, Case, Interval, Measured, Moment, mean
 from workbench.scoring.score import Outcome, quantile
 from workbench.trace import Trace
 
@@ -60,12 +60,21 @@ class Late:
     as_fresh: bool
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a task ended, and from when to when it lived; one under way, to the last that was known of it."""
+
+    state: str
+    from_s: float
+    to_s: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Worked:
     """One session: how its expectations were met, how each of its tasks ended, its late results, its cost, and seconds of a tick."""
 
     outcomes: tuple[Outcome, ...]
-    ends: tuple[str, ...]
+    ends: tuple[Ended, ...]
     stale: tuple[Late, ...]
     late: tuple[Late, ...]
     cost: Cost
@@ -74,9 +83,10 @@ class Worked:
 
 def worked(trace: Trace) -> Worked:
     """What the suite keeps of a session."""
-    ends: dict[str, str] = {event.task: UNDER_WAY for _, event in trace.events(DelegationCreated)}
-    for _, event in trace.events(DelegationChanged):
-        ends[event.task] = event.after if event.after in FINAL else UNDER_WAY
+    at = trace.header.clock.seconds
+    ends = {event.task: Ended(UNDER_WAY, at(tick), at(tick)) for tick, event in trace.events(DelegationCreated)}
+    for tick, event in trace.events(DelegationChanged):
+        ends[event.task] = Ended(event.after if event.after in FINAL else UNDER_WAY, ends[event.task].from_s, at(tick))
     return Worked(
         outcomes=tuple(outcomes(trace)),
         ends=tuple(ends.values()),
@@ -196,7 +206,11 @@ def delegation(sessions: Mapping[str, Worked]) -> list[Measured]:
     setup = {"suite": "background", "windows": "published with each family"}
     found = [_share(share, sessions, names, setup) for share in SHARES]
     for end in ENDS:
-        cases = [Case(session=name, value=float(one == end)) for name, session in sessions.items() for one in session.ends]
+        cases = [
+            Case(session=name, value=float(one.state == end), moment=(one.from_s, one.to_s) if one.state == end else None)
+            for name, session in sessions.items()
+            for one in session.ends
+        ]
         found.append(mean(f"tasks {end}", cases, names, says=f"tasks that ended as {end}, of all", setup=setup))
     for name, says, of in LATES:
         cases = [
@@ -227,7 +241,7 @@ def _costs(sessions: Mapping[str, Worked]) -> list[Measured]:
 
 def _share(share: Share, sessions: Mapping[str, Worked], names: Sequence[str], setup: Mapping[str, object]) -> Measured:
     cases = [
-        Case(session=name, value=float(share.hits(o)), moment=(o.evidence[0] * session.tick_s, (o.evidence[-1] + 1) * session.tick_s))
+        Case(session=name, value=float(share.hits(o)), moment=_shown(o, session))
         for name, session in sessions.items()
         for o in session.outcomes
         if share.counts(o)
@@ -235,12 +249,22 @@ def _share(share: Share, sessions: Mapping[str, Worked], names: Sequence[str], s
     return mean(share.name, cases, names, says=share.says, setup=setup)
 
 
+def _shown(outcome: Outcome, session: Worked) -> tuple[float, float]:
+    """Where to look for an outcome, in seconds of its session."""
+    return outcome.evidence[0] * session.tick_s, (outcome.evidence[-1] + 1) * session.tick_s
+
+
 def _small_talk(sessions: Mapping[str, Worked]) -> Measured:
     """How much longer an answer takes while work runs; its interval is over answers drawn with replacement on both sides."""
-    answers = [o for session in sessions.values() for o in session.outcomes if o.what == "reply" and "plain" in o.tags]
-    meanwhile, alone = (
-        [o.latency_s for o in answers if ("meanwhile" in o.tags) is busy and o.latency_s is not None and o.timing] for busy in (True, False)
-    )
+    meanwhile, alone, moments = list[float](), list[float](), list[Moment]()
+    for name, session in sessions.items():
+        for o in session.outcomes:
+            if o.what != "reply" or "plain" not in o.tags or o.latency_s is None or not o.timing:
+                continue
+            (meanwhile if "meanwhile" in o.tags else alone).append(o.latency_s)
+            if "meanwhile" in o.tags:
+                start_s, end_s = _shown(o, session)
+                moments.append(Moment(session=name, start_s=start_s, end_s=end_s))
     medians = _median(meanwhile), _median(alone)
     value = medians[0] / medians[1] if meanwhile and alone else float("nan")
     return Measured(
@@ -249,10 +273,17 @@ def _small_talk(sessions: Mapping[str, Worked]) -> Measured:
         explanation=f"median {medians[0]:.2f} s of {len(meanwhile)} while work runs, {medians[1]:.2f} s of {len(alone)} without"
         if meanwhile and alone
         else f"not given: {len(meanwhile)} sums while work runs and {len(alone)} without; both are needed",
+        evidence=tuple(TICKS.tick_at(moment.start_s) for moment in moments),
         n=len(meanwhile),
         interval=_ratio_interval(meanwhile, alone),
         sessions=len(sessions),
-        setup={"suite": "background", "from": "end of the question", "to": "start of the first word", "bootstrap": {"draws": DRAWS}},
+        moments=tuple(moments),
+        setup={
+            "suite": "background",
+            "from": "end of the question",
+            "to": "start of the first word",
+            "bootstrap": {"draws": DRAWS, "seed": 0, "over": "answers on either side"},
+        },
     )
 
 

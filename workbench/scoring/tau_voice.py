@@ -16,7 +16,7 @@ from workbench.events import TruthWord
 from workbench.packets import AGENT_AUDIO
 from workbench.scenarios.world import BACKCHANNELS
 from workbench.scoring.fdb_sample import joined
-from workbench.scoring.measured import Case, Measured, bootstrap, mean, mean_of
+from workbench.scoring.measured import DRAWS, Case, Measured, bootstrap, mean, mean_of
 from workbench.scoring.reading import people_spans, sound_spans
 from workbench.trace import Trace
 
@@ -166,7 +166,7 @@ def _selectivity(shares: Mapping[str, Sequence[Case]], sessions: Sequence[str], 
         n=fewest,
         interval=bootstrap(strata, seed),
         sessions=len(sessions),
-        setup=setup,
+        setup={**setup, "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions, for each of the three"}},
     )
 
 

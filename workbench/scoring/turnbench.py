@@ -23,7 +23,7 @@ from workbench.errors import InputError
 from workbench.events import ModelYielded
 from workbench.scoring.fdb_sample import joined
 from workbench.scoring.latency import quantile_interval
-from workbench.scoring.measured import TICKS, Case, Measured, Moment, mean
+from workbench.scoring.measured import DRAWS, TICKS, Case, Measured, Moment, mean
 from workbench.scoring.reading import Reading, read, speech_runs
 from workbench.trace import Trace
 
@@ -156,5 +156,5 @@ def _latency(kind: Kind, matched: Mapping[str, Sequence[Matched]], share: float,
         sessions=len(matched),
         unit="ms",
         moments=moments,
-        setup=setup,
+        setup={**setup, "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions"}},
     )
