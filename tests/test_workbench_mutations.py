@@ -22,7 +22,7 @@ from workbench.errors import WorkbenchError
 from workbench.exports.fdb_folder import read_label, read_sample, read_words
 from workbench.exports.simuleval import read_instances
 from workbench.exports.tau_voice import read_trajectory
-from workbench.exports.turnbench import read_submission
+from workbench.exports.turnbench import read_marks, read_submission
 from workbench.scoring.tau_voice import tau_voice
 from workbench.scoring.turnbench import Marked, match
 
@@ -60,6 +60,8 @@ TICK = {
 EVENTS = {"eot": [0.5, 2.5], "interruption": [1.0]}
 INSTANCE = {"index": 0, "prediction": "a b", "delays": [1.5, 2.0], "reference": "a b", "source": "s t", "source_length": 2}
 SUBMISSION = {"schema_version": 1, "predictions": [{"conversation_id": "c", "speaker_1": EVENTS, "speaker_2": EVENTS}]}
+MARKED = {kind: {"positives": [0.5, 2.0], "negatives": [[2.4, 3.0]]} for kind in EVENTS}
+MARKS = {"schema_version": 1, "marks": [{"conversation_id": "c", "speaker_1": MARKED, "speaker_2": MARKED}]}
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -108,6 +110,10 @@ def submission_scored(path: Path) -> object:
     return [match(Marked((1.0, 2.0), ((3.0, 4.0),)), said["eot"]) for who in read_submission(path).values() for said in who.values()]
 
 
+def marks_scored(path: Path) -> object:
+    return [match(marked, [0.5, 2.5]) for who in read_marks(path).values() for kinds in who.values() for marked in kinds.values()]
+
+
 @pytest.mark.parametrize(
     ("body", "read"),
     [
@@ -115,9 +121,10 @@ def submission_scored(path: Path) -> object:
         ({"behaviour": ["C_RESPOND"]}, lambda path: read_label(path.parent, (1.0, 2.0))),
         ({"ticks": [TICK, TICK]}, lambda path: tau_voice({"one": read_trajectory(path)})),
         (SUBMISSION, submission_scored),
+        (MARKS, marks_scored),
         (INSTANCE, read_instances),
     ],
-    ids=["output.json", "content_tag.json", "trajectory", "submission", "instances.log"],
+    ids=["output.json", "content_tag.json", "trajectory", "submission", "marks", "instances.log"],
 )
 def test_damaged_json_is_an_error_or_a_result(tmp_path: Path, body: Any, read: Callable[[Path], object]) -> None:
     path = tmp_path / "content_tag.json"

@@ -15,9 +15,9 @@ from tests.sample_session import stopped_count
 from tests.test_workbench_scoring import beat, expect, question, request, says, trace_of
 from workbench.errors import InputError
 from workbench.exports import export
-from workbench.exports.turnbench import read_submission, write_submission
+from workbench.exports.turnbench import SPEAKERS, read_marks, read_submission, write_marks, write_submission
 from workbench.scenarios.world import counting
-from workbench.scoring.turnbench import Marked, match, noticed, turnbench
+from workbench.scoring.turnbench import KINDS, Marked, match, noticed, turnbench
 from workbench.scoring.vap import (
     AGENT,
     RATE,
@@ -32,6 +32,7 @@ from workbench.scoring.vap import (
     vap_session,
     weighted_f1,
 )
+from workbench.suites import SUITES
 
 
 @pytest.mark.parametrize(
@@ -103,10 +104,65 @@ def test_a_submission_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_session_is_exported_as_a_submission(tmp_path: Path) -> None:
-    (path,) = export(stopped_count(), "turnbench", tmp_path)
+    path, _ = export(stopped_count(), "turnbench", tmp_path)
     said = read_submission(path)["session"]["speaker_1"]
     assert said["interruption"] == (5.0,)
     assert said["eot"][0] == pytest.approx(2.0, abs=0.02)
+
+
+def test_an_exported_folder_scores_as_its_trace_does_and_another_submission_as_what_it_says(tmp_path: Path) -> None:
+    trace = stopped_count()
+    submission, marks = export(trace, "turnbench", tmp_path / "own")
+    own = SUITES["turnbench"].folder(tmp_path / "own")
+    assert own is not None
+    numbers = [(score.name, score.n, score.value) for score in turnbench(own) if score.n]
+    assert numbers == [(score.name, score.n, score.value) for score in turnbench({"a": noticed(trace)}) if score.n]
+    user, other = (read_marks(marks)["session"][who]["interruption"] for who in SPEAKERS)
+    assert (user.positives, other) == ((4.3,), Marked())
+    write_submission({"session": {"speaker_1": {"eot": (), "interruption": (4.4,)}}}, submission)
+    scores = {score.name: score for score in turnbench(SUITES["turnbench"].folder(tmp_path / "own") or {})}
+    assert scores["interruption, latency p50"].value == pytest.approx(100)
+    assert scores["eot, recall"].value == 0.0
+    assert scores["eot, recall"].moments[0].session == f"{tmp_path / 'own'}/session"
+
+
+def test_marks_are_read_as_they_were_written_for_either_speaker(tmp_path: Path) -> None:
+    marked = Marked((1.0, 2.5), ((0.0, 0.5), (3.0, 3.0)))
+    found = read_marks(write_marks({"c1": {"speaker_2": {"eot": marked}}, "c2": {}}, tmp_path / "m.json"))
+    assert found["c1"] == {"speaker_1": dict.fromkeys(KINDS, Marked()), "speaker_2": {"eot": marked, "interruption": Marked()}}
+    assert list(found) == ["c1", "c2"]
+
+
+def test_a_submission_without_marks_or_of_other_conversations_is_refused(tmp_path: Path) -> None:
+    gather = SUITES["turnbench"].folder
+    assert gather(tmp_path) is None
+    write_submission({"a": {}, "b": {}}, tmp_path / "submission.json")
+    with pytest.raises(InputError, match=r"has submission.json and no marks.json to judge it by; export a trace"):
+        gather(tmp_path)
+    write_marks({"a": {}}, tmp_path / "marks.json")
+    with pytest.raises(InputError, match=r"marks.json has no conversation 'b'; both files need it"):
+        gather(tmp_path)
+    write_marks({"a": {}, "b": {}, "c": {}}, tmp_path / "marks.json")
+    with pytest.raises(InputError, match=r"submission.json has no conversation 'c'"):
+        gather(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("eot", "message"),
+    [
+        ("[1.0]", "is not {"),
+        ('{"positives": [2.0, 1.0], "negatives": []}', "must be strictly increasing"),
+        ('{"positives": [], "negatives": [[1.0]]}', "is no .start, end. in seconds"),
+        ('{"positives": [], "negatives": [[1.0, "x"]]}', "is no .start, end. in seconds"),
+        ('{"positives": [], "negatives": [[2.0, 1.0]]}', "times that go back"),
+    ],
+)
+def test_broken_marks_are_refused(tmp_path: Path, eot: str, message: str) -> None:
+    path, none = tmp_path / "m.json", '{"positives": [], "negatives": []}'
+    one, two = f'{{"eot": {eot}, "interruption": {none}}}', f'{{"eot": {none}, "interruption": {none}}}'
+    path.write_text(f'{{"schema_version": 1, "marks": [{{"conversation_id": "a", "speaker_1": {one}, "speaker_2": {two}}}]}}')
+    with pytest.raises(InputError, match=message):
+        read_marks(path)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from workbench.errors import InputError
 from workbench.exports.fdb_folder import ANNOTATIONS, read_label, read_sample, read_subset, sample_folders
 from workbench.exports.simuleval import read_instances
 from workbench.exports.tau_voice import read_trajectory
+from workbench.exports.turnbench import SUBMISSION, read_conversations
 from workbench.scenarios import BACKGROUND
 from workbench.scoring import fdb_v1, fdb_v15
 from workbench.scoring.delegation import delegation, worked
@@ -215,6 +216,7 @@ SUITES: Mapping[str, Suite] = {
             families=FLOOR_FAMILIES,
             gather=lambda trace, name: noticed(trace),
             score=turnbench,
+            folder=lambda path: read_conversations(path) if (path / SUBMISSION).is_file() else None,
         ),
         Suite(
             name="vap",

@@ -2,6 +2,10 @@
 
 `{"schema_version": 1, "predictions": [{"conversation_id", "speaker_1": {"eot": [t, ...], "interruption": [t, ...]}, "speaker_2": {...}}]}`,
 times in seconds, strictly increasing.
+
+What a submission is judged by is not public. So a trace is written with a file of our own beside it, marks.json, which has `marks` in
+place of `predictions` and `{"positives": [t, ...], "negatives": [[start, end], ...]}` in place of every `[t, ...]`: whoever predicts from
+the sound of the session writes another submission.json, and the folder can be scored.
 """
 
 from __future__ import annotations
@@ -14,19 +18,42 @@ from typing import Any, TypeAlias
 
 from workbench.errors import InputError
 from workbench.exports.numbers import finite
-from workbench.scoring.turnbench import KINDS, noticed
+from workbench.scoring.turnbench import KINDS, Kind, Marked, Noticed, noticed
 from workbench.trace import Trace
 
 SCHEMA = 1
 SPEAKERS = ("speaker_1", "speaker_2")
+SUBMISSION, MARKS = "submission.json", "marks.json"
 Times: TypeAlias = tuple[float, ...]
 Submission: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Times]]]  # conversation, speaker, kind
+Marks: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Marked]]]
 
 
 def write_turnbench(trace: Trace, folder: Path) -> list[Path]:
-    """One file, submission.json: what the agent of a trace noticed of its user, who is the first speaker."""
-    found: dict[str, Times] = {kind: times[0] for kind, times in noticed(trace).predicted.items()}
-    return [write_submission({"session": {SPEAKERS[0]: found}}, folder / "submission.json")]
+    """What the agent of a trace noticed of its user, who is the first speaker, and what is marked of them."""
+    found = noticed(trace)
+    said: dict[str, Times] = {kind: times[0] for kind, times in found.predicted.items()}
+    marked: dict[str, Marked] = {kind: marks[0] for kind, marks in found.marked.items()}
+    return [
+        write_submission({"session": {SPEAKERS[0]: said}}, folder / SUBMISSION),
+        write_marks({"session": {SPEAKERS[0]: marked}}, folder / MARKS),
+    ]
+
+
+def read_conversations(folder: Path) -> Mapping[str, Noticed]:
+    """Every conversation of the two files of a folder, by the folder and its name. Raises InputError unless both name the same ones."""
+    if not (folder / MARKS).is_file():
+        raise InputError(f"{folder} has {SUBMISSION} and no {MARKS} to judge it by; export a trace to turnbench for those of a session")
+    said, marks = read_submission(folder / SUBMISSION), read_marks(folder / MARKS)
+    for name in said.keys() ^ marks.keys():
+        lacks = SUBMISSION if name in marks else MARKS
+        raise InputError(f"{folder / lacks} has no conversation {name!r}; both files need it, with empty lists where nothing is")
+    return {f"{folder}/{name}": _conversation(marks[name], said[name]) for name in marks}
+
+
+def _conversation(marks: Mapping[str, Mapping[str, Marked]], said: Mapping[str, Mapping[str, Times]]) -> Noticed:
+    marked: dict[Kind, tuple[Marked, ...]] = {kind: tuple(marks[who][kind] for who in SPEAKERS) for kind in KINDS}
+    return Noticed(marked, {kind: tuple(said[who][kind] for who in SPEAKERS) for kind in KINDS})
 
 
 def write_submission(found: Submission, path: Path) -> Path:
@@ -44,18 +71,56 @@ def write_submission(found: Submission, path: Path) -> Path:
 
 def read_submission(path: Path) -> Submission:
     """The predictions of a file by conversation, speaker and kind. Raises InputError naming what breaks the format."""
+    return {name: {who: _speaker(row.get(who), name, who) for who in SPEAKERS} for name, row in _rows(path, "predictions").items()}
+
+
+def write_marks(found: Marks, path: Path) -> Path:
+    """The file of what was marked; a speaker or kind that is not given has nothing marked."""
+    rows = [
+        {"conversation_id": name, **{who: {kind: _lists(marks.get(who, {}).get(kind, Marked())) for kind in KINDS} for who in SPEAKERS}}
+        for name, marks in found.items()
+    ]
+    path.write_text(json.dumps({"schema_version": SCHEMA, "marks": rows}, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _lists(marked: Marked) -> Mapping[str, Any]:
+    return {"positives": list(marked.positives), "negatives": [list(span) for span in marked.negatives]}
+
+
+def read_marks(path: Path) -> Marks:
+    """What is marked by conversation, speaker and kind. Raises InputError naming what breaks the format."""
+    found: dict[str, Mapping[str, Mapping[str, Marked]]] = {}
+    for name, row in _rows(path, "marks").items():
+        found[name] = {who: {kind: _marked(row.get(who), name, who, kind) for kind in KINDS} for who in SPEAKERS}
+    return found
+
+
+def _marked(body: Any, name: str, who: str, kind: str) -> Marked:
+    lists = body.get(kind) if isinstance(body, dict) else None
+    spans = lists.get("negatives") if isinstance(lists, dict) else None
+    if not isinstance(lists, dict) or not isinstance(lists.get("positives"), list) or not isinstance(spans, list):
+        raise InputError(f'{kind} of {who} of {name!r} is not {{"positives": [times], "negatives": [[start, end], ...]}}')
+    ends = [tuple(at_s for t in span if (at_s := finite(t)) is not None) if isinstance(span, list) else () for span in spans]
+    if any(len(span) != 2 for span in ends):
+        raise InputError(f"a negative of {kind} of {who} in {name!r} is no [start, end] in seconds: {str(spans)[:80]}")
+    return Marked(_increasing(lists["positives"], name, who, kind), tuple((span[0], span[1]) for span in ends))
+
+
+def _rows(path: Path, key: str) -> Mapping[str, Mapping[str, Any]]:
+    """The rows of a file by their conversations."""
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{str(path)!r} cannot be read as JSON ({error})") from error
-    if not isinstance(body, dict) or body.get("schema_version") != SCHEMA or not isinstance(body.get("predictions"), list):
-        raise InputError(f'{str(path)!r} is not {{"schema_version": {SCHEMA}, "predictions": [...]}}')
-    found: dict[str, Mapping[str, Mapping[str, Times]]] = {}
-    for number, row in enumerate(body["predictions"]):
+    if not isinstance(body, dict) or body.get("schema_version") != SCHEMA or not isinstance(body.get(key), list):
+        raise InputError(f'{str(path)!r} is not {{"schema_version": {SCHEMA}, "{key}": [...]}}')
+    found: dict[str, Mapping[str, Any]] = {}
+    for number, row in enumerate(body[key]):
         name = row.get("conversation_id") if isinstance(row, dict) else None
         if not isinstance(name, str) or name in found:
-            raise InputError(f"prediction {number} has the conversation_id {name!r}; give each conversation once, by its name")
-        found[name] = {who: _speaker(row.get(who), name, who) for who in SPEAKERS}
+            raise InputError(f"number {number} of {key} has the conversation_id {name!r}; give each conversation once, by its name")
+        found[name] = row
     return found
 
 
