@@ -23,6 +23,7 @@ from workbench.scoring.vap import (
     RATE,
     USER,
     VapEvent,
+    VapSession,
     activity,
     events,
     next_speaker,
@@ -274,6 +275,17 @@ def test_a_session_of_ours_shows_who_ended_its_silences() -> None:
     scores = {s.name: s for s in vap({"a": vap_session(trace)})}
     assert scores["shifts after the user"].value == 0.0 or scores["shifts after the user"].n in (0, 1)
     assert scores["back-channels"].value == 0.0
+
+
+def test_back_channels_a_minute_are_a_mean_over_sessions_that_shows_each_of_them() -> None:
+    murmur = VapEvent("backchannel", AGENT, (300, 320), (300, 320), (275, 300))
+    users = VapEvent("backchannel", USER, (400, 420), (400, 420), None)
+    sessions = {"a": VapSession((murmur, users), 30.0), "b": VapSession((), 60.0), "c": VapSession((), 0.0)}
+    score = {one.name: one for one in vap(sessions)}["back-channels"]
+    assert (score.value, score.n, score.sessions) == (1.0, 2, 3)  # two a minute in one session, none in the other
+    assert [(m.session, m.start_s, m.end_s) for m in score.moments] == [("a", 6.0, 6.4)]
+    assert score.evidence == (30,)
+    assert score.setup["backchannel_s"] == {"longest": 1.0, "alone": 1.0}
 
 
 @given(st.lists(st.booleans(), max_size=400), st.lists(st.booleans(), max_size=400))

@@ -34,6 +34,12 @@ BIN_FRAMES = (10, 20, 30, 40)
 PAD_S, WINDOW_S, ALONE_S, CONTEXT_S, FORESEEN_S = 0.05, 0.2, 1.0, 3.0, 0.5
 MURMUR_S, MURMUR_ALONE_S = 1.0, 1.0
 USER, AGENT = 0, 1
+SETUP = {
+    "benchmark": "VAP events",
+    "frames": RATE,
+    "silence_s": {"pad": PAD_S, "window": WINDOW_S, "alone": ALONE_S, "context": CONTEXT_S},
+    "backchannel_s": {"longest": MURMUR_S, "alone": MURMUR_ALONE_S},
+}
 
 Active: TypeAlias = npt.NDArray[np.bool_]  # (frames, 2)
 Region: TypeAlias = tuple[int, int]  # frames [from, to)
@@ -222,20 +228,18 @@ def vap(sessions: Mapping[str, VapSession], seed: int = 0) -> list[Measured]:
     """What became of the silences: the share of shifts after either side, how long they lasted, and the agent's back-channels a minute."""
     every = [(key, e) for key, one in sessions.items() for e in one.events]
 
-    def case(key: str, event: VapEvent, value: float) -> Case:
-        return Case(session=key, value=value, moment=(event.frames[0] / RATE, event.frames[1] / RATE))
+    def case(key: str, event: VapEvent, value: float, weight: int = 1) -> Case:
+        return Case(session=key, value=value, moment=(event.frames[0] / RATE, event.frames[1] / RATE), weight=weight)
 
     def over(name: str, says: str, cases: Sequence[Case], unit: str = "") -> Measured:
-        return mean(name, cases, list(sessions), says=says, unit=unit, setup={"benchmark": "VAP events", "frames": RATE}, seed=seed)
+        return mean(name, cases, list(sessions), says=says, unit=unit, setup=SETUP, seed=seed)
 
     silences = [(key, e) for key, e in every if e.kind != "backchannel"]
     last = {id(e): 1 - e.speaker if e.kind == "shift" else e.speaker for _, e in silences}
     shares = [[case(k, e, float(e.kind == "shift")) for k, e in silences if last[id(e)] == who] for who in (USER, AGENT)]
     shifts = [case(k, e, (e.frames[1] - e.frames[0]) / RATE) for k, e in silences if e.kind == "shift" and e.speaker == AGENT]
-    murmurs = [
-        Case(session=key, value=60 * sum(e.kind == "backchannel" and e.speaker == AGENT for e in one.events) / one.duration_s)
-        for key, one in sessions.items()
-        if one.duration_s
+    murmurs = [case(key, e, 60 / sessions[key].duration_s, 0) for key, e in every if e.kind == "backchannel" and e.speaker == AGENT] + [
+        Case(session=key, value=0.0) for key, one in sessions.items() if one.duration_s
     ]
     return [
         over("shifts after the user", "silences after the user that the agent ended", shares[0]),
