@@ -108,6 +108,12 @@ def test_every_score_carries_its_interval_its_count_and_its_setup() -> None:
             assert json.loads(json.dumps(one.to_json()))["name"] == one.name
 
 
+@pytest.mark.parametrize("name", ["fdb-v1", "tau-voice", "turnbench", "vap"])
+def test_scores_of_sound_say_how_it_was_found(name: str) -> None:
+    (told,) = {json.dumps(one.setup["source"]) for one in judged(OracleAgent(), name, count=1).suites[name]}
+    assert "the agent's sound above a peak of 0.001, gaps under 0.05 s bridged; people: true words" in told
+
+
 def test_the_average_of_fewer_tasks_is_not_given_and_says_so() -> None:
     trace = trace_of(*request(6), *beat(4.0, "mhm"), *says(*((w, 2.0 + i) for i, w in enumerate(counting(6)))))
     one = suite("fdb-v1.5")
@@ -150,7 +156,7 @@ def test_an_unknown_suite_and_families_that_it_does_not_play_are_refused() -> No
 
 def test_traces_of_other_clocks_are_not_put_in_one_panel() -> None:
     with pytest.raises(InputError, match=r"ticks of 0\.1 s, 0\.2 s in one panel"):
-        suite("tau-voice").score({"a": (0.1, ()), "b": (0.2, ())})
+        suite("tau-voice").score({"a": (0.1, (), "ours"), "b": (0.2, (), "ours")})
 
 
 def test_a_played_family_gives_the_sample_it_stands_for() -> None:

@@ -28,7 +28,7 @@ from workbench.scoring.pauc import pauc, turns_of
 from workbench.scoring.repcount import counted, repcount
 from workbench.scoring.simultaneous import simultaneous, translated
 from workbench.scoring.speak_curve import CUE, TIME, aimed_session, speak_curve
-from workbench.scoring.tau_voice import PanelTick, Windows, tau_voice, ticks_of
+from workbench.scoring.tau_voice import PanelTick, Windows, tau_voice, ticks_from, ticks_of
 from workbench.scoring.turnbench import noticed, turnbench
 from workbench.scoring.vap import vap, vap_session
 from workbench.trace import Trace
@@ -144,24 +144,25 @@ def _v15_score(sessions: Sessions) -> list[Measured]:
 
 # τ-voice and latency ----------------------------------------------------------------------------------------------------------
 
-Panel: TypeAlias = tuple[float, tuple[PanelTick, ...]]  # length of a tick in seconds, and the ticks
+Panel: TypeAlias = tuple[float, tuple[PanelTick, ...], str]  # length of a tick in seconds, the ticks, and how they were found
 
 
 def _panel_of(trace: Trace, name: str) -> Panel:
-    return trace.header.clock.tick_s, ticks_of(trace)
+    return trace.header.clock.tick_s, ticks_of(trace), ticks_from(trace)
 
 
 def _panel_folder(path: Path) -> Sessions | None:
     """Trajectories of τ²-bench: one file, or every `*.json` of a folder or of the `simulations` folder in it."""
     files = [path] if path.suffix == ".json" else sorted([*path.glob("*.json"), *path.glob("simulations/*.json")])
-    return {file.stem: (TICKS.tick_s, read_trajectory(file)) for file in files} or None
+    return {file.stem: (TICKS.tick_s, read_trajectory(file), "contains_speech of the trajectory") for file in files} or None
 
 
 def _panel_score(sessions: Sessions) -> list[Measured]:
-    lengths = {tick_s for tick_s, _ in sessions.values()}
+    lengths = {tick_s for tick_s, _, _ in sessions.values()}
     if len(lengths) > 1:
         raise InputError(f"ticks of {', '.join(f'{s:g} s' for s in sorted(lengths))} in one panel; score sessions of one clock at a time")
-    return tau_voice({name: ticks for name, (_, ticks) in sessions.items()}, Windows(tick_s=lengths.pop()))
+    ticks = {name: found for name, (_, found, _) in sessions.items()}
+    return tau_voice(ticks, Windows(tick_s=lengths.pop()), source={source for _, _, source in sessions.values()})
 
 
 def _latency_score(sessions: Sessions) -> list[Measured]:

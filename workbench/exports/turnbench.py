@@ -53,7 +53,7 @@ def read_conversations(folder: Path) -> Mapping[str, Noticed]:
 
 def _conversation(marks: Mapping[str, Mapping[str, Marked]], said: Mapping[str, Mapping[str, Times]]) -> Noticed:
     marked: dict[Kind, tuple[Marked, ...]] = {kind: tuple(marks[who][kind] for who in SPEAKERS) for kind in KINDS}
-    return Noticed(marked, {kind: tuple(said[who][kind] for who in SPEAKERS) for kind in KINDS})
+    return Noticed(marked, {kind: tuple(said[who][kind] for who in SPEAKERS) for kind in KINDS}, f"{MARKS} and {SUBMISSION}")
 
 
 def write_submission(found: Submission, path: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from workbench.errors import InputError
 from workbench.packets import AGENT_AUDIO
-from workbench.scoring.reading import people_spans, sound_spans
+from workbench.scoring.reading import people_spans, sound_spans, where_from
 from workbench.spoken import agent_words
 from workbench.trace import Trace
 
@@ -73,7 +73,7 @@ def sample_of(trace: Trace, name: str, marks: Sequence[Span] = ()) -> Sample:
         marks=tuple(marks),
         voice=sound_spans(trace.audio(AGENT_AUDIO), clock),
         user_voice=people,
-        source=f"word times of the trace; the agent's sound above a peak of 0.001, gaps under 0.05 s bridged; people: {how}",
+        source=f"word times of the trace; {where_from(how)}",
     )
 
 

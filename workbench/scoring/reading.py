@@ -106,6 +106,11 @@ def people_spans(trace: Trace, speaker: str | None = None) -> tuple[tuple[tuple[
     return _joined([(w.start_s, w.end_s) for w in truth if speaker in (None, w.speaker)]), "true words"
 
 
+def where_from(people: str) -> str:
+    """How voice was found for a score, for its setup; `people` is what `people_spans` says of theirs."""
+    return f"the agent's sound above a peak of {SOUND_PEAK:g}, gaps under {JOIN_S:g} s bridged; people: {people}"
+
+
 def speech_runs(truth: Sequence[TruthWord]) -> list[list[TruthWord]]:
     """The words of each person in stretches without a gap over RUN_GAP_S, in order of their start."""
     runs: dict[str, list[list[TruthWord]]] = {}

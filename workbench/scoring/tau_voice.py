@@ -7,7 +7,7 @@ a tic or other speech outside a user segment while the agent speaks counts only 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeAlias
 
@@ -17,7 +17,7 @@ from workbench.packets import AGENT_AUDIO
 from workbench.scenarios.world import BACKCHANNELS
 from workbench.scoring.fdb_sample import joined
 from workbench.scoring.measured import DRAWS, Case, Measured, bootstrap, mean, mean_of
-from workbench.scoring.reading import people_spans, sound_spans
+from workbench.scoring.reading import people_spans, sound_spans, where_from
 from workbench.trace import Trace
 
 Insert: TypeAlias = Literal["vocal_tic", "non_directed"]
@@ -99,6 +99,11 @@ def ticks_of(trace: Trace) -> tuple[PanelTick, ...]:
     )
 
 
+def ticks_from(trace: Trace) -> str:
+    """How `ticks_of` finds who sounds in this trace."""
+    return f"{where_from(people_spans(trace)[1])}; the agent's gaps up to {AGENT_JOIN_S:g} s bridged"
+
+
 def panel_events(ticks: Sequence[PanelTick], windows: Windows) -> list[PanelEvent]:
     """Every event of one session, in the order of the metrics."""
     kept = _without_last_artefact(ticks)
@@ -113,16 +118,18 @@ def panel_events(ticks: Sequence[PanelTick], windows: Windows) -> list[PanelEven
     ]
 
 
-def tau_voice(sessions: Mapping[str, Sequence[PanelTick]], windows: Windows | None = None, seed: int = 0) -> list[Measured]:
+def tau_voice(
+    sessions: Mapping[str, Sequence[PanelTick]], windows: Windows | None = None, seed: int = 0, *, source: Collection[str] = ("unknown",)
+) -> list[Measured]:
     """L_R, L_Y (seconds), R_R, R_Y, I_A, S_BC, S_VT, S_ND and the mean of the three selectivities, over all sessions.
 
-    Raises InputError without ticks.
+    `source` says how it was found who sounds. Raises InputError without ticks.
     """
     used = windows or Windows()
     if not any(sessions.values()):
         raise InputError("no session has ticks; the panel needs who sounds in every tick")
     events = [(name, event) for name, ticks in sessions.items() for event in panel_events(ticks, used)]
-    setup = {"benchmark": "τ-voice tick panel", "windows": asdict(used)}
+    setup = {"benchmark": "τ-voice tick panel", "windows": asdict(used), "source": sorted(source)}
 
     def over(name: str, says: str, cases: Sequence[Case], unit: str = "") -> Measured:
         counted = sum(case.weight for case in cases)

@@ -24,7 +24,7 @@ from workbench.events import ModelYielded
 from workbench.scoring.fdb_sample import joined
 from workbench.scoring.latency import quantile_interval
 from workbench.scoring.measured import DRAWS, TICKS, Case, Measured, Moment, mean
-from workbench.scoring.reading import Reading, read, speech_runs
+from workbench.scoring.reading import Reading, read, speech_runs, where_from
 from workbench.trace import Trace
 
 EARLY_S, LATE_S = 0.25, 3.0
@@ -59,10 +59,11 @@ class Matched:
 
 @dataclass(frozen=True)
 class Noticed:
-    """One session: what was marked and what was predicted, by kind, for each speaker."""
+    """One session: what was marked and what was predicted, by kind, for each speaker; `source` says where either is from."""
 
     marked: Mapping[Kind, tuple[Marked, ...]] = field(default_factory=dict)
     predicted: Mapping[Kind, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    source: str = "unknown"
 
 
 def match(marked: Marked, predictions: Sequence[float]) -> Matched:
@@ -92,6 +93,7 @@ def noticed(trace: Trace) -> Noticed:
     return Noticed(
         {"eot": (_turn_ends(reading),), "interruption": (_interruptions(reading),)},
         {"eot": (tuple(start for start, _ in sounds),), "interruption": (tuple(yields),)},
+        f"marks: true words and expectations; predictions: yields, and {where_from('true words')}, its turns over {TURN_JOIN_S:g} s",
     )
 
 
@@ -115,18 +117,23 @@ def turnbench(sessions: Mapping[str, Noticed], seed: int = 0) -> list[Measured]:
 
     The leaderboard ranks by median latency those whose false positives stay within 10 %.
     """
+    setup = {
+        "benchmark": "TurnBench",
+        "window_s": [-EARLY_S, LATE_S],
+        "budget of false positives": BUDGET,
+        "source": sorted({one.source for one in sessions.values()}),
+    }
     found: list[Measured] = []
     for kind in KINDS:
         matched = {
             key: [match(m, p) for m, p in zip(one.marked.get(kind, ()), one.predicted.get(kind, ()), strict=True)]
             for key, one in sessions.items()
         }
-        found += _of_kind(kind, matched, seed)
+        found += _of_kind(kind, matched, setup, seed)
     return found
 
 
-def _of_kind(kind: Kind, matched: Mapping[str, Sequence[Matched]], seed: int) -> list[Measured]:
-    setup = {"benchmark": "TurnBench", "window_s": [-EARLY_S, LATE_S], "budget of false positives": BUDGET}
+def _of_kind(kind: Kind, matched: Mapping[str, Sequence[Matched]], setup: Mapping[str, object], seed: int) -> list[Measured]:
     every = [(key, one) for key, ones in matched.items() for one in ones]
     hits = [Case(session=key, value=1.0, moment=pair) for key, one in every for pair in one.taken]
     hits += [Case(session=key, value=0.0, moment=(at, at + LATE_S)) for key, one in every for at in one.missed]

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from workbench.errors import InputError
 from workbench.packets import AGENT_AUDIO
 from workbench.scoring.measured import Case, Measured, mean
-from workbench.scoring.reading import people_spans, sound_spans
+from workbench.scoring.reading import people_spans, sound_spans, where_from
 from workbench.trace import Trace
 
 RATE = 50
@@ -211,28 +211,31 @@ def shift_hold_f1(found: Sequence[VapEvent], p_first: npt.NDArray[np.float64], t
 
 @dataclass(frozen=True)
 class VapSession:
-    """The events of one session and its length."""
+    """The events of one session and its length; `source` says how voice was found."""
 
     events: tuple[VapEvent, ...]
     duration_s: float
+    source: str = "unknown"
 
 
 def vap_session(trace: Trace) -> VapSession:
     """The events between the user (first speaker) and the agent of a trace."""
     clock = trace.header.clock
-    spans = (people_spans(trace, "user")[0], sound_spans(trace.audio(AGENT_AUDIO), clock))
-    return VapSession(tuple(events(activity(spans, trace.duration_s))), trace.duration_s)
+    people, how = people_spans(trace, "user")
+    spans = (people, sound_spans(trace.audio(AGENT_AUDIO), clock))
+    return VapSession(tuple(events(activity(spans, trace.duration_s))), trace.duration_s, where_from(how))
 
 
 def vap(sessions: Mapping[str, VapSession], seed: int = 0) -> list[Measured]:
     """What became of the silences: the share of shifts after either side, how long they lasted, and the agent's back-channels a minute."""
     every = [(key, e) for key, one in sessions.items() for e in one.events]
+    setup = {**SETUP, "source": sorted({one.source for one in sessions.values()})}
 
     def case(key: str, event: VapEvent, value: float, weight: int = 1) -> Case:
         return Case(session=key, value=value, moment=(event.frames[0] / RATE, event.frames[1] / RATE), weight=weight)
 
     def over(name: str, says: str, cases: Sequence[Case], unit: str = "") -> Measured:
-        return mean(name, cases, list(sessions), says=says, unit=unit, setup=SETUP, seed=seed)
+        return mean(name, cases, list(sessions), says=says, unit=unit, setup=setup, seed=seed)
 
     silences = [(key, e) for key, e in every if e.kind != "backchannel"]
     last = {id(e): 1 - e.speaker if e.kind == "shift" else e.speaker for _, e in silences}
