@@ -14,6 +14,7 @@ from widgets.views import DecisionRow
 from workbench.events import Decision
 
 YIELD = "<yield>"
+CANDIDATES, FEW = 5, 2  # that a record names, and in a session so long that its figure would grow too large
 
 
 def probabilities(canvas: Canvas) -> None:
@@ -47,7 +48,7 @@ def _short_records(canvas: Canvas, rows: Sequence[DecisionRow]) -> go.Bar:
     """The numbers of every tick, and what was said and why where the agent acted or a gate did."""
     decisions = [row.decision for row in rows]
     numbers = [[r.tick, r.at_s, d.p_speak, d.threshold, d.p_yield, d.p_user_speaking] for r, d in zip(rows, decisions, strict=True)]
-    text = ["<br>".join(_acts(d)) if d.said or d.gates else f"floor {escape(d.floor)}" for d in decisions]
+    text = ["<br>".join(_acts(d, FEW)) if d.said or d.gates else f"floor {escape(d.floor)}" for d in decisions]
     cells = hover_cells(canvas.numbers([row.at_s + canvas.view.tick_s / 2 for row in rows]), text, canvas.view.tick_s, "p_speak_record")
     return cells.update(
         y=np.ones(len(rows), np.uint8),
@@ -79,9 +80,9 @@ def decision_hover(row: DecisionRow) -> str:
     return "<br>".join(lines)
 
 
-def _acts(d: Decision) -> list[str]:
-    """What was said in a tick, the candidates for it, and the gates that acted."""
-    top = ["top: " + ", ".join(f"{escape(word) or 'silence'} {p:.2f}" for word, p in d.top[:5])] if d.top else []
+def _acts(d: Decision, most: int = CANDIDATES) -> list[str]:
+    """What was said in a tick, the best candidates for it, and the gates that acted."""
+    top = ["top: " + ", ".join(f"{escape(word) or 'silence'} {p:.2f}" for word, p in d.top[:most])] if d.top else []
     gates = [f"gate <b>{escape(g.name)}</b>: {escape(g.wanted)} → {escape(g.done)}, {escape(g.reason)}" for g in d.gates]
     return [f"said <b>{escape(d.said)}</b>" if d.said else "said nothing", *top, *gates]
 
