@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -50,19 +51,20 @@ class Choice:
         return (self.wanted == SILENCE) != (not self.tokens)
 
 
-def first_probabilities(logits_BV: Tensor, unspoken: tuple[int, ...] = ()) -> Tensor:
-    """(B, V): the probabilities of the first output of a cell, which is never the end of one nor a word of a request."""
-    return _allowed(logits_BV, (END, BLANK, *unspoken)).softmax(-1)
+def first_probabilities(logits_BV: Tensor, unspoken: Sequence[Sequence[int]] = ()) -> Tensor:
+    """(B, V): the probabilities of the first output of a cell, which is never the end of one nor one of its row's unspoken words."""
+    return _allowed(logits_BV, (END, BLANK), unspoken).softmax(-1)
 
 
 def decide(model: InteractionModel, state: ModelState, first_BV: Tensor, configs: list[SamplingConfig]) -> tuple[list[Choice], ModelState]:
     """Choose the outputs of one cell for every row, feeding each token said back into the state."""
-    p_BV = first_probabilities(first_BV, configs[0].unspoken)
+    unspoken = [config.unspoken for config in configs]
+    p_BV = first_probabilities(first_BV, unspoken)
     choices = [_first(p_BV[row], config) for row, config in enumerate(configs)]
     speaking = torch.tensor([c.tokens[-1] if c.tokens else NO_TOKEN for c in choices])
     while bool((speaking != NO_TOKEN).any()):
         logits_BV, state = model.say(state, speaking)
-        as_spoken = _allowed(logits_BV, (SILENCE, BLANK, *configs[0].unspoken)).argmax(-1)
+        as_spoken = _allowed(logits_BV, (SILENCE, BLANK), unspoken).argmax(-1)
         as_asked = _allowed(logits_BV, (SILENCE, BLANK)).argmax(-1)
         for row, choice in enumerate(choices):
             following = as_spoken if set(configs[row].opens).isdisjoint(choice.tokens) else as_asked
@@ -90,7 +92,9 @@ def _first(p_V: Tensor, config: SamplingConfig) -> Choice:
     )
 
 
-def _allowed(logits_BV: Tensor, never: tuple[int, ...]) -> Tensor:
+def _allowed(logits_BV: Tensor, never: tuple[int, ...], unspoken: Sequence[Sequence[int]] = ()) -> Tensor:
     out = logits_BV.float().clone()
     out[:, list(never)] = float("-inf")
+    for row, words in enumerate(unspoken):
+        out[row, list(words)] = float("-inf")
     return out

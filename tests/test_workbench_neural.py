@@ -11,6 +11,7 @@ from model.checkpoint import Checkpoint, fresh_model, save_checkpoint
 from model.config import DenseConfig, VisionConfig
 from model.flow import HeadConfig
 from model.layout import NO_TOKEN, YIELD
+from model.sampling import first_probabilities
 from tests.model_fakes import tiny_config
 from tests.scenario_fakes import Tones, one_voice, play, script_of
 from tests.voice_fakes import TINY_FLOW, tiny_voice
@@ -233,6 +234,16 @@ def test_many_sessions_at_once_say_what_each_says_alone(agent):
         assert mine == own
         assert all(before < after for before, after in pairwise(mine))
     assert len({spent_in(trace).positions for _, trace in together}) > 1  # they differ by what each said, and by how long each was
+
+
+def test_words_of_requests_are_said_only_when_they_were_just_handed_over(agent):
+    look, anna, ben, twelve = (agent.words.token_id(word) for word in ("look", "anna", "ben", "twelve"))
+    assert {look, anna, ben} <= set(agent.sampling.unspoken)
+    assert agent.sampling_after([]) is agent.sampling is agent.sampling_after([twelve])
+    told = agent.sampling_after([agent.words.token_id("<open>"), look, anna, twelve])
+    assert set(agent.sampling.unspoken) - set(told.unspoken) == {look, anna}
+    p_BV = first_probabilities(torch.zeros(2, len(agent.words.tokens)), [agent.sampling.unspoken, told.unspoken])
+    assert (p_BV[:, [anna, ben]] > 0).tolist() == [[False, False], [True, False]]
 
 
 def test_a_fork_goes_on_as_the_original_does(agent):

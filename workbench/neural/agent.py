@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from model.hooks import Intervention, Watcher, watching
 from model.interaction import ModelState, Outputs
 from model.layout import CONTROL_TOKENS, HALVES, NO_TOKEN, NOTHING_HEARD, OTHER_WORD, YIELD
 from model.sampling import Choice, SamplingConfig, decide
+from model.voice import missing_words
 from workbench.agents import Mouth, MouthState
 from workbench.asking import ACTS, parted, requested
 from workbench.clock import ClockSpec, StopWatch, Tick
@@ -101,6 +103,8 @@ class NeuralAgent:
             self.sampling = replace(self.sampling, max_outputs=MOST_OUTPUTS, opens=tuple(opens), unspoken=tuple(unspoken))
         self.voice = checkpoint.voice
         self.mouth = Mouth() if checkpoint.voice is None else Mouth(OwnVoice(checkpoint.voice).for_words(self.words.agent_words))
+        mute = missing_words(checkpoint.voice, self.words.asks) if checkpoint.voice else []
+        self._sayable = frozenset(self.words.token_id(word) for word in self.words.asks if word not in (*mute, *ACTS))
         self._listener = [self.words.token_id(w) for w in BACKCHANNEL_WORDS if w in self.words.agent_words]
 
     def spec(self) -> Mapping[str, Any]:
@@ -145,11 +149,13 @@ class NeuralAgent:
         present = (own.abs().amax(1) > AUDIBLE) & self.model.config.hears_itself
         user_levels, own_levels, model_state = self.model.levels_of(model_state, user, own)
         stages = {"front end": watch.lap_ms()}
-        typed, handed = padded([self.typed_tokens(turn) for turn in heard]), padded([background_tokens(turn, self.words) for turn in heard])
+        typed, handed = ([tokens(turn) for turn in heard] for tokens in (self.typed_tokens, partial(background_tokens, words=self.words)))
         with watching(self.model, *self.watchers):
-            outputs, model_state = self.model.listen(model_state, user_levels, own_levels, present, typed, self.seen(heard), handed)
+            outputs, model_state = self.model.listen(
+                model_state, user_levels, own_levels, present, padded(typed), self.seen(heard), padded(handed)
+            )
             stages["trunk"] = watch.lap_ms()
-            choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling] * len(states))
+            choices, model_state = decide(self.model, model_state, outputs.text_NV, [self.sampling_after(tokens) for tokens in handed])
         stages["outputs"] = watch.lap_ms()
         shared = _Rows(model_state)
         results = []
@@ -162,6 +168,11 @@ class NeuralAgent:
     def typed_tokens(self, turn: MicroTurn) -> list[int]:
         """The typed words of a turn, numbered as heard ones are."""
         return [self.words.heard_id(word) for word in clean_words(turn.text(USER_TEXT))]
+
+    def sampling_after(self, handed: Sequence[int]) -> SamplingConfig:
+        """How it speaks in a tick in which the background handed these tokens over: of the words of requests it may say those."""
+        told = self._sayable.intersection(handed)
+        return replace(self.sampling, unspoken=tuple(w for w in self.sampling.unspoken if w not in told)) if told else self.sampling
 
     def seen(self, heard: Sequence[MicroTurn]) -> list[torch.Tensor | None]:
         """What each turn shows at the size the model takes, uint8 (F, Y, X, C); None where the camera was off or there are no eyes."""
