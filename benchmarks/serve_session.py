@@ -39,14 +39,14 @@ LINES = (  # when, what is said, and what it is
     (3.0, "what is two plus three", "sum"),
     (10.0, "count to twenty", "count"),
     (17.0, "stop", "stop"),
-    (33.0, "hey anna could you close the window", "delegated"),
+    (33.0, "can you look up anna", "delegated"),
     (45.0, "how much is seven plus one", "sum"),
     (60.0, "count to ten", "count"),
     (64.5, "stop", "stop"),
     (75.0, "what is four plus nine", "sum"),
     (95.0, "how much is six plus six", "sum"),
 )
-ANSWER, ANSWER_AFTER_S = "the window is closed", 3.0
+ANSWER, ANSWER_AFTER_S = "twelve", 3.0
 
 
 @dataclass
