@@ -10,16 +10,17 @@ import torch
 
 from model.hooks import Capture
 from model.probes import accuracy, fit_probe, r2
-from tests.scenario_fakes import Tones, play, play_family, script_of
+from tests.scenario_fakes import Tones, one_voice, play, play_family, script_of
 from tests.test_workbench_neural import WATCHING, random_checkpoint, seeing_agent, talk
+from workbench.background.notes import Note, lines
 from workbench.errors import InputError
 from workbench.events import Decision, TranscriptDelta, TruthWord
 from workbench.inside import TARGETS, floor_state, last_heard_word, session_time, time_since_user, word_being_spoken
 from workbench.neural import NeuralAgent, activations, attribute, load_agent, probe_layers
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, Packet, only
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, BACKGROUND_TEXT, USER_AUDIO, USER_CAMERA, Packet, only
 from workbench.scenarios import build
 from workbench.scenarios.script import AfterOwn, At, Beat, Order
-from workbench.session import Session
+from workbench.session import Said, Session
 from workbench.trace import record
 from workbench.users import ScriptedUser
 
@@ -142,6 +143,32 @@ def test_a_cell_of_silence_that_is_silenced_did_nothing(agent):
     p_speak = 1 - float(activations(agent, [silent], ["head.text"])[0]["head.text"][20].softmax(-1)[0])
     turns[20] = replace(turns[20], events=(replace(next(e for e in turns[20].events if isinstance(e, Decision)), p_speak=p_speak),))
     assert max(abs(i.effect) for i in attribute(agent, silent, 20).influences if i.what == "sound") < 1e-4
+
+
+class Teller:
+    """Hands a late result over in tick 9."""
+
+    name, speaks, hears = "background", (BACKGROUND_TEXT,), ()
+
+    def spec(self):
+        return {"class": "Teller"}
+
+    def start(self, clock, seed):
+        return None
+
+    def step(self, state, tick, heard):
+        note = Note(task="1", what="result", text="twelve", about="look up anna")
+        return Said((Packet(BACKGROUND_TEXT, tick, lines([note])),) if tick == 9 else ()), state
+
+
+def test_a_decision_on_a_late_result_is_explained_with_the_words_that_it_may_say(agent):
+    session = Session.start([ScriptedUser(build("stop", 1, pick=one_voice), speaker_of=Tones), agent, Teller()], seed=1)
+    trace = record(session)
+    session.run(12)
+    decision = dict(trace.events(Decision))[10]
+    found = attribute(agent, trace, 10, span_ticks=4)
+    assert found.probability == pytest.approx(dict(decision.top)[found.act], abs=1e-4)
+    assert agent.sampling_after([agent.words.token_id("look")]) != agent.sampling
 
 
 def test_decisions_of_another_agent_and_ticks_outside_are_refused(agent):

@@ -191,7 +191,7 @@ def attribute(agent: NeuralAgent, trace: Trace, tick: int, span_ticks: int = SPA
             if cell == first + 1:
                 state = state.rows(torch.zeros(1 + len(removals), dtype=torch.long))
             outputs, state = _live_without(agent, state, life, cell, removals)
-    p_BV = first_probabilities(outputs.text_NV, [agent.sampling.unspoken] * len(outputs.text_NV))
+    p_BV = first_probabilities(outputs.text_NV, [agent.sampling_after(life.handed[tick]).unspoken] * len(outputs.text_NV))
     _require_same_decision(trace, tick, p_speak=1 - float(p_BV[0, SILENCE]))
     act = life.said[tick][0] if life.said[tick] else SILENCE
     p_B = p_BV[:, act].clamp_min(1e-12).double()

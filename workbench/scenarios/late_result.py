@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.clock import ClockSpec
 from workbench.scenarios import long_count
 from workbench.scenarios.answer import reply
 from workbench.scenarios.facts import Facts
@@ -23,7 +24,6 @@ from workbench.scenarios.script import COUNT_EVERY_TICKS, AfterOwn, Beat, Expect
 
 GAP_S = (0.9, 1.4)
 UPTO = (15, 19)  # lasts nine seconds and more, so that the result is late
-TICK_S = 0.2
 WINDOW_S = (0.3, 4.0)  # after the time that the count takes
 HOLDS_S = 4.0
 
@@ -38,7 +38,7 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
         (look_up(rng, name),), lead, (delegating("<open>", ask),), (reply("okay", "acknowledged"), asked("<open>", ask, "late_result"))
     )
     counted, upto = long_count.request(rng, AfterOwn(float(rng.uniform(*GAP_S))), *UPTO, "late_result")
-    counts_s = upto * COUNT_EVERY_TICKS * TICK_S
+    counts_s = upto * COUNT_EVERY_TICKS * ClockSpec().tick_s
     words = (*ask.split(), facts.number(name) or "sorry")
     early_s, late_s = WINDOW_S
     told = Expect("result", "end of the request", counts_s + early_s, counts_s + late_s, words=words, tags=("late_result",))
