@@ -94,6 +94,7 @@ def unpack_any(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
 def test_a_finished_session_comes_with_the_widget_in_chunks_of_its_tick_messages(tmp_path: Path) -> None:
     trace = scripted(CHUNK + 20)
     save_trace(trace, tmp_path / "trace.sqlite")
+    told = []
     for source in (trace, tmp_path / "trace.sqlite", str(tmp_path)):
         line = Timeline(source)
         assert line.finished
@@ -102,7 +103,10 @@ def test_a_finished_session_comes_with_the_widget_in_chunks_of_its_tick_messages
         assert [(body["from"], body["before"]) for body in bodies if body["t"] == "drop"] == [(27 * SIZE, 28)]
         assert [len(read(chunk)[1]) for chunk in line.chunks] == [10, 0]
         assert "stop" in line.about["text"]
+        told.append((list(line.chunks), line.about))
         line.close()
+    assert told[1] == told[2]
+    assert [read(chunk) for chunk in told[0][0]] == [read(chunk) for chunk in told[1][0]]
 
 
 def test_what_is_no_session_is_refused(tmp_path: Path) -> None:

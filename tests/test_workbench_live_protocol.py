@@ -112,6 +112,11 @@ def test_a_message_survives_one_binary_message_and_json_with_buffers(message: Me
     assert_same(decode(*unpack(pack(body, buffers))), message)
 
 
+def test_numbers_and_text_that_are_no_common_json_are_packed_all_the_same() -> None:
+    odd = {"t": "hello", "big": 2**70, "half": "\ud800", "numpy": np.float32(0.5), 3: "a number for a name"}
+    assert unpack(pack(odd)) == ({"t": "hello", "big": 2**70, "half": "\ud800", "numpy": 0.5, "3": "a number for a name"}, [])
+
+
 def test_every_message_is_known_by_its_type() -> None:
     sent, told = "hello consent audio frame text played set click stop", "welcome tick question settled drop problem end"
     assert sorted(MESSAGES) == sorted(f"{sent} {told}".split())

@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from workbench.events import Unknown
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_CAMERA, USER_TEXT, MicroTurn, Packet
 from workbench.store import Keep, TraceWriter, annotate, read_annotations, read_features, read_trace, save_trace, verify
 from workbench.store_format import decode, encode, features
+from workbench.store_read import BLOCK, reading
 from workbench.trace import Header, Trace, record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +60,29 @@ def test_pcm16_rounds_audio_to_one_part_in_32768_and_nothing_else(tmp_path: Path
         assert 0 < error <= 0.5 / 32768
     assert [t.text(AGENT_TEXT) for t in back.turns] == [t.text(AGENT_TEXT) for t in trace.turns]
     assert list(back.all_events()) == list(trace.all_events())
+
+
+def test_a_file_is_read_turn_by_turn_as_it_is_read_at_once(tmp_path: Path) -> None:
+    recorded(tmp_path / "t.sqlite", 2 * BLOCK + 30)
+    whole = read_trace(tmp_path / "t.sqlite")
+    with reading(tmp_path / "t.sqlite") as session:
+        assert (session.header, len(session)) == (whole.header, 2 * BLOCK + 30)
+        for one, two in zip(session.turns(), whole.turns, strict=True):
+            assert_same_turn(one, two)
+        assert session.has("transcript.delta")
+        assert not session.has("model.yielded")
+    some = read_trace(tmp_path / "t.sqlite", streams=(AGENT_TEXT,), kinds=())
+    assert {packet.stream for turn in some.turns for packet in turn.packets} == {AGENT_TEXT}
+    assert not list(some.all_events())
+
+
+@pytest.mark.parametrize("odd", [float("inf"), 2**70, -(2**63) - 1, "\ud800", 0.0001234567890123456789, 10**18])
+def test_values_that_json_alone_can_read_come_back_as_they_were(tmp_path: Path, odd: Any) -> None:
+    events = (Unknown(name="newer", body={"odd": odd, "p": 0.25}), Unknown(name="newer", body={"deep": [{"odd": odd}]}))
+    save_trace(Trace(Header(clock=SMALL, seed=0, participants={}), [MicroTurn(Tick(0), (), events)]), tmp_path / "t.sqlite")
+    back = read_trace(tmp_path / "t.sqlite")
+    assert back.turns[0].events == events
+    assert verify(tmp_path / "t.sqlite").ok
 
 
 @given(st.lists(st.integers(-32768, 32767), max_size=50))

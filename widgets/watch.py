@@ -22,8 +22,8 @@ from workbench.live.runtime import LiveSession
 from workbench.live.telling import told, told_of
 from workbench.packets import MicroTurn
 from workbench.session import Session
-from workbench.store import read_trace
-from workbench.trace import Trace
+from workbench.store_read import Reading, reading
+from workbench.trace import Header, Trace
 
 Source: TypeAlias = Trace | str | Path | LiveSession | Session
 
@@ -55,10 +55,11 @@ class Timeline(anywidget.AnyWidget):
         self._over = False
         self._lock = threading.Lock()
         match source:
-            case Trace() | str() | Path():
-                trace = source if isinstance(source, Trace) else read_trace(_file(Path(source)))
-                clock = trace.header.clock
-                super().__init__(about=_about(clock, len(trace), _title(trace)), chunks=list(chunks_of(trace)), finished=True)
+            case Trace():
+                super().__init__(**_finished(source))
+            case str() | Path():
+                with reading(_file(Path(source))) as trace:
+                    super().__init__(**_finished(trace))
             case LiveSession():
                 super().__init__(about=_about(source.session.clock, 0, f"{source.name}, as it goes on"))
                 self._clock, self._outbox = source.session.clock, Outbox(WAITING)
@@ -119,7 +120,7 @@ class _Teller:
             self._outbox.put(message)
 
 
-def chunks_of(trace: Trace) -> Iterator[bytes]:
+def chunks_of(trace: Trace | Reading) -> Iterator[bytes]:
     """A finished session as chunks that `watch.js` draws, `CHUNK` messages in each."""
     messages = told(trace, sound=False)
     while part := list(islice(messages, CHUNK)):
@@ -142,14 +143,20 @@ def _chunk(messages: Iterable[TickDone | Drop], size: int) -> bytes:
     return zlib.compress(pack({"size": size, "messages": bodies}, pictures), 1)
 
 
+def _finished(trace: Trace | Reading) -> dict[str, Any]:
+    """What a page is given of a session that is over."""
+    about = _about(trace.header.clock, len(trace), _title(trace.header))
+    return {"about": about, "chunks": list(chunks_of(trace)), "finished": True}
+
+
 def _about(clock: ClockSpec, ticks: int, text: str) -> dict[str, Any]:
     return {"tick_ms": clock.tick_ms, "ticks": max(ticks, FEWEST_HELD), "text": text}
 
 
-def _title(trace: Trace) -> str:
-    labels = trace.header.labels
+def _title(header: Header) -> str:
+    labels = header.labels
     parts = [str(labels[name]) for name in ("family", "recording", "client", "voice") if labels.get(name)]
-    return " · ".join(part for part in (*parts, trace.header.created) if part)
+    return " · ".join(part for part in (*parts, header.created) if part)
 
 
 def _file(path: Path) -> Path:

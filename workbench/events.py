@@ -7,8 +7,8 @@ and the `truth.*` events are ours. Times in events are seconds on the session cl
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, TypeAlias, get_args
 
 from workbench.errors import TraceError
@@ -421,6 +421,20 @@ KINDS: dict[str, type[_Base]] = {
 
 
 NAMES: Mapping[type, frozenset[str]] = {cls: frozenset(f.name for f in fields(cls)) - {"extra"} for cls in KINDS.values()}
+DEFAULTS: Mapping[type, Mapping[str, Any]] = {cls: {f.name: f.default for f in fields(cls) if f.default is not MISSING} for cls in NAMES}
+TAGGED: Mapping[type, frozenset[str]] = {cls: names | {"kind"} for cls, names in NAMES.items()}
+REQUIRED: Mapping[type, frozenset[str]] = {cls: names - DEFAULTS[cls].keys() for cls, names in NAMES.items()}
+
+
+def _candidates(value: Any) -> tuple[tuple[str, float], ...]:
+    return tuple([(str(word), float(p)) for word, p in value])
+
+
+# Fields that are more than JSON says, and how they are made of it; any other list becomes a tuple.
+RESTORED: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
+    Decision: {"top": _candidates, "gates": lambda value: tuple([Gate(**gate) for gate in value])},
+    IntentEstimated: {"top": _candidates},
+}
 
 
 def kind_of(event: Event) -> str:
@@ -436,26 +450,33 @@ def to_json(event: Event) -> dict[str, Any]:
     return {"kind": event.kind, **body, **event.extra}
 
 
-def from_json(body: Mapping[str, Any]) -> Event:
+def from_json(body: Any) -> Event:
     """The event of a JSON object; an unknown kind gives `Unknown`, unknown fields go to `extra`.
 
     Raises TraceError when the object has no kind or lacks a field that its kind requires.
     """
-    if "kind" not in body:
-        raise TraceError(f"event {dict(body)!r} has no 'kind'; every event object carries one")
+    if not isinstance(body, Mapping) or not isinstance(body.get("kind"), str):
+        raise TraceError(f"event {body!r} has no 'kind'; every event is an object that carries one, a text")
     cls = KINDS.get(body["kind"])
     if cls is None:
         return Unknown(name=body["kind"], body={key: value for key, value in body.items() if key != "kind"})
-    names, known, extra = NAMES[cls], {}, {}
-    for key, value in body.items():
-        if key in names:
-            known[key] = _restore(cls, key, value) if cls is Decision or isinstance(value, list) else value
-        elif key != "kind":
-            extra[key] = value
+    values = {**DEFAULTS[cls], **body}
+    del values["kind"]
+    newer = body.keys() - TAGGED[cls]
+    extra = {key: values.pop(key) for key in body if key in newer} if newer else {}
     try:
-        return cls(**known, extra=extra)  # type: ignore[return-value]
-    except TypeError as error:
+        for key, restore in RESTORED.get(cls, {}).items():
+            values[key] = restore(values[key])
+    except (TypeError, ValueError) as error:
         raise TraceError(f"event {dict(body)!r} does not fit kind {body['kind']!r}: {error}") from error
+    for key, value in values.items():
+        if type(value) is list:
+            values[key] = tuple(value)
+    if missing := REQUIRED[cls] - values.keys():
+        raise TraceError(f"event {dict(body)!r} does not fit kind {body['kind']!r}: it lacks {', '.join(sorted(missing))}")
+    event = object.__new__(cls)  # what a frozen dataclass does in __init__ takes four times as long, and a session has many events
+    vars(event).update(values, extra=extra)
+    return event  # type: ignore[return-value]
 
 
 def _plain(value: Any) -> Any:
@@ -466,11 +487,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return value
-
-
-def _restore(cls: type[_Base], key: str, value: Any) -> Any:
-    if cls is Decision and key == "gates":
-        return tuple(Gate(**gate) for gate in value)
-    if cls in (Decision, IntentEstimated) and key == "top":
-        return tuple((str(word), float(p)) for word, p in value)
-    return tuple(value) if isinstance(value, list) else value

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,12 @@ from workbench.errors import InputError, TraceError
 from workbench.events import Event
 from workbench.packets import MicroTurn, Packet
 from workbench.report import Report
-from workbench.store_format import decode, entry_hash, header_hash, load_event, load_header, open_file, salted
-from workbench.trace import Trace
+from workbench.store_format import KINDS, decode, entry_hash, header_hash, load_events, load_header, open_file, salted
+from workbench.trace import Header, Trace
 
 AnyPath = str | os.PathLike[str]
+
+BLOCK = 100  # micro-turns read together: few enough that their sound stays in reach of the cache
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,58 @@ class Annotation:
     body: dict[str, Any]
 
 
+class Reading:
+    """An open trace file: its header, the numbers of the micro-turns it had when it was opened, and these, read as they are asked for."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.header: Header = load_header(_one(connection, "SELECT header FROM session"))
+        self.ticks: list[int] = [tick for (tick,) in connection.execute("SELECT tick FROM tick ORDER BY entry")]
+
+    def __len__(self) -> int:
+        return len(self.ticks)
+
+    def has(self, kind: str) -> bool:
+        """Whether any event of this kind is there."""
+        return self._connection.execute("SELECT 1 FROM event WHERE kind = ? AND body IS NOT NULL LIMIT 1", (kind,)).fetchone() is not None
+
+    def turns(self, *, streams: Collection[str] | None = None, kinds: Collection[str] | None = None) -> Iterator[MicroTurn]:
+        """The micro-turns in order, `BLOCK` of them in memory at a time; `streams` and `kinds` as in `read_trace`."""
+        carried = {str(name) for (name,) in self._connection.execute("SELECT name FROM stream")}
+        of_streams = _among("stream", carried if streams is None else carried.intersection(streams))
+        of_kinds = ("1", []) if kinds is None else _among("kind", kinds)
+        for begin in range(0, len(self.ticks), BLOCK):
+            ticks = self.ticks[begin : begin + BLOCK]
+            packets = self._packets(min(ticks), max(ticks), *of_streams)
+            events = self._events(min(ticks), max(ticks), *of_kinds)
+            for tick in ticks:
+                yield MicroTurn(Tick(tick), tuple(packets[tick]), tuple(events[tick]))
+
+    def _packets(self, first: int, last: int, chosen: str, names: list[str]) -> Mapping[int, list[Packet]]:
+        found: dict[int, list[Packet]] = defaultdict(list)
+        if names:  # no stream of interest, no walk through the sound
+            wanted = "SELECT tick, stream, codec, bytes FROM blob WHERE tick BETWEEN ? AND ? AND bytes IS NOT NULL AND codec != 'features'"
+            rows = self._connection.execute(f"{wanted} AND {chosen} ORDER BY tick, seq", (first, last, *names))
+            for tick, stream, codec, data in rows:
+                found[tick].append(Packet(stream, Tick(tick), decode(codec, data)))
+        return found
+
+    def _events(self, first: int, last: int, chosen: str, names: list[str]) -> Mapping[int, list[Event]]:
+        wanted = f"SELECT tick, body FROM event WHERE tick BETWEEN ? AND ? AND body IS NOT NULL AND {chosen} ORDER BY tick, seq"
+        rows = self._connection.execute(wanted, (first, last, *names)).fetchall()
+        found: dict[int, list[Event]] = defaultdict(list)
+        for (tick, _), event in zip(rows, load_events([body for _, body in rows]), strict=True):
+            found[tick].append(event)
+        return found
+
+
+@contextmanager
+def reading(path: AnyPath) -> Iterator[Reading]:
+    """A trace file, open to be read turn by turn: an hour of sound takes the memory of `BLOCK` micro-turns. Raises as `read_trace`."""
+    with _opened(path) as connection:
+        yield Reading(connection)
+
+
 def read_trace(path: AnyPath, *, streams: Collection[str] | None = None, kinds: Collection[str] | None = None) -> Trace:
     """The session in a file, as far as it was written; also while it is still being written, and after a crash.
 
@@ -49,23 +103,8 @@ def read_trace(path: AnyPath, *, streams: Collection[str] | None = None, kinds: 
     and events are absent, as are streams that were not kept. Raises TraceError when the file is missing, damaged, not a trace, or of
     another schema.
     """
-    packets: dict[int, list[Packet]] = defaultdict(list)
-    events: dict[int, list[Event]] = defaultdict(list)
-    with _opened(path) as connection:
-        header = load_header(_one(connection, "SELECT header FROM session"))
-        ticks = [tick for (tick,) in connection.execute("SELECT tick FROM tick ORDER BY entry")]
-        carried = {name for (name,) in connection.execute("SELECT name FROM stream")}
-        chosen, names = _among("stream", carried if streams is None else carried.intersection(streams))
-        if names:  # no stream of interest, no walk through the sound
-            for tick, stream, codec, data in connection.execute(
-                f"SELECT tick, stream, codec, bytes FROM blob WHERE bytes IS NOT NULL AND codec != 'features' AND {chosen} ORDER BY seq",
-                names,
-            ):
-                packets[tick].append(Packet(stream, Tick(tick), decode(codec, data)))
-        chosen, names = ("1", []) if kinds is None else _among("kind", kinds)
-        for tick, body in connection.execute(f"SELECT tick, body FROM event WHERE body IS NOT NULL AND {chosen} ORDER BY seq", names):
-            events[tick].append(load_event(body))
-    return Trace(header, [MicroTurn(Tick(t), tuple(packets[t]), tuple(events[t])) for t in ticks])
+    with reading(path) as session:
+        return Trace(session.header, list(session.turns(streams=streams, kinds=kinds)))
 
 
 def finished(path: AnyPath) -> bool:
@@ -94,12 +133,12 @@ def verify(path: AnyPath) -> Report:
         sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if sound != "ok":
             problems.append(f"the database is damaged ({sound}); restore it from a copy")
-        problems += _broken_links(connection)
+        problems += _foreign(connection) or _broken_links(connection)
         counts = {
             "ticks": _one(connection, "SELECT count(*) FROM tick"),
             "payloads": _one(connection, "SELECT count(*) FROM blob"),
             "erased": _one(connection, "SELECT count(*) FROM blob WHERE bytes IS NULL"),
-            "head": _one(connection, "SELECT hash FROM digest ORDER BY entry DESC LIMIT 1").hex(),
+            "head": _one(connection, "SELECT hex(hash) FROM digest ORDER BY entry DESC LIMIT 1").lower(),
         }
     return Report(str(path), tuple(problems), counts)
 
@@ -143,6 +182,18 @@ def _one(connection: sqlite3.Connection, query: str) -> Any:
     if row is None:
         raise TraceError(f"the file ends before its header is complete ({query!r} finds nothing); nothing was recorded in it")
     return row[0]
+
+
+def _foreign(connection: sqlite3.Connection) -> list[str]:
+    """Every column in which a value of another kind stands than is written there."""
+    problems = []
+    for table, columns in KINDS.items():
+        for column, kinds in columns.items():
+            wrong = " AND ".join(f"typeof({column}) != '{kind}'" for kind in kinds.split(" or "))
+            row = connection.execute(f"SELECT rowid, typeof({column}) FROM {table} WHERE {wrong} LIMIT 1").fetchone()
+            if row is not None:
+                problems.append(f"{column} of {table} {row[0]} is of kind {row[1]}, not {kinds}: the row was changed after it was written")
+    return problems
 
 
 def _broken_links(connection: sqlite3.Connection) -> list[str]:

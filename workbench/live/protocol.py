@@ -20,6 +20,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from workbench.errors import InputError
 from workbench.packets import Frames
@@ -372,8 +373,16 @@ def decode_from_client(body: Json, buffers: Buffers = ()) -> FromClient:
 def pack(body: Json, buffers: Buffers = ()) -> bytes:
     """One binary message of a JSON object and its buffers."""
     whole = {**body, "buffers": [len(buffer) for buffer in buffers]} if buffers else dict(body)
-    text = json.dumps(whole, separators=(",", ":"), ensure_ascii=False, default=_plain).encode()
+    text = _text_of(whole)
     return b"".join((struct.pack("<I", len(text)), text, *map(bytes, buffers)))
+
+
+def _text_of(body: Json) -> bytes:
+    """JSON in UTF-8; what orjson refuses (a whole number over 64 bits, half a surrogate pair) is left to json, which is slower."""
+    try:
+        return orjson.dumps(body, default=_plain)
+    except TypeError:
+        return json.dumps(body, separators=(",", ":"), default=_plain).encode()
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], list[bytes]]:

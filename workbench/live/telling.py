@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,15 +28,16 @@ from workbench.events import (
 from workbench.live.ear import to_pcm
 from workbench.live.protocol import OUTLINE_PAIRS, Drop, Pcm, TickDone
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
+from workbench.store_read import Reading
 from workbench.trace import Trace
 
 LOUDEST = 127
 BLOCK = 100  # ticks whose waves are outlined together: few enough that their sound stays in reach of the cache
 DELEGATION = "delegation."
+TROUBLE = (DeadlineMissed, AudioLost, AudioDropped)
 SAYS = {
     kind: tuple(f.name for f in fields(kind) if f.name not in ("extra", "at_s")) for kind in (*KINDS.values(), Unknown)
 }  # beside its time
-NOT_LISTED = (Decision, TickCost, TranscriptDelta)  # told in fields of their own
 
 
 def tick_message(turn: MicroTurn, clock: ClockSpec, *, cost_ms: float, late_ms: float, lost: int) -> TickDone:
@@ -45,15 +47,19 @@ def tick_message(turn: MicroTurn, clock: ClockSpec, *, cost_ms: float, late_ms: 
     return _tick(turn, clock, passed, outlines(_waves([turn], clock)), to_pcm(agent))
 
 
-def told(trace: Trace, *, sound: bool = True) -> Iterator[TickDone | Drop]:
+def told(trace: Trace | Reading, *, sound: bool = True) -> Iterator[TickDone | Drop]:
     """All that a page would have been told of a finished session while it ran, in order; without the agent's sound it is faster.
 
-    Where no loudspeaker reported, as in a simulation, what the agent says counts as heard in the tick in which it is said.
+    Where no loudspeaker reported, as in a simulation, what the agent says counts as heard in the tick in which it is said. An open file is
+    read as it is told: an hour of sound is never in memory at once.
     """
     clock = trace.header.clock
-    played = next(trace.events(PlaybackPosition), None) is not None
-    for begin in range(0, len(trace), BLOCK):
-        yield from _told(trace.turns[begin : begin + BLOCK], clock, sound=sound, played=played)
+    if isinstance(trace, Trace):
+        turns, played = iter(trace.turns), next(trace.events(PlaybackPosition), None) is not None
+    else:
+        turns, played = trace.turns(), trace.has(PlaybackPosition.kind)
+    while block := list(islice(turns, BLOCK)):
+        yield from _told(block, clock, sound=sound, played=played)
 
 
 def told_of(turn: MicroTurn, clock: ClockSpec) -> Iterator[TickDone | Drop]:
@@ -85,17 +91,16 @@ def _told(turns: Sequence[MicroTurn], clock: ClockSpec, *, sound: bool, played: 
     for turn, waves in zip(turns, outlines(_waves(turns, clock)), strict=True):
         cost_ms, late_ms, lost = 0.0, 0.0, 0
         for event in turn.events:
-            match event:
-                case TickCost():
-                    cost_ms += sum(event.stages_ms.values())
-                case DeadlineMissed(stage="begin"):
-                    late_ms = event.late_ms
-                case AudioLost():
-                    lost += event.samples
-                case AudioDropped():
-                    yield Drop(from_position=event.position)
-                case _:
-                    pass
+            if isinstance(event, TickCost):
+                cost_ms += sum(event.stages_ms.values())
+            elif isinstance(event, TROUBLE):
+                match event:
+                    case DeadlineMissed(stage="begin"):
+                        late_ms = event.late_ms
+                    case AudioLost():
+                        lost += event.samples
+                    case AudioDropped():
+                        yield Drop(from_position=event.position)
         heard = _played(turn, clock) if played else (turn.tick + 1) * size
         passed = _Passed(cost_ms=cost_ms, late_ms=late_ms, lost=lost, heard=heard)
         yield _tick(turn, clock, passed, [waves], to_pcm(turn.audio(AGENT_AUDIO, size)) if sound else nothing)
@@ -112,16 +117,28 @@ def _waves(turns: Sequence[MicroTurn], clock: ClockSpec) -> Audio:
 def _tick(turn: MicroTurn, clock: ClockSpec, passed: _Passed, waves: list[list[tuple[int, ...]]], samples: Pcm) -> TickDone:
     [[user, agent]] = waves
     at_s = clock.seconds(turn.tick)
-    words = [e for e in turn.events if isinstance(e, TranscriptDelta)]
-    decision = next((e for e in turn.events if isinstance(e, Decision)), None)
+    words: list[tuple[Any, ...]] = []
+    listed: list[tuple[str, float, str]] = []
+    tasks: list[tuple[str, str, str]] = []
+    decision: dict[str, Any] | None = None
+    for event in turn.events:  # once: a finished hour has a hundred thousand of them
+        if isinstance(event, TranscriptDelta):
+            words.append((event.side, event.word, event.start_s, event.end_s, event.probability))
+        elif isinstance(event, Decision):
+            decision = decision or _decision(event)
+        elif not isinstance(event, TickCost):
+            kind = kind_of(event)
+            listed.append((kind, float(getattr(event, "at_s", at_s)), _says(event)))
+            if kind.startswith(DELEGATION) and (task := _task(event, kind)) is not None:
+                tasks.append(task)
     frames = turn.frames(USER_CAMERA)
     return TickDone(
         tick=turn.tick,
         at_s=at_s,
         said=turn.text(AGENT_TEXT),
-        words=tuple((w.side, w.word, w.start_s, w.end_s, w.probability) for w in words),
-        decision=None if decision is None else _decision(decision),
-        events=tuple(_event(e, at_s) for e in turn.events if not isinstance(e, NOT_LISTED)),
+        words=tuple(words),
+        decision=decision,
+        events=tuple(listed),
         cost_ms=round(passed.cost_ms, 2),
         late_ms=round(passed.late_ms, 2),
         lost=passed.lost,
@@ -130,7 +147,7 @@ def _tick(turn: MicroTurn, clock: ClockSpec, passed: _Passed, waves: list[list[t
         position=turn.tick * clock.samples_per_tick,
         heard=passed.heard,
         typed=turn.text(USER_TEXT),
-        tasks=tuple(task for e in turn.events if (task := _task(e)) is not None),
+        tasks=tuple(tasks),
         shown=things_of(turn),
         samples=samples,
         seen=None if frames is None else frames[-1],
@@ -149,9 +166,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _event(event: Event, at_s: float) -> tuple[str, float, str]:
-    values = [f"{name} {getattr(event, name)}" for name in SAYS[type(event)]]
-    return kind_of(event), float(getattr(event, "at_s", at_s)), ", ".join(values)
+def _says(event: Event) -> str:
+    return ", ".join([f"{name} {getattr(event, name)}" for name in SAYS[type(event)]])
 
 
 def _played(turn: MicroTurn, clock: ClockSpec) -> int | None:
@@ -159,11 +175,8 @@ def _played(turn: MicroTurn, clock: ClockSpec) -> int | None:
     return reports[-1] if reports else None
 
 
-def _task(event: Event) -> tuple[str, str, str] | None:
+def _task(event: Event, kind: str) -> tuple[str, str, str] | None:
     """Of an event about a background task: which, the state it is in now or what happened to it, and in which words."""
-    kind = kind_of(event)
-    if not kind.startswith(DELEGATION):
-        return None
     body = event.body if isinstance(event, Unknown) else to_json(event)
     if not body.get("task"):
         return None
