@@ -20,9 +20,11 @@ from workbench.adapters.pipeline import pipeline_of
 from workbench.audio_io import read_audio
 from workbench.errors import WorkbenchError
 from workbench.exports.fdb_folder import read_label, read_sample, read_words
+from workbench.exports.mtr import read_rounds
 from workbench.exports.simuleval import read_instances
 from workbench.exports.tau_voice import read_trajectory
 from workbench.exports.turnbench import read_marks, read_submission
+from workbench.scoring.mtr import judge
 from workbench.scoring.tau_voice import tau_voice
 from workbench.scoring.turnbench import Marked, match
 
@@ -62,6 +64,13 @@ INSTANCE = {"index": 0, "prediction": "a b", "delays": [1.5, 2.0], "reference": 
 SUBMISSION = {"schema_version": 1, "predictions": [{"conversation_id": "c", "speaker_1": EVENTS, "speaker_2": EVENTS}]}
 MARKED = {kind: {"positives": [0.5, 2.0], "negatives": [[2.4, 3.0]]} for kind in EVENTS}
 MARKS = {"schema_version": 1, "marks": [{"conversation_id": "c", "speaker_1": MARKED, "speaker_2": MARKED}]}
+TURN = {"user_start": 1.0, "user_end": 2.0, "model_start": 3.0, "model_end": 4.0}
+ROUND = {"dialogue_id": "7", "round_num": 1, "scenario": "smooth-turntaking", "timestamp": TURN}
+HEARD = {
+    "audio_file": "dialogue_7.wav",
+    "user_channel": "left",
+    "right_segments": [{"timestamp": [3.1, 4.0], "text": "a b", "words": [{"start": 3.1, "end": 4.0}]}],
+}
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -114,6 +123,11 @@ def marks_scored(path: Path) -> object:
     return [match(marked, [0.5, 2.5]) for who in read_marks(path).values() for kinds in who.values() for marked in kinds.values()]
 
 
+def rounds_scored(encoding: Path, recognised: Path) -> object:
+    rounds = [one for ones in read_rounds(encoding, "smooth", recognised).values() for one in ones]
+    return [(judge(one, "compatible"), judge(one, "clean")) for one in rounds]
+
+
 @pytest.mark.parametrize(
     ("body", "read"),
     [
@@ -129,6 +143,14 @@ def marks_scored(path: Path) -> object:
 def test_damaged_json_is_an_error_or_a_result(tmp_path: Path, body: Any, read: Callable[[Path], object]) -> None:
     path = tmp_path / "content_tag.json"
     assert survives(as_json(body), path, lambda: read(path), seed=7) < COUNT
+
+
+def test_a_damaged_encoding_and_damaged_speech_are_an_error_or_a_result(tmp_path: Path) -> None:
+    encoding, recognised = tmp_path / "scenario_encoding_smooth.json", tmp_path / "asr_results.json"
+    recognised.write_bytes(as_json([HEARD]))
+    assert survives(as_json([ROUND]), encoding, lambda: rounds_scored(encoding, recognised), seed=11) < COUNT
+    encoding.write_bytes(as_json([ROUND]))
+    assert survives(as_json([HEARD]), recognised, lambda: rounds_scored(encoding, recognised), seed=12) < COUNT
 
 
 def test_a_damaged_annotation_is_an_error_or_a_result(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from workbench.errors import InputError
 from workbench.exports.fdb_folder import ANNOTATIONS, read_label, read_sample, read_subset, sample_folders
+from workbench.exports.mtr import read_mtr
 from workbench.exports.simuleval import read_instances
 from workbench.exports.tau_voice import read_trajectory
 from workbench.exports.turnbench import SUBMISSION, read_conversations
@@ -24,6 +25,7 @@ from workbench.scoring.fdb_scenarios import V1_FAMILIES, V15_FAMILIES, v1_sample
 from workbench.scoring.fdb_v15 import DESIRED, Labelled
 from workbench.scoring.latency import latency_report, measure
 from workbench.scoring.measured import TICKS, Measured
+from workbench.scoring.mtr import mtr, rounds_of
 from workbench.scoring.pauc import pauc, turns_of
 from workbench.scoring.repcount import counted, repcount
 from workbench.scoring.simultaneous import simultaneous, translated
@@ -218,6 +220,14 @@ SUITES: Mapping[str, Suite] = {
             gather=lambda trace, name: noticed(trace),
             score=turnbench,
             folder=lambda path: read_conversations(path) if (path / SUBMISSION).is_file() else None,
+        ),
+        Suite(
+            name="mtr",
+            about="MTR-DuplexBench's conversational features, round after round: turns, interruptions, pauses, background speech",
+            families=FLOOR_FAMILIES,
+            gather=lambda trace, name: rounds_of(trace),
+            score=mtr,
+            folder=read_mtr,
         ),
         Suite(
             name="vap",

@@ -3,9 +3,10 @@
 `{"schema_version": 1, "predictions": [{"conversation_id", "speaker_1": {"eot": [t, ...], "interruption": [t, ...]}, "speaker_2": {...}}]}`,
 times in seconds, strictly increasing.
 
-What a submission is judged by is not public. So a trace is written with a file of our own beside it, marks.json, which has `marks` in
-place of `predictions` and `{"positives": [t, ...], "negatives": [[start, end], ...]}` in place of every `[t, ...]`: whoever predicts from
-the sound of the session writes another submission.json, and the folder can be scored.
+What a submission is judged by is no file of the benchmark. So a trace is written with a file of our own beside it, marks.json, which has
+`marks` in place of `predictions` and `{"positives": [t, ...], "negatives": [[start, end], ...]}` in place of every `[t, ...]`: whoever
+predicts from the sound of the session writes another submission.json, and the folder can be scored. Spans in which predictions count for
+nothing may be given as `"excluded": [[start, end], ...]`.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def write_marks(found: Marks, path: Path) -> Path:
 
 
 def _lists(marked: Marked) -> Mapping[str, Any]:
-    return {"positives": list(marked.positives), "negatives": [list(span) for span in marked.negatives]}
+    lists = {"positives": list(marked.positives), "negatives": [list(span) for span in marked.negatives]}
+    return {**lists, "excluded": [list(span) for span in marked.excluded]} if marked.excluded else lists
 
 
 def read_marks(path: Path) -> Marks:
@@ -98,13 +100,21 @@ def read_marks(path: Path) -> Marks:
 
 def _marked(body: Any, name: str, who: str, kind: str) -> Marked:
     lists = body.get(kind) if isinstance(body, dict) else None
-    spans = lists.get("negatives") if isinstance(lists, dict) else None
-    if not isinstance(lists, dict) or not isinstance(lists.get("positives"), list) or not isinstance(spans, list):
-        raise InputError(f'{kind} of {who} of {name!r} is not {{"positives": [times], "negatives": [[start, end], ...]}}')
+    lists = {"excluded": [], **lists} if isinstance(lists, dict) else {}
+    moments, negatives, excluded = (lists.get(key) for key in ("positives", "negatives", "excluded"))
+    if not isinstance(moments, list) or not isinstance(negatives, list) or not isinstance(excluded, list):
+        shape = '{"positives": [times], "negatives": [[start, end], ...]}'
+        raise InputError(f"{kind} of {who} of {name!r} is not {shape}, with a list of excluded spans or without")
+    where = f"{kind} of {who} in {name!r}"
+    times = _increasing(moments, name, who, kind, equal=True)
+    return Marked(times, _spans(negatives, f"a negative of {where}"), _spans(excluded, f"an excluded span of {where}"))
+
+
+def _spans(spans: Sequence[Any], what: str) -> tuple[tuple[float, float], ...]:
     ends = [tuple(at_s for t in span if (at_s := finite(t)) is not None) if isinstance(span, list) else () for span in spans]
     if any(len(span) != 2 for span in ends):
-        raise InputError(f"a negative of {kind} of {who} in {name!r} is no [start, end] in seconds: {str(spans)[:80]}")
-    return Marked(_increasing(lists["positives"], name, who, kind), tuple((span[0], span[1]) for span in ends))
+        raise InputError(f"{what} is no [start, end] in seconds: {str(spans)[:80]}")
+    return tuple((span[0], span[1]) for span in ends)
 
 
 def _rows(path: Path, key: str) -> Mapping[str, Mapping[str, Any]]:
@@ -130,8 +140,10 @@ def _speaker(body: Any, name: str, who: str) -> Mapping[str, Times]:
     return {kind: _increasing(body[kind], name, who, kind) for kind in KINDS}
 
 
-def _increasing(times: Sequence[Any], name: str, who: str, kind: str) -> Times:
+def _increasing(times: Sequence[Any], name: str, who: str, kind: str, equal: bool = False) -> Times:
+    """The times as they are; with `equal`, two may be at one moment. Raises InputError for what is no time or goes back."""
     found = tuple(at_s for t in times if (at_s := finite(t)) is not None)
-    if len(found) < len(times) or any(b <= a for a, b in pairwise(found)):
-        raise InputError(f"{kind} of {who} in {name!r} must be strictly increasing times in seconds, and is {str(list(times))[:80]}")
+    if len(found) < len(times) or any(b < a or (b == a and not equal) for a, b in pairwise(found)):
+        rule = f"must be strictly increasing times in seconds{', or equal ones' if equal else ''}"
+        raise InputError(f"{kind} of {who} in {name!r} {rule}, and is {str(list(times))[:80]}")
     return found

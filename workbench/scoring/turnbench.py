@@ -1,9 +1,10 @@
 """TurnBench's events (Sesame, arXiv 2608.25218): ends of turn and interruptions, told when they are noticed, against what people marked.
 
-Our code from their definitions. A positive is a moment with the window [t - 0.25 s, t + 3.0 s], cut at the same speaker's next positive;
-predictions are given to positives one to one, each positive in order taking the earliest that nobody has taken. A negative is a span; at
-most one false positive counts in [start - 0.25 s, end], and predictions inside the window of any positive are exempt. Latency runs from the
-positive to its prediction and may be negative.
+Our code from their definitions. A positive is a moment with the window [t - 0.25 s, t + 3.0 s], cut at the same speaker's next later
+positive; predictions are given to positives one to one, each positive in order taking the earliest that nobody has taken. A negative is a
+span; at most one false positive counts in [start - 0.25 s, end], and predictions inside the window of any positive are exempt. Predictions
+inside an excluded span, where those who marked did not agree, count for nothing. Latency runs from the positive to its prediction and may
+be negative.
 
 Of a session of ours, what the agent does is what it has noticed: it commits to an end of turn where it begins to sound, and to an
 interruption where it yields. Positives are ends of questions and requests, and the starts of what is to stop it; negatives the user's
@@ -37,14 +38,18 @@ Span: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True)
 class Marked:
-    """What was marked of one speaker and kind: moments that are one, and spans that are none. Both in order of time."""
+    """What was marked of one speaker and kind: moments that are one, in order of time, spans that are none, and spans that are excluded.
+
+    Two positives may be at one moment, as two overlapping interruptions may begin together.
+    """
 
     positives: tuple[float, ...] = ()
     negatives: tuple[Span, ...] = ()
+    excluded: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
-        if list(self.positives) != sorted(set(self.positives)) or any(end < start for start, end in self.negatives):
-            raise InputError(f"{self} has times that go back; positives must increase, and spans end after they start")
+        if list(self.positives) != sorted(self.positives) or any(end < start for start, end in (*self.negatives, *self.excluded)):
+            raise InputError(f"{self} has times that go back; positives must increase or be equal, and spans end after they start")
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,10 @@ def match(marked: Marked, predictions: Sequence[float]) -> Matched:
     """The matching of one speaker and kind. Raises InputError unless predictions strictly increase."""
     if any(b <= a for a, b in pairwise(predictions)):
         raise InputError(f"predictions {list(predictions)[:8]} do not strictly increase; give each moment once, in order")
-    ends = [*marked.positives[1:], float("inf")][: len(marked.positives)]
-    windows = [(t - EARLY_S, min(t + LATE_S, following)) for t, following in zip(marked.positives, ends, strict=True)]
-    left, taken, missed = list(predictions), list[tuple[float, float]](), list[float]()
+    counting = [p for p in predictions if not any(low <= p <= high for low, high in marked.excluded)]
+    later = [next((t for t in marked.positives[at:] if t > positive), float("inf")) for at, positive in enumerate(marked.positives)]
+    windows = [(t - EARLY_S, min(t + LATE_S, following)) for t, following in zip(marked.positives, later, strict=True)]
+    left, taken, missed = list(counting), list[tuple[float, float]](), list[float]()
     for positive, (low, high) in zip(marked.positives, windows, strict=True):
         found = next((p for p in left if low <= p <= high), None)
         if found is None:
@@ -80,7 +86,7 @@ def match(marked: Marked, predictions: Sequence[float]) -> Matched:
         else:
             left.remove(found)
             taken.append((positive, found))
-    free = [p for p in predictions if not any(low <= p <= high for low, high in windows)]
+    free = [p for p in counting if not any(low <= p <= high for low, high in windows)]
     alarms = tuple(span for span in marked.negatives if any(span[0] - EARLY_S <= p <= span[1] for p in free))
     return Matched(tuple(taken), tuple(missed), alarms, tuple(span for span in marked.negatives if span not in alarms))
 
@@ -115,7 +121,7 @@ def _interruptions(reading: Reading) -> Marked:
 def turnbench(sessions: Mapping[str, Noticed], seed: int = 0) -> list[Measured]:
     """Recall, rate of false positives and latency (10th, 50th and 90th percentile, milliseconds) of either kind.
 
-    The leaderboard ranks by median latency those whose false positives stay within 10 %.
+    The leaderboard ranks by recall those whose false positives stay within 10 % of the public part; earlier it ranked by median latency.
     """
     setup = {
         "benchmark": "TurnBench",
