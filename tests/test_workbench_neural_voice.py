@@ -9,6 +9,7 @@ import torch
 
 from model.checkpoint import fresh_model, load_voice, save_checkpoint, save_voice
 from model.config import DenseConfig
+from model.flow import FlowConfig
 from model.plan import RELEASE_FRAMES
 from model.vocoder import VocoderConfig
 from model.voice import VoiceState, missing_words
@@ -116,6 +117,8 @@ def test_the_command_trains_a_voice_and_puts_it_into_a_checkpoint(tmp_path, monk
     assert "voice.safetensors" in capsys.readouterr().out
     assert isinstance(load_agent(out / "mute.safetensors").mouth.out, OwnVoice)
     assert not isinstance(load_agent(tmp_path / "mute.safetensors").mouth.out, OwnVoice)
+    assert microturn("train", "--part", "voice", "--head", "flow", "--minutes", 0.002, "--out", tmp_path / "flow") == 0
+    assert isinstance(voice_of(str(tmp_path / "flow" / "voice.safetensors")).config.speech.head, FlowConfig)
     assert microturn("train", "--part", "nose", "--out", out) == 2
     assert "no part 'nose' to train; there is model, voice" in capsys.readouterr().err
 

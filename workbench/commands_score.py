@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.live import Live
@@ -104,6 +104,7 @@ def _score_interaction(traces: Sequence[Path], as_json: bool) -> None:
 def train(
     out: OutFolder,
     part: Annotated[str, typer.Option(help="What to train: model, or voice (its own voice; the teacher needs flite).")] = "model",
+    head: Annotated[Literal["regression", "flow"], typer.Option(help="With --part voice: what predicts the mel.")] = "regression",
     recipe: Annotated[str, typer.Option(help="A recipe file, or one that comes along: nano, micro.")] = "nano",
     minutes: Annotated[float | None, typer.Option(help="Wall time of training, if not the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the data, if not the recipe's.")] = None,
@@ -124,7 +125,7 @@ def train(
     from workbench.neural import VoiceRecipe, give_voice, load_recipe, train_recipe, train_voice
 
     chosen = _changed(load_recipe(recipe), minutes, seed, workers, begin_from)
-    speaking = VoiceRecipe(minutes=VoiceRecipe.minutes if minutes is None else minutes, seed=seed or 0)
+    speaking = VoiceRecipe(minutes=VoiceRecipe.minutes if minutes is None else minutes, head=head, seed=seed or 0)
     budget = speaking.minutes if part == "voice" else chosen.train.minutes
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, if it did
     going_on = resume and (out / "training.pt").exists()
