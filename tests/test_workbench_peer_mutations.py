@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from google.genai.types import LiveServerMessage
+from google.genai.types import LiveServerMessage, UsageMetadata
 
 from tests.test_workbench_cells import cell, run
 from tests.test_workbench_exports import stop_trace
 from tests.test_workbench_mutations import COUNT, mutated, survives
 from tests.test_workbench_ogg_opus import STREAM
 from workbench.adapters.gemini_live import GeminiSettings, GeminiWire
-from workbench.adapters.link import News, Sound, Used, Voice, Words
+from workbench.adapters.link import News, Sound, Told, Used, Voice, Words
 from workbench.adapters.moshi import MoshiSettings, MoshiWire
 from workbench.adapters.vllm_omni import VllmOmniSettings, VllmOmniWire
 from workbench.agents import OracleAgent
@@ -146,6 +146,18 @@ def test_damaged_messages_of_moshi_are_news_or_an_error() -> None:
     assert 0 < received(Fresh(), originals, seed=22) < COUNT
 
 
+def test_numbers_beyond_any_measure_are_passed_over() -> None:
+    wire = GeminiWire(GeminiSettings())
+    wire._come.put(LiveServerMessage(usage_metadata=UsageMetadata(prompt_token_count=10**400)))
+    [told] = wire.receive()
+    assert isinstance(told, Told)
+    assert told.code == "malformed_event"
+    socket, omni = Socket(), VllmOmniWire(VllmOmniSettings())
+    omni._socket = socket  # type: ignore[assignment]
+    socket.message = json.dumps({"type": "input_audio_buffer.speech_started", "audio_start_ms": 10**400, "item_id": "u"})
+    assert [one.at_s for one in omni.receive() if isinstance(one, Voice)] == [None]
+
+
 @pytest.mark.filterwarnings("ignore:.*is not a valid:UserWarning")  # of the client, which takes an unknown value as it is
 def test_damaged_messages_of_gemini_are_news_or_an_error() -> None:
     class Parsed:
@@ -154,8 +166,9 @@ def test_damaged_messages_of_gemini_are_news_or_an_error() -> None:
         _socket: Any = None
 
         def receive(self) -> Iterable[News]:
-            message = LiveServerMessage.model_validate_json(self._socket.recv())
-            return GeminiWire(GeminiSettings())._news(message)
+            wire = GeminiWire(GeminiSettings())
+            wire._come.put(LiveServerMessage.model_validate_json(self._socket.recv()))
+            return wire.receive()
 
     assert 0 < received(Parsed(), [json.dumps(message).encode() for message in GEMINI], seed=29) < COUNT
 

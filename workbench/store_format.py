@@ -219,7 +219,7 @@ def load_header(text: str) -> Header:
     try:
         body = json.loads(text)
         return Header(clock=ClockSpec(**body.pop("clock")), **body)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise TraceError(f"the header is not readable ({error}); the file is damaged: restore it from a copy") from error
 
 

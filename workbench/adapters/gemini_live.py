@@ -19,8 +19,8 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workbench.adapters.link import Asked, Interrupted, LinkSpec, News, Saying, Sound, Told, Used, Voice, Words
-from workbench.adapters.openai_live import settings_of
+from workbench.adapters.link import Asked, Interrupted, LinkSpec, News, Saying, Sound, Told, Used, Voice, Words, number_of
+from workbench.adapters.openai_live import MALFORMED, passed_over, settings_of
 from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
 from workbench.live.ear import to_float, to_pcm
@@ -131,7 +131,10 @@ class GeminiWire:
         message = self._come.get()
         if isinstance(message, BaseException):
             raise message
-        return self._news(message)
+        try:
+            return self._news(message)
+        except MALFORMED as error:
+            return [passed_over(error)]
 
     def close(self) -> None:
         leave = self._leave
@@ -198,7 +201,7 @@ class GeminiWire:
         if message.go_away is not None:
             found.append(Told("go_away", f"the service will end the session in {message.go_away.time_left}"))
         if (usage := message.usage_metadata) is not None:  # of one turn
-            tokens_in, tokens_out = usage.prompt_token_count or 0, usage.response_token_count or 0
+            tokens_in, tokens_out = (int(number_of(n or 0)) for n in (usage.prompt_token_count, usage.response_token_count))
             self._used = Used(0.0, self._used.input_tokens + tokens_in, self._used.output_tokens + tokens_out)
             found.append(self._used)
         return found

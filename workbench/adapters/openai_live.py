@@ -114,12 +114,20 @@ class Deadline:
         self._timer.cancel()
 
 
+MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+
+
 def next_news(connection: Any, news: Callable[[Any], list[News]]) -> list[News]:
     """What the next event of an official connection is; one that is not as published is told of, and passed over."""
     try:
         return news(connection.recv())
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        return [Told("malformed_event", f"an event that is not as published was passed over ({type(error).__name__}: {str(error)[:200]})")]
+    except MALFORMED as error:
+        return [passed_over(error)]
+
+
+def passed_over(error: Exception) -> Told:
+    """What is told of an event that is not as published."""
+    return Told("malformed_event", f"an event that is not as published was passed over ({type(error).__name__}: {str(error)[:200]})")
 
 
 class LiveWire:

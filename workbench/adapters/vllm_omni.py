@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
-from workbench.adapters.link import Asked, Interrupted, LinkSpec, News, Saying, Sound, Told, Used, Voice, Words
+from workbench.adapters.link import MOST_NUMBER, Asked, Interrupted, LinkSpec, News, Saying, Sound, Told, Used, Voice, Words
 from workbench.adapters.openai_live import LARGEST_FRAME, settings_of
 from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
@@ -235,11 +235,11 @@ def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _count(number: object) -> int:
-    return number if isinstance(number, int) else 0
+    return number if isinstance(number, int) and abs(number) < MOST_NUMBER else 0
 
 
 def _seconds(ms: object) -> float | None:
-    return ms / 1000 if isinstance(ms, int | float) else None
+    return ms / 1000 if isinstance(ms, int | float) and abs(ms) < MOST_NUMBER else None
 
 
 def vllm_omni(text: str = "") -> RemoteAgent:
