@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.background_fakes import Typist, asked, conversation, played, together
 from tests.workbench_fakes import BIT_EXACT, assert_same_turn, chat
 from workbench.errors import InputError, TraceError
 from workbench.events import Decision, PayloadErased, TranscriptDelta
+from workbench.events_background import DelegationCreated
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT
-from workbench.store import Erasure, TraceWriter, erase, read_trace, verify
+from workbench.store import Erasure, TraceWriter, erase, read_trace, save_trace, verify
 from workbench.trace import Header, Trace, record
 
 MARKER = "plugh"  # begins every word that is said, so that words can be searched for in the raw bytes
@@ -228,3 +230,14 @@ def test_a_report_reads_as_text(tmp_path: Path) -> None:
     recorded(path, ticks=2)
 
     assert str(verify(path)).startswith(f"{path}: ok (ticks 2, payloads 8, erased 0, head ")
+
+
+def test_what_was_asked_of_the_background_goes_with_the_words_that_asked_it(tmp_path: Path) -> None:
+    plan = together(asked(5, f"look up {MARKER}"), asked(30, "look up anna"))
+    trace = played(conversation(plan, user=Typist({2: ((USER_TEXT, f"about {MARKER}"),)}), says_notes=False), 36)
+    path = save_trace(trace, tmp_path / "t.sqlite", default=BIT_EXACT)
+    assert MARKER.encode() in raw(tmp_path)
+    erase(path, Erasure(stream=USER_TEXT, from_tick=0, to_tick=25, who="Ada", why="asked for it"))
+    assert MARKER.encode() not in raw(tmp_path)
+    assert [event.ask for _, event in read_trace(path).events(DelegationCreated)] == ["look up anna"]
+    assert verify(path).ok

@@ -10,17 +10,23 @@ from pathlib import Path
 from workbench.clock import pause, utc_now
 from workbench.errors import InputError, TraceError
 from workbench.events import PayloadErased
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT
+from workbench.packets import AGENT_AUDIO, AGENT_TASKS, AGENT_TEXT, BACKGROUND_SHOWN, BACKGROUND_TEXT, USER_AUDIO, USER_TEXT
 from workbench.store_format import SALT_BYTES, dump_event, entry_hash, open_file, seal
 
-_USER_WORDS = "(kind = 'transcript.delta' AND json_extract(body, '$.side') = 'user') OR kind = 'truth.word'"
-_MODEL_WORDS = "(kind = 'transcript.delta' AND json_extract(body, '$.side') = 'model') OR kind IN ('decision', 'model.yielded')"
+_WORK = "kind GLOB 'delegation.*' OR kind GLOB 'background.*' OR kind GLOB 'consent.*' OR kind = 'tool.used'"
+_USER_WORDS = (
+    f"(kind = 'transcript.delta' AND json_extract(body, '$.side') = 'user') OR {_WORK} OR kind IN ('truth.word', 'intent.estimated', "
+    "'guard.acted') OR (kind = 'decision' AND instr(json_extract(body, '$.said'), '<'))"
+)
+_MODEL_WORDS = f"(kind = 'transcript.delta' AND json_extract(body, '$.side') = 'model') OR {_WORK} OR kind IN ('decision', 'model.yielded')"
 REPEATED_IN = {  # events that repeat in words what a stream carried, and so go with it
     USER_AUDIO: _USER_WORDS,
     USER_TEXT: _USER_WORDS,
     AGENT_AUDIO: _MODEL_WORDS,
     AGENT_TEXT: _MODEL_WORDS,
 }
+
+REPEATED_ON = (AGENT_TASKS, BACKGROUND_TEXT, BACKGROUND_SHOWN)  # streams that repeat what was said to those who do slow work
 
 SETTLE_TRIES, SETTLE_PAUSE_S = 100, 0.05
 
@@ -29,8 +35,9 @@ SETTLE_TRIES, SETTLE_PAUSE_S = 100, 0.05
 class Erasure:
     """What to erase: the payloads of `stream` in ticks `from_tick` to `to_tick` (both included); `who` asked for it and `why`.
 
-    With `words` (the default) the events that repeat those payloads in words go too: for the user's streams the user's transcript and true
-    words, for the agent's streams its transcript and decision records. Without it only the payloads go.
+    With `words` (the default) what repeats those payloads in words goes too: for the user's streams the user's transcript and true words,
+    for the agent's streams its transcript and decision records, for both all that is told of slow work, which quotes the one and the other.
+    Without it only the payloads go.
     """
 
     stream: str
@@ -86,6 +93,9 @@ def erase_rows(connection: sqlite3.Connection, erasure: Erasure, link: bytes, en
     if erasure.words and repeated:
         count += connection.execute(
             f"UPDATE event SET body = NULL, salt = NULL WHERE tick BETWEEN ? AND ? AND body IS NOT NULL AND ({repeated})", span
+        ).rowcount
+        count += connection.execute(
+            f"UPDATE blob SET bytes = NULL, salt = NULL WHERE tick BETWEEN ? AND ? AND bytes IS NOT NULL AND stream IN {REPEATED_ON}", span
         ).rowcount
     what = {name: getattr(erasure, name) for name in ("stream", "from_tick", "to_tick", "who", "why")}
     kind, body = dump_event(PayloadErased(**what, when=utc_now(), count=count))
