@@ -28,6 +28,7 @@ from workbench.check import check_participant
 from workbench.errors import InputError
 from workbench.events import ModelYielded, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
 from workbench.events_background import (
+    DelegationChanged,
     DelegationCreated,
     DelegationMerged,
     DelegationNote,
@@ -238,3 +239,10 @@ def test_work_is_ended_by_whoever_spoke_last_however_badly_that_was_heard() -> N
     stranger = together(misheard, heard((11, "mind"), side="other"))
     trace = played(conversation(stranger, Knows({SUM: (Answer(text="5", after_s=1.0),)})), 30)
     assert any("no authority to cancel" in event.cause for _, event in trace.events(DelegationRefused))
+
+
+def test_what_is_urgent_is_done_before_what_was_asked_earlier() -> None:
+    plan = together(asked(2, "the first"), asked(5, "the second"), asked(8, "the third", urgency="high"))
+    trace = played(conversation(plan, latency_s=3.0, at_once=1, says_notes=False), 60)
+    began = [event.task for _, event in trace.events(DelegationChanged) if event.after == "running"]
+    assert began == ["1", "3", "2"]

@@ -9,7 +9,7 @@ import pytest
 from tests.background_fakes import Knows, asked, asks, conversation, heard, played, together
 from workbench.background.local.agent import LocalAgent
 from workbench.background.parts import Answer, Used
-from workbench.events import ModelYielded
+from workbench.events import Decision, Gate, ModelYielded
 from workbench.events_rules import GuardActed
 from workbench.explain import Explanation, why
 from workbench.trace import Trace
@@ -92,3 +92,13 @@ def test_a_yield_names_what_the_agent_turned_to_and_a_guard_its_phrase(trace: Tr
     assert f'it turned to "seven" at {(handed + 1) * 0.2:.1f} s (tick {handed + 1})' in told.reasons
     assert 'a guard acted (cut) because of "four plus three" in what was asked' in told.reasons
     assert 9 in told.evidence
+
+
+def test_a_rule_that_changed_the_outcome_is_told_where_slow_work_is_the_headline(trace: Trace) -> None:
+    gate = Gate("quiet hours", "okay", "<silence>", "it is to be quiet from 0 to 10 s")
+    decision = Decision(floor="idle", said="", p_speak=0.9, p_yield=0.0, p_backchannel=0.0, threshold=0.5, gates=(gate,))
+    turns = [*trace.turns]
+    turns[6] = replace(turns[6], packets=(), events=(decision, *turns[6].events))
+    told = at(replace(trace, turns=turns), 6)
+    assert told.outcome == "asked for slow work"
+    assert "quiet hours gate: wanted okay, did <silence> (it is to be quiet from 0 to 10 s)" in str(told)

@@ -11,14 +11,18 @@ Ours, because the published model's syntax is not known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from workbench.background.notes import Note, notes_of
-from workbench.background.words import spoken_words
+from workbench.background.words import spoken_words, turns_what_is_left
+from workbench.events import Gate
 from workbench.events_background import DelegationRequested
 from workbench.packets import MicroTurn
 from workbench.scenarios.world import numbers_joined
 
 SORRY = "sorry"  # said when there is no result
+REPERTOIRE = "repertoire"  # the gate of an agent that cannot say what it was handed
+WANTED_CHARS = 200  # of what it was handed, in that gate
 OPEN, SHOW, AMEND, CANCEL = "<open>", "<show>", "<amend>", "<cancel>"
 ACTS: Mapping[str, tuple[str, str]] = {  # of each control token: act and schedule
     OPEN: ("open", "when_idle"),
@@ -70,14 +74,55 @@ def results_in(heard: MicroTurn) -> list[str]:
     return said
 
 
-def told(note: Note) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Repertoire:
+    """The results that an agent has learned to say: each is one of `words`. Handed another one, it would make words up."""
+
+    words: frozenset[str]
+
+    def part(self, note: Note) -> tuple[tuple[str, ...], str]:
+        """What the agent can say of a note that is to be spoken, and why that is not all of it: "" where it is."""
+        words = numbers_joined(spoken_words(note.text))
+        known = [word for word in words if word in self.words]
+        left = [word for word in words if word not in self.words]
+        if note.what == "ask":
+            return (), "it has not learned to put questions, of which no part may be left out"
+        if not known:
+            return (), f"of its {len(words)} words there is none among the results that the agent has learned to say"
+        if len(known) > 1:
+            return (), f"it has learned to say results of one word, and of this one it knows {len(known)}: {' '.join(known)}"
+        if turning := [word for word in left if turns_what_is_left(word)]:
+            return (), f'without "{" ".join(turning)}", which it has not learned to say, "{known[0]}" would be another answer'
+        return (known[0],), f"left out, because it has not learned to say them: {' '.join(left)}" if left else ""
+
+
+def told(note: Note, repertoire: Repertoire | None = None) -> tuple[str, ...]:
     """A note of the background as the agent reads it: a control token that says what it is, and the words that have to be said.
 
     <open>: say this now, a result that comes late with what it answers before it. <cancel>: there is no result. <show>: something is
-    shown, or is known, of which nothing need be said.
+    shown, or is known, of which nothing need be said. With a `repertoire`, a result that is not in it is read as none; where it is to be
+    seen as well, or nobody asked for it, as one of which nothing need be said.
     """
     if note.what == "problem":
         return (CANCEL,)
-    if note.schedule == "silent" or note.what == "partial":
+    if _unspoken(note):
         return (SHOW,)
-    return (OPEN, *numbers_joined(spoken_words(note.about)), *numbers_joined(spoken_words(note.text)))
+    words = numbers_joined(spoken_words(note.text)) if repertoire is None else repertoire.part(note)[0]
+    if repertoire is not None and not words:
+        return (CANCEL,) if note.what == "result" and note.task and not note.shown else (SHOW,)
+    return (OPEN, *numbers_joined(spoken_words(note.about)), *words)
+
+
+def gate_of(note: Note, repertoire: Repertoire) -> Gate | None:
+    """What a decision record tells of a note that the agent cannot say as it is; None of any other.
+
+    `wanted` is the note's text as far as WANTED_CHARS, `done` the words of it that are said, or the control token that is read instead.
+    """
+    if note.what == "problem" or _unspoken(note):
+        return None
+    said, reason = repertoire.part(note)
+    return Gate(REPERTOIRE, note.text[:WANTED_CHARS], " ".join(said) or told(note, repertoire)[0], reason) if reason else None
+
+
+def _unspoken(note: Note) -> bool:
+    return note.schedule == "silent" or note.what == "partial"

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.asking import CANCEL, REPERTOIRE, SORRY, WANTED_CHARS
 from workbench.background.authority import source_of
 from workbench.background.parts import NOBODY, OTHER_SPEECH, USER_SPEECH, Word
 from workbench.background.words import spoken_words as words_of
 from workbench.clock import Tick
-from workbench.events import AgentHeld, Event, SettingChanged
+from workbench.events import AgentHeld, Decision, Event, SettingChanged
 from workbench.events_background import (
     BackgroundDropped,
     ConsentAsked,
@@ -58,6 +59,8 @@ def told_by(trace: Trace, tick: int, said: str) -> list[Cause]:
     if not words:
         return []
     first = max(0, tick - trace.header.clock.ticks_in(TOLD_S))
+    if words == (SORRY,):
+        return _sorry(trace, tick, first)
     for at in range(tick, first - 1, -1):
         for event in trace.turns[at].events:
             if isinstance(event, DelegationResult | DelegationNote) and _holds(words_of(event.text), words):
@@ -65,6 +68,26 @@ def told_by(trace: Trace, tick: int, said: str) -> list[Cause]:
                 told = f'"{event.text[:SHOWN_ARGUMENTS]}"'
                 text = f"its words are of {what} of task {event.task}, which it was handed at {_at(trace, at)}: {told}"
                 return [Cause(text, (at,)), *_origin(trace, at, event.task)]
+    return []
+
+
+def _sorry(trace: Trace, tick: int, first: int) -> list[Cause]:
+    """Why the agent was told that there is no result: there was a problem, or the result was none that it can say."""
+    unsayable: set[str] = set()
+    for at in range(tick, first - 1, -1):
+        for event in trace.turns[at].events:
+            match event:
+                case Decision(gates=gates):
+                    unsayable |= {gate.wanted for gate in gates if gate.name == REPERTOIRE and gate.done == CANCEL}
+                case DelegationNote(task=task, what="problem", text=text):
+                    cause = f'it was told at {_at(trace, at)} that there is no result of task {task}: "{text[:SHOWN_ARGUMENTS]}"'
+                    return [Cause(cause, (at,)), *_origin(trace, at, task)]
+                case DelegationResult(task=task, text=text) if text[:WANTED_CHARS] in unsayable:
+                    told = f'"{text[:SHOWN_ARGUMENTS]}"'
+                    cause = f"the result of task {task}, which it was handed at {_at(trace, at)}, is none that it can say: {told}"
+                    return [Cause(cause, (at,)), *_origin(trace, at, task)]
+                case _:
+                    pass
     return []
 
 

@@ -19,7 +19,7 @@ from workbench.background.tasks import COMPLETED, DELIVERED, DELIVERING, QUEUED,
 from workbench.background.telling import told_of, words_of
 from workbench.background.words import spoken_words
 from workbench.clock import ClockSpec, Tick
-from workbench.events import ModelSpeechStarted, ModelSpeechStopped, ModelYielded, UserSpeechStarted, UserSpeechStopped
+from workbench.events import Decision, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, UserSpeechStarted, UserSpeechStopped
 from workbench.events_background import ConsentGiven, ConsentUncounted, DelegationNote, DelegationRequested, DelegationResult
 from workbench.packets import AGENT_TASKS, BACKGROUND_SHOWN, BACKGROUND_TEXT, USER_CONSENT, USER_PLAYBACK, USER_TEXT, MicroTurn, Packet
 from workbench.session import Said
@@ -88,6 +88,9 @@ def _listen(ledger: Ledger, heard: MicroTurn) -> list[DelegationRequested]:
                 ledger.agent_talks = False
             case ModelYielded(at_s=cut_s):
                 ledger.cut(cut_s)
+            case Decision(gates=gates):
+                for gate in gates:
+                    ledger.unsaid(gate)
             case _:
                 pass
     if talked:
@@ -107,7 +110,8 @@ def _look_what_was_heard(ledger: Ledger) -> None:
     for task in ledger.in_state(DELIVERING):
         assert task.saying is not None
         if _heard(ledger, task.saying):
-            ledger.move(task, DELIVERED, f"heard to its end by {ledger.heard_s:g} s")
+            without = f", without what the agent cannot say: {' '.join(task.saying.without)}" if task.saying.without else ""
+            ledger.move(task, DELIVERED, f"heard to its end by {ledger.heard_s:g} s{without}")
             continue
         last_s = max([task.saying.since_s, *(word.end_s for word in task.saying.said)])
         if ledger.now_s - last_s > ledger.spec.say_s and not ledger.agent_talks:
@@ -238,9 +242,9 @@ def _result(ledger: Ledger, task: Task, *, silent: bool = False) -> None:
     waited_s = round(ledger.now_s - max(envelope.origin_s, answer.due_s), 6)
     about = envelope.ask if waited_s > ledger.spec.soften_s else ""
     text = answer.say or answer.text
-    ledger.notes.append(
-        Note(task=task.id, what="result", text=text, schedule=envelope.schedule, about=about, sources=answer.sources),
-    )
+    seen = answer.shown is not None
+    note = Note(task=task.id, what="result", text=text, schedule=envelope.schedule, about=about, sources=answer.sources, shown=seen)
+    ledger.notes.append(note)
     ledger.events.append(
         DelegationResult(task=task.id, text=text, schedule=envelope.schedule, waited_s=waited_s, about=about, sources=answer.sources)
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from workbench.asking import CANCEL, REPERTOIRE, SHOW, WANTED_CHARS
 from workbench.background.backends import Arrival, Run
 from workbench.background.notes import Note
 from workbench.background.parts import (
@@ -40,7 +41,7 @@ from workbench.background.tasks import (
 from workbench.background.words import spoken_words
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
-from workbench.events import Event
+from workbench.events import Event, Gate
 from workbench.events_background import (
     BackgroundArrived,
     BackgroundDropped,
@@ -143,14 +144,14 @@ class Ledger:
         """How long a task has been in its state."""
         return self.clock.seconds(self.tick - task.since)
 
-    def move(self, task: Task, to: str, cause: str) -> Task:
-        """The task in its new state, which is noted; a task that fails leaves word for the agent."""
+    def move(self, task: Task, to: str, cause: str, *, tell: bool = True) -> Task:
+        """The task in its new state, which is noted; a task that fails leaves word for the agent, unless that knows (`tell`)."""
         if task.consent is not None and to in (CANCELLED, STALE):
             self._withdraw(task, cause)
         task, event = moved(task, to, cause, self.tick)
         self.tasks[task.id] = task
         self.events.append(event)
-        if to == FAILED:
+        if to == FAILED and tell:
             about, schedule = task.envelope.ask, "silent" if event.before == DELIVERING else task.envelope.schedule
             self.problems.append(Note(task=task.id, what="problem", text=cause, schedule=schedule, about=about))
         return task
@@ -376,6 +377,22 @@ class Ledger:
         for task in self.live:
             if mine and task.saying is not None:
                 self.tasks[task.id] = replace(task, saying=task.saying.with_words(mine))
+
+    def unsaid(self, gate: Gate) -> None:
+        """The agent cannot say what it was handed, or only a part of it: the task ends, or that part is what has to be heard."""
+        handed = [task for task in self.in_state(DELIVERING, QUEUED) if task.saying is not None]
+        for task in handed if gate.name == REPERTOIRE else []:
+            if task.to_say[:WANTED_CHARS] != gate.wanted:
+                continue
+            if task.consent is not None:
+                self._withdraw(task, f"the agent cannot ask it: {gate.reason}")
+                self.answered(task, task.consent, False)
+            elif gate.done == CANCEL:
+                self.move(task, FAILED, f"the agent cannot say it: {gate.reason}", tell=False)
+            elif gate.done == SHOW:
+                self.move(task, DELIVERED, f"shown, and not spoken: {gate.reason}")
+            else:
+                self.tasks[task.id] = replace(task, saying=task.saying and task.saying.only(spoken_words(gate.done)))
 
     def cut(self, at_s: float) -> None:
         """The agent gave way: what had not sounded by then was not said."""

@@ -22,6 +22,7 @@ class Note:
         schedule: "silent" is not to be spoken, "when_idle" was handed over in a pause, "interrupt" is to be said now.
         about: the ask, when so much time has passed that the result needs an introduction.
         sources: what a result rests on.
+        shown: whether it is to be seen as well.
     """
 
     task: str
@@ -30,11 +31,17 @@ class Note:
     schedule: str = "when_idle"
     about: str = ""
     sources: tuple[str, ...] = ()
+    shown: bool = False
 
 
 def lines(bodies: Iterable[Note | Mapping[str, Any]]) -> str:
     """The text of a packet that carries these."""
-    return "\n".join(json.dumps(asdict(body) if isinstance(body, Note) else dict(body), ensure_ascii=False) for body in bodies)
+    return "\n".join(json.dumps(_told(body) if isinstance(body, Note) else dict(body), ensure_ascii=False) for body in bodies)
+
+
+def _told(note: Note) -> dict[str, Any]:
+    """The fields of a note; `shown` only where it is, so that sessions of versions without it have the same text."""
+    return {name: value for name, value in asdict(note).items() if name != "shown" or value}
 
 
 def bodies(text: str) -> list[dict[str, Any]]:

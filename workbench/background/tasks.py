@@ -6,8 +6,8 @@
                  +-> cancelling -> cancelled          what does not run is cancelled at once
 
 A task goes back from running to queued when the user amends it or is asked for consent, and from delivering to completed when the user
-cut the answer off. It is delivered only when its words have left the loudspeaker. `failed`, `cancelled`, `stale` and `delivered` are final.
-Names follow Realtime-Venus-Harness, which has no `stale`.
+cut the answer off. It is delivered only when its words have left the loudspeaker; one whose words the agent cannot say fails, unless it is
+to be seen. `failed`, `cancelled`, `stale` and `delivered` are final. Names follow Realtime-Venus-Harness, which has no `stale`.
 """
 
 from __future__ import annotations
@@ -39,15 +39,20 @@ URGENCIES = ("low", "normal", "high")
 
 @dataclass(frozen=True)
 class Saying:
-    """Words that the user should hear, and what the agent has said since it was handed them."""
+    """Words that the user should hear, and what the agent has said since it was handed them; `without` what it cannot say."""
 
     words: tuple[str, ...]
     since_s: float
     said: tuple[Word, ...] = ()
+    without: tuple[str, ...] = ()
 
     def with_words(self, new: tuple[Word, ...]) -> Saying:
         """With more of the agent's words, those that began to sound since it was handed the text."""
         return replace(self, said=(*self.said, *(word for word in new if word.start_s >= self.since_s)))
+
+    def only(self, words: tuple[str, ...]) -> Saying:
+        """With no more of the words to be heard than these, which are among them."""
+        return replace(self, words=words, without=tuple(word for word in self.words if word not in words))
 
     def cut(self, at_s: float) -> Saying:
         """Without what had not sounded to its end when the agent gave way."""
@@ -90,6 +95,13 @@ class Task:
     def question(self) -> str:
         """The name of the question of consent that this run may ask; every run is a new one."""
         return f"{self.id}.{self.envelope.run}"
+
+    @property
+    def to_say(self) -> str:
+        """What is to be spoken of its answer, or its question of consent while that is open; "" where there is neither."""
+        if self.consent is not None:
+            return self.consent.text
+        return "" if self.answer is None else self.answer.say or self.answer.text
 
     @property
     def live(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from workbench.asking import REPERTOIRE
 from workbench.background.authority import EVIDENCE_S, source_of, spoke_last
 from workbench.background.notes import bodies, notes_of
 from workbench.background.parts import AGENT_SPEECH, BACKGROUND, OTHER_SPEECH, TYPED, USER_SPEECH, Word
@@ -14,6 +15,7 @@ from workbench.background.words import spoken_words
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import TraceError
 from workbench.events import (
+    Decision,
     Event,
     ModelSpeechStarted,
     ModelSpeechStopped,
@@ -30,7 +32,14 @@ from workbench.session import Said, State, Together
 from workbench.wrapped import Wrapped, WrappedState
 
 Told: TypeAlias = (
-    TranscriptDelta | UserSpeechStarted | UserSpeechStopped | ModelSpeechStarted | ModelSpeechStopped | ModelYielded | DelegationRequested
+    TranscriptDelta
+    | UserSpeechStarted
+    | UserSpeechStopped
+    | ModelSpeechStarted
+    | ModelSpeechStopped
+    | ModelYielded
+    | Decision
+    | DelegationRequested
 )
 TOLD = (
     TranscriptDelta,
@@ -39,6 +48,7 @@ TOLD = (
     ModelSpeechStarted,
     ModelSpeechStopped,
     ModelYielded,
+    Decision,
     DelegationRequested,
 )
 NOTE_WORDS = 100  # of a note that are remembered, lest long results hide what the user said
@@ -57,7 +67,8 @@ class Delegating(Wrapped):
     """An agent beside a desk: it says on `agent.tasks` which of its events the desk has to know, a `delegation.requested` among them.
 
     The agent requests slow work with that event, and hears of it on `background.text` if it hears that stream. The source of a request is
-    set here, from what came in; what the agent says of it does not count.
+    set here, from what came in; what the agent says of it does not count. Of its decisions the desk is told those in which it could not say
+    what it was handed.
     """
 
     @property
@@ -93,9 +104,14 @@ class Delegating(Wrapped):
         if words and words[0].start_s < now_s - 2 * EVIDENCE_S:
             words = tuple(word for word in words if word.start_s >= now_s - EVIDENCE_S)
         events = tuple(_sourced(event, words) if isinstance(event, DelegationRequested) else event for event in said.events)
-        told = [event for event in events if isinstance(event, TOLD)]
+        told = [event for event in events if isinstance(event, TOLD) and _concerns(event)]
         packets = (*said.packets, Packet(AGENT_TASKS, tick, told_text(told))) if told else said.packets
         return replace(said, packets=packets, events=events), DelegatingState(state.clock, agent, words)
+
+
+def _concerns(event: Told) -> bool:
+    """Whether a desk has to know of an event of these types."""
+    return not isinstance(event, Decision) or any(gate.name == REPERTOIRE for gate in event.gates)
 
 
 def _sourced(request: DelegationRequested, words: Sequence[Word]) -> DelegationRequested:

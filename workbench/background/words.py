@@ -15,6 +15,10 @@ _VALUE = {word: n for n, word in enumerate(_UNITS)} | {word: 10 * n for n, word 
 _SCALE = dict(_SCALES)
 _TOKEN = re.compile(r"-?\d[\d,]*(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?")
 _NUMERAL = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_TURNING = frozenset(  # words without which a sentence says something else
+    "not no never none nothing nobody nor neither without except unless cannot hardly".split()
+    + "minus point half quarter third percent dozen than least most almost nearly under over or".split()
+)
 MOST_SPOKEN = 10**15  # larger numbers are spoken digit by digit
 
 
@@ -24,6 +28,11 @@ def spoken_words(text: str) -> tuple[str, ...]:
     for token in _TOKEN.findall(text.replace("’", "'")):
         words += number_words(token) if _NUMERAL.fullmatch(token) else [token.lower()]
     return tuple(words)
+
+
+def turns_what_is_left(word: str) -> bool:
+    """Whether a sentence from which this spoken word is left out says something else: a negation, a bound, or a part of a number."""
+    return word in _TURNING or word.endswith("n't") or bool({*word.split("-")} & ({*_VALUE} | {*_SCALE}))
 
 
 def number_words(numeral: str) -> list[str]:

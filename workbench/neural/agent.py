@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from model.layout import CONTROL_TOKENS, HALVES, NO_TOKEN, NOTHING_HEARD, OTHER_
 from model.sampling import Choice, SamplingConfig, decide
 from model.voice import missing_words
 from workbench.agents import Mouth, MouthState
-from workbench.asking import ACTS, parted, requested
+from workbench.asking import ACTS, Repertoire, gate_of, parted, requested
+from workbench.background.notes import notes_of
 from workbench.clock import ClockSpec, StopWatch, Tick
 from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, Event, Gate, ModelYielded, TickCost, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
@@ -27,6 +27,7 @@ from workbench.neural.cells import AUDIBLE, HEARD_DELAY_S, background_tokens
 from workbench.neural.own_voice import OwnVoice
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, BACKGROUND_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
 from workbench.scenarios import FIRST_FAMILIES
+from workbench.scenarios.facts import RESULT_WORDS
 from workbench.session import Said
 from workbench.utterance import clean_words
 
@@ -79,6 +80,9 @@ class NeuralAgent:
     Each tick carries a `Decision` (floor state, probabilities, threshold, top candidates, gates) and a `TickCost`. Floor states: speak and
     dual while its own voice sounds, listen while the user's does, wait while a user who has spoken has not been answered for up to 3 s,
     idle otherwise.
+
+    Of what the background hands over it reads only what it has learned to say, and a result that is none of that as there being none
+    (`repertoire`, `workbench.asking.told`); a gate of that name tells so.
     """
 
     speaks = (AGENT_TEXT, AGENT_AUDIO)
@@ -104,7 +108,10 @@ class NeuralAgent:
         self.voice = checkpoint.voice
         self.mouth = Mouth() if checkpoint.voice is None else Mouth(OwnVoice(checkpoint.voice).for_words(self.words.agent_words))
         mute = missing_words(checkpoint.voice, self.words.asks) if checkpoint.voice else []
-        self._sayable = frozenset(self.words.token_id(word) for word in self.words.asks if word not in (*mute, *ACTS))
+        asks = [word for word in self.words.asks if word not in (*mute, *ACTS)]
+        self._sayable = frozenset(map(self.words.token_id, asks))
+        learned = checkpoint.facts.get("results", RESULT_WORDS)
+        self.repertoire = Repertoire(frozenset({*self.words.agent_words, *asks}.intersection(learned)))
         self._listener = [self.words.token_id(w) for w in BACKCHANNEL_WORDS if w in self.words.agent_words]
 
     def spec(self) -> Mapping[str, Any]:
@@ -149,7 +156,7 @@ class NeuralAgent:
         present = (own.abs().amax(1) > AUDIBLE) & self.model.config.hears_itself
         user_levels, own_levels, model_state = self.model.levels_of(model_state, user, own)
         stages = {"front end": watch.lap_ms()}
-        typed, handed = ([tokens(turn) for turn in heard] for tokens in (self.typed_tokens, partial(background_tokens, words=self.words)))
+        typed, handed = ([tokens(turn) for turn in heard] for tokens in (self.typed_tokens, self.handed_tokens))
         with watching(self.model, *self.watchers):
             outputs, model_state = self.model.listen(
                 model_state, user_levels, own_levels, present, padded(typed), self.seen(heard), padded(handed)
@@ -159,8 +166,9 @@ class NeuralAgent:
         stages["outputs"] = watch.lap_ms()
         shared = _Rows(model_state)
         results = []
-        for row, (state, tick, choice) in enumerate(zip(states, ticks, choices, strict=True)):
-            results.append(self._speak(replace(state, shared=shared, row=row, generation=0), tick, choice, outputs, row))
+        for row, (state, tick, choice, turn) in enumerate(zip(states, ticks, choices, heard, strict=True)):
+            state = replace(state, shared=shared, row=row, generation=0)
+            results.append(self._speak(state, tick, choice, outputs, row, self.unsaid(turn)))
         stages["voice"] = watch.lap_ms()
         costs = [TickCost(stages_ms=stages, positions=positions) for positions in model_state.trunk.count_B.tolist()]
         return [(replace(said, events=(*said.events, cost)), state) for (said, state), cost in zip(results, costs, strict=True)]
@@ -168,6 +176,15 @@ class NeuralAgent:
     def typed_tokens(self, turn: MicroTurn) -> list[int]:
         """The typed words of a turn, numbered as heard ones are."""
         return [self.words.heard_id(word) for word in clean_words(turn.text(USER_TEXT))]
+
+    def handed_tokens(self, turn: MicroTurn) -> list[int]:
+        """What the background hands over in a turn, as the model reads it."""
+        return background_tokens(turn, self.words, self.repertoire)
+
+    def unsaid(self, turn: MicroTurn) -> tuple[Gate, ...]:
+        """A gate of each thing that the background hands over in a turn and that it cannot say as it is."""
+        gates = [gate_of(note, self.repertoire) for note in notes_of(turn)] if self.words.delegates else []
+        return tuple(gate for gate in gates if gate is not None)
 
     def sampling_after(self, handed: Sequence[int]) -> SamplingConfig:
         """How it speaks in a tick in which the background handed these tokens over: of the words of requests it may say those."""
@@ -182,7 +199,9 @@ class NeuralAgent:
         shown = [turn.frames(USER_CAMERA) for turn in heard]
         return [None if frames is None else torch.from_numpy(fitted(frames, vision.frames, vision.patch)) for frames in shown]
 
-    def _speak(self, state: AgentState, tick: Tick, choice: Choice, outputs: Outputs, row: int) -> tuple[Said, AgentState]:
+    def _speak(
+        self, state: AgentState, tick: Tick, choice: Choice, outputs: Outputs, row: int, unsaid: tuple[Gate, ...]
+    ) -> tuple[Said, AgentState]:
         clock = state.clock
         names = [self.words.tokens[token] for token in choice.tokens]
         said_words, written = parted([name for name in names if name not in CONTROL_TOKENS])
@@ -206,7 +225,7 @@ class NeuralAgent:
             last_half=last_half,
         )
         events = tuple(replace(e, p_yield=choice.p_yield) if isinstance(e, ModelYielded) else e for e in events)
-        record = self._decision(choice, names, p_user, _floor(after, speaking))
+        record = self._decision(choice, names, p_user, _floor(after, speaking), unsaid)
         noticed = _noticed(state, after, clock, tick)
         return Said(tuple(packets), (record, *heard_events, *noticed, *requests, *events)), after
 
@@ -228,13 +247,12 @@ class NeuralAgent:
             last_s = end_s
         return events, last_s, before
 
-    def _decision(self, choice: Choice, names: list[str], p_user: float, floor: str) -> Decision:
+    def _decision(self, choice: Choice, names: list[str], p_user: float, floor: str, gates: tuple[Gate, ...]) -> Decision:
         wanted = self.words.tokens[choice.wanted]
-        gates: tuple[Gate, ...] = ()
         if choice.overruled:
             sign = ">=" if choice.tokens else "<"
             reason = f"p(speak) {choice.p_speak:.2f} {sign} threshold {self.sampling.threshold:.2f}"
-            gates = (Gate("threshold", wanted, " ".join(names) or "<silence>", reason),)
+            gates += (Gate("threshold", wanted, " ".join(names) or "<silence>", reason),)
         return Decision(
             floor=floor,
             said=" ".join(names),

@@ -12,7 +12,7 @@ import torch
 
 from model.dmel import DMel
 from model.layout import DELEGATIONS, HALVES, NO_TOKEN, NOTHING_HEARD, YIELD, Cells, Vocabulary
-from workbench.asking import told, written
+from workbench.asking import Repertoire, told, written
 from workbench.background.notes import notes_of
 from workbench.clock import ClockSpec
 from workbench.events import ModelYielded, TruthPiece, TruthWord
@@ -73,9 +73,12 @@ def cells_of(
     )
 
 
-def background_tokens(turn: MicroTurn, words: Vocabulary) -> list[int]:
-    """What the background hands over in a micro-turn as output tokens: of each note what it is, and those of its words that can be said."""
-    read = [word for note in notes_of(turn) for word in told(note)] if words.delegates else []
+def background_tokens(turn: MicroTurn, words: Vocabulary, repertoire: Repertoire | None = None) -> list[int]:
+    """What the background hands over in a micro-turn as output tokens: of each note what it is, and those of its words that can be said.
+
+    With a `repertoire`, a result that is not in it is read as `told` says.
+    """
+    read = [word for note in notes_of(turn) for word in told(note, repertoire)] if words.delegates else []
     return [words.token_id(word) for word in read if word in words.tokens]
 
 

@@ -21,7 +21,7 @@ from workbench.errors import InputError
 from workbench.events import Decision, TranscriptDelta
 from workbench.inside import TARGETS, Attribution, Influence, Label, ProbeScore
 from workbench.neural.agent import NeuralAgent, padded
-from workbench.neural.cells import AUDIBLE, background_tokens
+from workbench.neural.cells import AUDIBLE
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO
 from workbench.trace import Trace
 
@@ -51,7 +51,7 @@ class _Lived:
         )
         said = tuple(tuple(agent.words.token_id(word) for word in _said(trace, tick)) for tick in range(len(trace)))
         typed = ((), *(tuple(agent.typed_tokens(turn)) for turn in trace.turns[:-1]))
-        handed = ((), *(tuple(background_tokens(turn, agent.words)) for turn in trace.turns[:-1]))
+        handed = ((), *(tuple(agent.handed_tokens(turn)) for turn in trace.turns[:-1]))
         return cls(user, own, said, typed, handed, (None, *agent.seen(trace.turns[:-1])))
 
 

@@ -38,6 +38,7 @@ from workbench.neural.rehearsal import Rehearsals
 from workbench.pool import SHARD, Pool
 from workbench.recordings import speakers as speakers_there
 from workbench.scenarios import family
+from workbench.scenarios.facts import RESULT_WORDS
 from workbench.store import save_trace
 from workbench.version import VERSION
 
@@ -101,9 +102,9 @@ def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Cal
 
 def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callable[[dict[str, Any]], None]) -> Path:
     families = tuple(recipe.pool.families)
-    begun = replace(_beginning(recipe), facts={"families": families})
+    begun = replace(_beginning(recipe), facts={"families": families, "results": RESULT_WORDS})
     checkpoint = out / f"{recipe.preset}.safetensors"
-    facts = {"recipe": asdict(recipe), "families": families, "parameters": num_parameters(begun.model), "made_with": VERSION}
+    facts = {**begun.facts, "recipe": asdict(recipe), "parameters": num_parameters(begun.model), "made_with": VERSION}
     out.mkdir(parents=True, exist_ok=True)
     if group.first:
         (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")

@@ -14,6 +14,7 @@ from workbench.scenarios.world import MAX_NUMBER, NAMES, number_word
 
 WORKS_S = (1.0, 3.5)
 UNKNOWN = 1 / 8  # of the names
+RESULT_WORDS = tuple(number_word(n) for n in range(1, MAX_NUMBER + 1))  # what there is to be said of a result: one of these
 
 
 @dataclass(frozen=True)
