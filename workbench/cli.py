@@ -39,6 +39,7 @@ app.command()(commands_serve.serve)
 app.command()(commands_trace.inspect)
 app.command()(commands_trace.erase)
 app.command()(commands_trace.export)
+app.command()(commands_trace.sweep)
 app.command()(commands_dashboard.dashboard)
 
 

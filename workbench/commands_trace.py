@@ -1,4 +1,4 @@
-"""Commands on a finished trace: inspect, erase, export."""
+"""Commands on finished traces: inspect, erase, export, sweep."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Annotated
 
 import typer
 
+from workbench.clock import utc_now
 from workbench.commands_common import error_console, out_console, said_table, seconds, trace_path
 from workbench.costs import spent_in
 from workbench.explain import summary, why
 from workbench.exports import EXPORTS
 from workbench.exports import export as write_export
+from workbench.retention import rule_of
+from workbench.retention import sweep as sweep_in
 from workbench.store import Erasure, read_trace, verify
 from workbench.store import erase as erase_in
 from workbench.trace import Trace
@@ -75,6 +78,25 @@ def export(
     """Write a trace in the format of other programs: Full-Duplex-Bench folder, Praat TextGrid, WebVTT, RTTM, Chrome trace."""
     for path in write_export(read_trace(trace_path(trace)), to, out):
         typer.echo(str(path))
+
+
+def sweep(
+    folder: Annotated[Path, typer.Argument(help="A folder with traces, in folders of their own or not.")],
+    keep: Annotated[
+        list[str],
+        typer.Option(help="How long is kept what: STREAM=AGE, or all=AGE for whole sessions, e.g. user.audio=30d; repeat for more."),
+    ],
+    person: Annotated[
+        str, typer.Option(help="Only sessions of the person with this login or address; with --keep all=0d all that there is of them.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+) -> None:
+    """Erase what is older than it may be kept: streams of sessions, or whole sessions, of everybody or of one person. For a cron job."""
+    count = 0
+    for swept in sweep_in(folder, [rule_of(text) for text in keep], now=utc_now(), person=person, only_tell=dry_run):
+        typer.echo(str(swept))
+        count += not swept.problem
+    typer.echo(f"{count} {'would go' if dry_run else 'gone'}")
 
 
 def _header(session: Trace) -> dict[str, object]:

@@ -24,6 +24,7 @@ ELSEWHERE = (
     "sweeps.py",
     "index.py",
     "desk.py",
+    "retention.py",
 )
 
 

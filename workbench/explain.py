@@ -80,6 +80,8 @@ def why(trace: Trace, at_s: float) -> Explanation:
     heard = tuple(word for word in everything if at_s - HEARD_S <= word.end_s and word.start_s <= now_s)
     reasons = [*_numbers(decision), *_yield_reason(yielded), *_turned_to(trace, tick, yielded), *_sound_reason(trace, tick, outcome)]
     headline = _headline(now_s, outcome, said, decision, causes)
+    if decision is not None and decision.gates and (gated := reason_of(decision)) not in headline:
+        reasons.append(gated)
     reasons += [text for text in dict.fromkeys(cause.text for cause in causes) if text not in headline]
     reasons += [*_heard_reason(heard), *_expected(trace, tick)]
     evidence = sorted({tick, *(word.tick for word in heard if word.tick <= tick)} | evidence_of(causes))

@@ -18,6 +18,7 @@ from workbench.live.admission import MINUTE_S, Admission, Ticket
 from workbench.live.outbox import Outbox
 from workbench.live.protocol import Buffers, Hello, Json, Problem, decode_from_client, encode
 from workbench.live.runtime import LiveSession, LiveSpec
+from workbench.retention import PERSON, person_of
 from workbench.session import Participant
 
 REMEMBERED = 32  # sessions that are over and whose pages may still come back to hear of it
@@ -97,7 +98,8 @@ class Host:
         minutes, count = (ticket.ends_s - ticket.began_s) / MINUTE_S, min(ticket.bytes, self.spec.bytes)
         spec = replace(self.spec, minutes=min(minutes, self.spec.minutes), bytes=count)
         path, agent, beside = self.folder / f"{name}.sqlite", self.make_agent(), self.make_beside()
-        session = LiveSession(agent, path, self.make_pace(), name=name, token=token, spec=spec, beside=beside)
+        labels = {PERSON: person_of(ticket.visitor)}
+        session = LiveSession(agent, path, self.make_pace(), name=name, token=token, spec=spec, beside=beside, labels=labels)
         session.connect(hello, outbox)
         with self._lock:
             over = [key for key, known in self._sessions.items() if known.end is not None]

@@ -94,7 +94,7 @@ class LiveSession:
 
     Of the methods any thread may call `connect`, `receive`, `disconnect`, `watch` and `stop`; none of them waits for a tick. Before consent
     no tick passes and no sample is taken. The trace is written to `path`; `name` is what its listeners are told of it. `user_of` gives the
-    user at an ear, and `beside` who else takes part.
+    user at an ear, `beside` who else takes part, and `labels` what else its trace is marked with.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class LiveSession:
         spec: LiveSpec = LiveSpec(),
         user_of: Callable[[Ear], Participant] = LiveUser,
         beside: Sequence[Participant] = (),
+        labels: Mapping[str, Any] | None = None,
     ) -> None:
         self.name, self.token, self.path, self.pace, self.spec = name, token, path, pace, spec
         self.ear = Ear(pace.clock, pace.now)
@@ -115,7 +116,7 @@ class LiveSession:
         self.end: End | None = None
         self.bytes = 0
         self._agent = agent
-        self._labels: dict[str, Any] = {"live": True}
+        self._labels: dict[str, Any] = {"live": True, **(labels or {})}
         self._speaker: Outbox | None = None
         self._watchers: list[Outbox] = []
         self._lock = threading.Lock()

@@ -27,6 +27,7 @@ from workbench.live.protocol import LONGEST_AUDIO, RATE, SHORTEST_AUDIO, Audio, 
 from workbench.live.runtime import LiveSession, LiveSpec
 from workbench.packets import BACKGROUND_TEXT
 from workbench.policy_text import governed_by
+from workbench.retention import PERSON, person_of
 from workbench.serve.context import Appended, ClientUser, ClientWork, Context
 from workbench.serve.noted import Noted
 from workbench.serve.wire import Refused
@@ -115,6 +116,7 @@ class Hall:
             spec=spec,
             user_of=lambda ear: ClientUser(ear, context),
             beside=(desk,),
+            labels={PERSON: person_of(ticket.visitor)},
         )
         seat = Seat(session, Outbox(PLACES), context, work)
         session.connect(Hello(rate=RATE, client=wanted.client, settings=dict(wanted.settings)), seat.outbox)

@@ -1,0 +1,140 @@
+"""How long sessions are kept: a stream of them, or the whole, of everybody or of one person, goes once it is old enough.
+
+    for done in sweep(folder, [rule_of("user.audio=30d"), rule_of("all=365d")], now=utc_now()):
+        print(done)
+
+A stream is erased from the trace, whose hash chain still verifies, and the erasure is on record. A whole session goes with its file. What
+a run wrote beside its trace may hold the same and goes with either; it can be exported anew from what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from workbench.digests import content_key
+from workbench.errors import InputError, TraceError
+from workbench.events import PayloadErased
+from workbench.store import Erasure, erase, finished, read_features, read_trace
+from workbench.trace import Trace
+
+ALL = "all"
+UNITS_S = {"d": 86_400.0, "h": 3_600.0}
+BESIDE = ("input.wav", "output.wav", "output.json", "timeline.html")  # what `microturn run` writes beside a trace.sqlite
+WHO = "retention"
+GIVEN_UP_S = UNITS_S["d"]  # a session that was not closed goes on no more once its file has not changed for so long
+PERSON = "person"  # the label of a live session that tells whose it is, as `person_of` gives it
+DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A stream, or ALL, is kept for so many seconds; `text` is the rule as it was given."""
+
+    what: str
+    keep_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What was done to a session, or would be: `what` (a stream, or ALL) went with `count` payloads and events, and these files.
+
+    `problem` tells why nothing could be done.
+    """
+
+    name: str
+    what: str
+    count: int = 0
+    files: tuple[str, ...] = ()
+    problem: str = ""
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"{self.name}: left as it is, because {self.problem}"
+        went = "the session" if self.what == ALL else f"{self.what}, {self.count} payloads and events"
+        files = f", and {', '.join(self.files)}" if self.files else ""
+        return f"{self.name}: {went}{files}"
+
+
+def rule_of(text: str) -> Rule:
+    """A rule as it is typed, e.g. user.audio=30d, agent.text=12h or all=365d. Raises InputError for anything else."""
+    what, _, age = text.partition("=")
+    number, unit = age[:-1], age[-1:]
+    if not what or unit not in UNITS_S or not number.replace(".", "", 1).isdigit():
+        raise InputError(f"{text!r} is no rule of retention; give STREAM=AGE or {ALL}=AGE with days or hours, e.g. user.audio=30d, all=12h")
+    return Rule(what, float(number) * UNITS_S[unit], text)
+
+
+def person_of(name: str) -> str:
+    """How a live session is marked as one person's: a digest of the login or address that they came with, not the name itself."""
+    return content_key({PERSON: name})[:DIGITS]
+
+
+def sweep(folder: Path, rules: Sequence[Rule], *, now: str, person: str = "", only_tell: bool = False) -> Iterator[Swept]:
+    """Apply rules to the traces under a folder as of `now` (ISO 8601, UTC); with `person` only to theirs, with `only_tell` to none.
+
+    Sessions that may still go on are left alone, as is what cannot be read: there is a line for each. Raises InputError where there is no
+    folder or no rule.
+    """
+    if not folder.is_dir() or not rules:
+        raise InputError(f"{folder} is no folder, or there is no rule; give a folder with traces and e.g. user.audio=30d")
+    for path in sorted(folder.rglob("*.sqlite")):
+        name = path.relative_to(folder).as_posix()
+        try:
+            session = read_trace(path, streams=(), kinds=(PayloadErased.kind,))
+            if person and session.header.labels.get(PERSON) != person_of(person):
+                continue
+            due = [rule for rule in rules if _age_s(session, now) >= rule.keep_s]
+            if due and not finished(path) and _since_s(datetime.fromtimestamp(path.stat().st_mtime, UTC), now) < GIVEN_UP_S:
+                yield Swept(name, due[0].what, problem="it is not closed, and was written to within a day")
+                continue
+            yield from _applied(path, name, session, due, only_tell)
+        except TraceError as error:
+            yield Swept(name, ALL, problem=str(error))
+
+
+def _applied(path: Path, name: str, session: Trace, due: Sequence[Rule], only_tell: bool) -> Iterator[Swept]:
+    whole = next((rule for rule in due if rule.what == ALL), None)
+    if whole is not None:
+        files = _removed([path, *_beside(path)], only_tell)
+        yield Swept(name, ALL, files=files)
+        return
+    for rule in due:
+        if not _left(path, session, rule.what):
+            continue
+        erasure = Erasure(stream=rule.what, from_tick=0, to_tick=len(session) - 1, who=WHO, why=f"older than {rule.text.partition('=')[2]}")
+        yield Swept(name, rule.what, 0 if only_tell else erase(path, erasure), _removed(_beside(path), only_tell))
+
+
+def _left(path: Path, session: Trace, stream: str) -> bool:
+    """Whether a session holds anything of a stream that was not erased as a whole."""
+    last = len(session) - 1
+    if any(e.stream == stream and e.from_tick <= 0 and e.to_tick >= last for _, e in session.events(PayloadErased)):
+        return False
+    turns = read_trace(path, streams=(stream,), kinds=()).turns
+    return any(turn.packets for turn in turns) or bool(read_features(path, stream))
+
+
+def _age_s(session: Trace, now: str) -> float:
+    created = session.header.created
+    if not created:
+        raise TraceError("it does not say when it was made")
+    return _since_s(datetime.fromisoformat(created), now)
+
+
+def _since_s(then: datetime, now: str) -> float:
+    return (datetime.fromisoformat(now) - then).total_seconds()
+
+
+def _beside(path: Path) -> list[Path]:
+    """What a run wrote beside its trace."""
+    return [file for name in BESIDE if (file := path.with_name(name)).is_file()] if path.name == "trace.sqlite" else []
+
+
+def _removed(files: Sequence[Path], only_tell: bool) -> tuple[str, ...]:
+    for file in files if not only_tell else ():
+        file.unlink(missing_ok=True)
+    return tuple(file.name for file in files)
