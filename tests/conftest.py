@@ -18,10 +18,17 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
 ROOT = Path(__file__).resolve().parents[1]
+ARTIFACTS = ROOT / "runs" / "tests"  # what a person may look at after the tests
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 ).split()
+
+
+def artifact(name: str) -> Path:
+    """Where a picture is kept, also after the test has passed."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    return ARTIFACTS / name
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,9 @@ from workbench.live.admission import Admission, Limits
 from workbench.live.host import Host
 
 START_S = 120.0
+ENOUGH, COMPUTES = "enough", "computes"
 KERNEL = "kernel.pid"
-RUN = "window.jupyterapp.commands.execute('notebook:run-all-cells')"
+RUN = "() => void window.jupyterapp.commands.execute('notebook:run-all-cells')"  # its promise holds once every cell is done
 
 
 class Wire:
@@ -101,20 +102,19 @@ class Surface:
     wire: Wire
     process: subprocess.Popen[str]
 
-    @property
-    def address(self) -> str:
-        place = {"gradio": "", "dashboard": "#live", "notebook": "lab/workspaces/talk/tree/talk.ipynb?reset"}[self.name]
+    def address(self, notebook: str = "talk") -> str:
+        place = {"gradio": "", "dashboard": "#live", "notebook": f"lab/workspaces/{notebook}/tree/{notebook}.ipynb?reset"}[self.name]
         return f"http://localhost:{self.wire.port}/{place}"
 
     @contextmanager
-    def opened(self, browser: Any) -> Iterator[Any]:
+    def opened(self, browser: Any, notebook: str = "talk") -> Iterator[Any]:
         """The page with its panel, before Start; no page of ours may raise an error, JupyterLab's own does when its kernel is gone."""
         context = browser.new_context(permissions=["microphone"], viewport={"width": 1250, "height": 1000}, color_scheme="light")
         page, problems = context.new_page(), list[str]()
         page.set_default_timeout(START_S * 1000)
         page.on("pageerror", lambda error: problems.append(str(error)))
         try:
-            page.goto(self.address)
+            page.goto(self.address(notebook))
             if self.name == "notebook":
                 page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
                 page.evaluate(RUN)
@@ -163,8 +163,10 @@ def _page(name: str, folder: Path, wire: Wire) -> Iterator[subprocess.Popen[str]
 @contextmanager
 def _lab(name: str, folder: Path, wire: Wire) -> Iterator[subprocess.Popen[str]]:
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    code = f"from tests.surface_fakes import notebook\nnotebook({str(folder)!r})"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata=kernel), folder / "talk.ipynb")
+    shows = "from tests.surface_fakes import computes, notebook\nnotebook({folder!r}, websocket={websocket})"
+    for file, cells in {"talk": [shows], "busy": [shows, "computes({folder!r})"]}.items():
+        codes = [nbformat.v4.new_code_cell(cell.format(folder=str(folder), websocket=file == "busy")) for cell in cells]
+        nbformat.write(nbformat.v4.new_notebook(cells=codes, metadata=kernel), folder / f"{file}.ipynb")
     wire.target = _free_port()
     flags = "--allow-root --no-browser --ServerApp.token= --ServerApp.password= --LabApp.expose_app_in_browser=True".split()
     command = [sys.executable, "-m", "jupyterlab", *flags, f"--port={wire.target}", f"--ServerApp.root_dir={folder}"]
@@ -195,11 +197,20 @@ def _answers(address: str) -> bool:
         return False
 
 
-def notebook(folder: str) -> Talk:
-    """What the cell shows: a panel over the widget's comm, with a host of its own."""
+def computes(folder: str) -> None:
+    """What a busy cell does until there is the file `ENOUGH`; the file `COMPUTES` is there meanwhile."""
+    late_s = time.monotonic() + 3 * START_S
+    (Path(folder) / COMPUTES).touch()
+    while time.monotonic() < late_s and not (Path(folder) / ENOUGH).exists():
+        sum(range(100_000))
+    (Path(folder) / COMPUTES).unlink()
+
+
+def notebook(folder: str, *, websocket: bool) -> Talk:
+    """What the cell shows: a panel over the widget's comm, or a WebSocket of the kernel, with a host of its own."""
     (Path(folder) / KERNEL).write_text(str(os.getpid()))
     host = Host(Listener, Path(folder), Admission(Limits(), RealTime(ClockSpec()).now))
-    return Talk(host.open("notebook"), websocket=False)
+    return Talk(host.open("notebook"), websocket=websocket)
 
 
 if __name__ == "__main__":

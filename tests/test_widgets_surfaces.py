@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.conftest import CHROMIUM_FLAGS
-from tests.surface_fakes import Surface, surface
+from tests.conftest import CHROMIUM_FLAGS, artifact
+from tests.surface_fakes import COMPUTES, ENOUGH, Surface, surface
 from tests.talk_fakes import AGENT, FAKE_MICROPHONE, HEARD, INKED, USER
 from workbench.events import LinkLost, LinkResumed, ModelYielded, PlaybackPosition, TranscriptDelta
 from workbench.index import scan
@@ -80,7 +80,7 @@ def closed(at: Surface) -> Trace:
     return read_trace(path)
 
 
-def test_a_spoken_request_is_heard_answered_aloud_and_stopped(browser: Any, at: Surface, tmp_path: Path) -> None:
+def test_a_spoken_request_is_heard_answered_aloud_and_stopped(browser: Any, at: Surface) -> None:
     def yielded() -> bool:
         return any(read_trace(newest(at), streams=(), kinds=(ModelYielded.kind,)).events(ModelYielded))
 
@@ -88,7 +88,7 @@ def test_a_spoken_request_is_heard_answered_aloud_and_stopped(browser: Any, at: 
         talk(page)
         until(lambda: {"count", "stop"} <= set(said(page, "user")) and "two" in said(page, "model") and yielded())
         inked = page.locator(".mt-base").evaluate(INKED, [USER, HEARD, AGENT])
-        page.screenshot(path=tmp_path / f"{at.name}.png")
+        page.screenshot(path=artifact(f"surface-{at.name}.png"))
         page.get_by_role("button", name="Stop", exact=True).click()
         page.wait_for_selector("[data-state='ended']")
         shown = {side: Counter(said(page, side)) for side in ("user", "model")}
@@ -99,6 +99,21 @@ def test_a_spoken_request_is_heard_answered_aloud_and_stopped(browser: Any, at: 
     first_s = min(e.start_s for _, e in trace.events(TranscriptDelta) if e.side == "model")
     assert heard_s > first_s, "the page counted no played sample of the agent's voice"
     assert min(inked) > 0, f"the timeline lacks the user's wave, the words heard or the agent: {inked} pixels"
+
+
+@pytest.mark.parametrize("at", ["notebook"], indirect=True)
+def test_a_session_goes_on_while_a_cell_computes(browser: Any, at: Surface) -> None:
+    """Run All: the panel's cell, and one that computes until it is told that it is enough."""
+    with at.opened(browser, "busy") as page:
+        talk(page)
+        until(lambda: {"count", "stop"} <= set(said(page, "user")) and "two" in said(page, "model"))
+        assert (at.folder / COMPUTES).exists()
+        page.get_by_role("button", name="Stop", exact=True).click()
+        page.wait_for_selector("[data-state='ended']")
+        (at.folder / ENOUGH).touch()
+        trace = closed(at)
+    assert len(trace) > 10
+    assert any(event.word == "two" for _, event in trace.events(TranscriptDelta) if event.side == "model")
 
 
 def test_a_pulled_network_and_a_frozen_tab_are_resumed_and_a_closed_tab_ends_the_session(browser: Any, at: Surface) -> None:
