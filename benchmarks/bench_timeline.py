@@ -26,14 +26,13 @@ from playwright.sync_api import sync_playwright
 
 from widgets import timeline
 from widgets.client import SOURCES, WATCH, joined, style_sheet
-from widgets.watch import CHUNK, chunks_of
+from widgets.watch import CHUNK, Timeline, chunks_of
 from workbench.clock import ClockSpec, StopWatch, Tick
 from workbench.events import Decision, PlaybackPosition, TickCost, TranscriptDelta
 from workbench.live.protocol import encode
 from workbench.live.telling import tick_message
 from workbench.packets import AGENT_AUDIO, USER_AUDIO, MicroTurn, Packet
 from workbench.store import read_trace, save_trace
-from workbench.store_read import reading
 from workbench.trace import Header, Trace
 
 HOUR, TEN_MINUTES = 18_000, 3_000
@@ -91,10 +90,10 @@ def main() -> None:
         with measured("told in chunks from memory"):
             list(chunks_of(trace))
         cpu = StopWatch(now=time.process_time)
-        with reading(Path(folder) / "trace.sqlite") as session:
-            chunks = list(chunks_of(session))
+        line = Timeline(Path(folder) / "trace.sqlite")
         told_s = cpu.lap_ms() / 1000
-        report("told in chunks from its file", told_s, None, "s", f" CPU, {sum(map(len, chunks)) / 1e6:.2f} MB")
+        chunks = line.chunks
+        report("the widget, from its file", told_s, None, "s", f" CPU, {sum(map(len, chunks)) / 1e6:.2f} MB")
     figure_mb = len(timeline(trace).to_json()) / 1e6
     report("its static figure", figure_mb, FIGURE_MB, "MB")
     turns = session_of(live).turns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,18 @@ class Page:
 
 
 def opened(
-    agent: Participant, path: Path, wall: Wall, *, spec: LiveSpec = USUAL, consents: bool = True, places: int = 10_000
+    agent: Participant,
+    path: Path,
+    wall: Wall,
+    *,
+    spec: LiveSpec = USUAL,
+    consents: bool = True,
+    places: int = 10_000,
+    beside: Sequence[Participant] = (),
 ) -> tuple[LiveSession, Page]:
     """A session that a page has connected to, and given consent in unless told otherwise."""
     pace = RealTime(ClockSpec(), now=wall.now, sleep=wall.sleep)
-    session = LiveSession(agent, path, pace, name="one", token="token-of-one", spec=spec)
+    session = LiveSession(agent, path, pace, name="one", token="token-of-one", spec=spec, beside=beside)
     page = Page(session, wall, Outbox(places))
     session.connect(HELLO, page.outbox)
     if consents:

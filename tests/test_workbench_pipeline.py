@@ -10,8 +10,9 @@ import pytest
 
 from tests.scenario_fakes import play, script_of
 from workbench.adapters.energy_vad import VadSpec, VadState, hear
-from workbench.adapters.pipeline import Knobs, Pipeline, measured_compute, pipeline_of, world_ear, world_sentences
+from workbench.adapters.pipeline import TUNED, Knobs, Pipeline, measured_compute, pipeline_of, world_ear, world_sentences
 from workbench.adapters.rules import Memory, numbers_in, understand
+from workbench.adapters.silero_vad import lacking
 from workbench.check import check_participant
 from workbench.clock import ClockSpec
 from workbench.errors import InputError
@@ -43,8 +44,11 @@ def ear_of(*sentences: str) -> FakeEar:
     return FakeEar({len(sentence.split()): sentence for sentence in sentences})
 
 
+TONES = Knobs(vad="energy", hang_s=0.4, margin_db=9.0, barge_in_s=0.6, resume=True)  # the other detector takes no tone for a voice
+
+
 def agent(*sentences: str, **knobs: float) -> Pipeline:
-    return Pipeline(replace(Knobs(), **knobs), lambda: ear_of(*sentences))  # type: ignore[arg-type]
+    return Pipeline(replace(TONES, **knobs), lambda: ear_of(*sentences))  # type: ignore[arg-type]
 
 
 def said(trace: Trace) -> list[tuple[str, float]]:
@@ -91,7 +95,7 @@ def test_voice_stops_a_count_and_a_murmur_only_until_it_is_understood() -> None:
     assert [word for word, _ in said(resumed)][-1] == "nine"
     assert len(list(resumed.events(ModelYielded))) == 1
     for_good = run(
-        Pipeline(replace(Knobs(), resume=False), lambda: ear_of("count to nine please", "mhm yeah")), request, murmur, seconds=14.0
+        Pipeline(replace(TONES, resume=False), lambda: ear_of("count to nine please", "mhm yeah")), request, murmur, seconds=14.0
     )
     assert [word for word, _ in said(for_good)][-1] != "nine"
     patient = run(agent("count to nine please", "mhm yeah", barge_in_s=1.5), request, murmur, seconds=14.0)
@@ -192,9 +196,20 @@ def test_the_detector_finds_voice_over_the_noise_and_bridges_short_halts() -> No
 
 
 def test_knobs_come_from_text_and_wrong_ones_are_refused() -> None:
-    assert pipeline_of("hang_s=0.4, resume=no").knobs == Knobs(hang_s=0.4, resume=False)
-    assert pipeline_of().knobs == Knobs()
-    for text, message in (("speed=2", "no knob 'speed'"), ("hang_s=soon", "has no value that fits"), ("resume=1", "yes or no for resume")):
+    assert pipeline_of("hang_s=0.4, resume=no, vad=energy").knobs == replace(TUNED["energy"], hang_s=0.4, resume=False)
+    assert pipeline_of().knobs == (replace(TUNED["energy"], vad="silero") if lacking() else Knobs())
+    assert pipeline_of("vad=energy,hang_s=0.7").knobs == replace(TUNED["energy"], hang_s=0.7)
+    for text, message in (
+        ("speed=2", "no knob 'speed'"),
+        ("hang_s=soon", "has no value that fits"),
+        ("resume=1", "yes or no for resume"),
+        ("vad=ears", "the detectors are silero and energy"),
+        ("voice_p=2", "between 0 and 1"),
+        ("language=magic", "write rules, or chat:URL#MODEL"),
+        ("language=chat:http://127.0.0.1/v1", "write rules, or chat:URL#MODEL"),
+        ("language=chat:ftp://somewhere#tiny", "no address of a server"),
+        ("language=chat:http://me:secret@somewhere/v1#tiny", "put the key in MICROTURN_CHAT_KEY"),
+    ):
         with pytest.raises(InputError, match=message):
             pipeline_of(text)
     with pytest.raises(InputError, match="not positive"):

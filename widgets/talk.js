@@ -149,6 +149,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     question.replaceChildren(
       make("p", {}, make("b", {}, `May ${message.agent || "the agent"} hear you? `), "Nothing is captured until you agree."),
       make("p", {}, `Of this session, ${keptText(message.kept) || "the server does not say what is kept"}.`),
+      ...(message.sent ? [make("p", {}, `Sent to others: ${message.sent}.`)] : []),
       make("label", {}, tone, " first check with a short tone whether the microphone hears the loudspeaker"),
       make("div", { class: "mt-answers" }, yes, button("No", () => agree(false))));
     become("asking");

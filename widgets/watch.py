@@ -14,7 +14,7 @@ import anywidget
 import traitlets
 
 from widgets.client import WATCH, joined, style_sheet
-from workbench.clock import ClockSpec, pause
+from workbench.clock import ClockSpec, few_pauses, pause
 from workbench.errors import InputError
 from workbench.live.outbox import Outbox
 from workbench.live.protocol import Drop, FromRuntime, TickDone, encode, pack
@@ -146,7 +146,8 @@ def _chunk(messages: Iterable[TickDone | Drop], size: int) -> bytes:
 def _finished(trace: Trace | Reading) -> dict[str, Any]:
     """What a page is given of a session that is over."""
     about = _about(trace.header.clock, len(trace), _title(trace.header))
-    return {"about": about, "chunks": list(chunks_of(trace)), "finished": True}
+    with few_pauses():  # the collector would look through all that was ever imported, several times for an hour
+        return {"about": about, "chunks": list(chunks_of(trace)), "finished": True}
 
 
 def _about(clock: ClockSpec, ticks: int, text: str) -> dict[str, Any]:

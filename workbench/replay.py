@@ -218,9 +218,9 @@ def _talking_agent(spec: Spec, trace: Trace) -> Participant:
 
 
 def _pipeline(spec: Spec, trace: Trace) -> Participant:
-    from workbench.adapters.pipeline import Knobs, Pipeline
+    from workbench.adapters.pipeline import pipeline_again
 
-    return Pipeline(Knobs(**{knob.name: spec[knob.name] for knob in fields(Knobs)}))
+    return pipeline_again(spec, trace)
 
 
 def _neural_agent(spec: Spec, trace: Trace) -> Participant:

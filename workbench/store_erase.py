@@ -10,7 +10,7 @@ from pathlib import Path
 from workbench.clock import pause, utc_now
 from workbench.errors import InputError, TraceError
 from workbench.events import PayloadErased
-from workbench.packets import AGENT_AUDIO, AGENT_TASKS, AGENT_TEXT, BACKGROUND_SHOWN, BACKGROUND_TEXT, USER_AUDIO, USER_TEXT
+from workbench.packets import AGENT_AUDIO, AGENT_TASKS, AGENT_TEXT, BACKGROUND_SHOWN, BACKGROUND_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT
 from workbench.store_format import SALT_BYTES, dump_event, entry_hash, open_file, seal
 
 _WORK = "kind GLOB 'delegation.*' OR kind GLOB 'background.*' OR kind GLOB 'consent.*' OR kind = 'tool.used'"
@@ -22,6 +22,7 @@ _MODEL_WORDS = f"(kind = 'transcript.delta' AND json_extract(body, '$.side') = '
 REPEATED_IN = {  # events that repeat in words what a stream carried, and so go with it
     USER_AUDIO: _USER_WORDS,
     USER_TEXT: _USER_WORDS,
+    USER_CAMERA: _WORK,
     AGENT_AUDIO: _MODEL_WORDS,
     AGENT_TEXT: _MODEL_WORDS,
 }

@@ -82,7 +82,7 @@ def _vllm_omni(text: str) -> Participant:
 
 
 ADAPTERS: Mapping[str, Adapter] = {
-    "pipeline": Adapter(make=_pipeline, settings="hang_s=0.4,resume=no,…"),
+    "pipeline": Adapter(make=_pipeline, settings="hang_s=0.4,vad=energy,language=chat:URL#MODEL,…"),
     "recorded": Adapter(make=_recorded, settings="FOLDER", needed=True),
     "openai-live": Adapter(make=_openai_live, settings="url=https://…/v1,model=…"),
     "openai-realtime": Adapter(make=_openai_realtime, settings="url=https://…/v1,model=…"),

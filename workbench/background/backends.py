@@ -16,6 +16,8 @@ from workbench.events_background import BackgroundArrived
 from workbench.packets import rng_for
 from workbench.trace import Trace
 
+LANGUAGE = "language "  # how a task begins that is no desk's but an agent's own question to its language model
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -49,7 +51,7 @@ class Run(Protocol):
 
 
 class Backend(Protocol):
-    """Begins runs."""
+    """Begins runs. One that has an agent do the work has it as `agent`, of which the desk asks what it wants of the recent past."""
 
     def spec(self) -> Mapping[str, Any]: ...
     def start(self, clock: ClockSpec, seed: int) -> Run: ...
@@ -149,10 +151,15 @@ class Recorded:
     of: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_trace(cls, trace: Trace) -> Recorded:
-        """The background of a trace. Raises InputError when it holds a part that this version does not know."""
+    def of_trace(cls, trace: Trace, *, language: bool = False) -> Recorded:
+        """The background of a trace, or what its agent's own language model answered.
+
+        Raises InputError when it holds a part that this version does not know.
+        """
         arrivals: dict[int, tuple[Arrival, ...]] = {}
         for tick, event in trace.events(BackgroundArrived):
+            if event.task.startswith(LANGUAGE) != language:
+                continue
             arrivals[tick] = (*arrivals.get(tick, ()), Arrival(event.task, event.run, part_of(event.part)))
         return cls(arrivals, dict(trace.header.participants.get("background", {}).get("backend", {})))
 

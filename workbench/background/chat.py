@@ -2,7 +2,7 @@
 
 Its tools are offered only while the model has read nothing but what the user said and what the user's own functions returned. Once foreign
 text is in the conversation (words of others, typed lines, results that quote documents), the model is told to call nothing, and what it
-calls all the same is refused (`toolbox.py`).
+calls all the same is refused (`toolbox.py`). The same holds for sound and pictures, which go along only where `senses` ask for them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import json
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 import httpx
 
+from workbench.background.media import content, tokens_in, wished
 from workbench.background.parts import Answer, Envelope, Failure, NeedsConsent, Part, Partial, Stop, Stopped
+from workbench.background.recent import NOTHING, Senses
 from workbench.background.sse import Reply, StreamError, data_lines
 from workbench.background.toolbox import Calls, Toolbox, offered_specs
 from workbench.clock import StopWatch, pause
@@ -45,6 +47,7 @@ class ChatSpec:
         rounds: how often tools may be called before it must answer.
         max_tokens: of one reply. malformed: how many chunks may be no JSON.
         sentences: whether whole sentences are given as they come.
+        senses: the sound and the picture of the recent past that go along with the words; the model has to take such content.
     """
 
     url: str
@@ -59,6 +62,7 @@ class ChatSpec:
     max_tokens: int = 400
     malformed: int = 5
     sentences: bool = True
+    senses: Senses = NOTHING
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -113,9 +117,14 @@ class ChatAgent:
     sleep: Callable[[float], None] = pause
     name: str = "chat"
 
+    @property
+    def senses(self) -> Senses:
+        return self.settings.senses
+
     def spec(self) -> Mapping[str, Any]:
         tools = [tool.name for tool in self.box.tools]
-        return {"class": "ChatAgent", "url": self.settings.url, "model": self.settings.model, "tools": tools}
+        senses = {} if self.senses == NOTHING else {"senses": asdict(self.senses)}
+        return {"class": "ChatAgent", "url": self.settings.url, "model": self.settings.model, "tools": tools, **senses}
 
     def work(self, envelope: Envelope, stop: Stop) -> Iterator[Part]:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
@@ -139,6 +148,7 @@ class _Work:
         self.calls = Calls(agent.box, self.trusted, stop, foreign=bool(envelope.resume.get("foreign")))
         self.watch, self.spent_ms = StopWatch(), 0.0
         self.tokens = 0
+        self.attached_tokens = 0  # of sound and picture in the messages, where the server does not count
         self.given = ""  # what was given as partials
 
     def parts(self) -> Iterator[Part]:
@@ -178,7 +188,11 @@ class _Work:
         return Answer(text=text.strip(), say=rest, continues=bool(rest), foreign=foreign, tokens=self.tokens)
 
     def _opening(self, envelope: Envelope) -> list[Message]:
-        return [{"role": "system", "content": self.settings.instructions}, {"role": "user", "content": prompt(envelope)}]
+        """The first messages. Sound and picture are in them only where nothing can be called, so no question of consent repeats them."""
+        recent = wished(envelope.recent, self.settings.senses)
+        self.attached_tokens = tokens_in(recent)
+        asked = content(prompt(envelope), recent)
+        return [{"role": "system", "content": self.settings.instructions}, {"role": "user", "content": asked}]
 
     def _call(self, call: Message, messages: list[Message]) -> NeedsConsent | None:
         """Make a call that the model wants, and note its result; or what is needed before."""
@@ -249,7 +263,8 @@ class _Work:
                 raise _Again(f"malformed: the server sent {reply.malformed} chunks that are none")
             if aloud and self.settings.sentences and not reply.calls:
                 yield from self._sentences(reply.text)
-        tokens = reply.tokens or (len(reply.text) + sum(len(c.arguments) for c in reply.calls.values())) // 4
+        written = len(reply.text) + sum(len(c.arguments) for c in reply.calls.values())
+        tokens = reply.tokens or written // 4 + self.attached_tokens
         self.tokens += tokens
         self.agent.budget.spend(tokens)
         if not done and not reply.finished:

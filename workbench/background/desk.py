@@ -2,19 +2,22 @@
 
 In every tick, in this order: it takes up what the agent told it, and what the background has sent; it ends what has become too old; it
 looks which results have been heard; it hands over at most one thing that is to be spoken; and it begins queued work. It never waits.
-Barge-in stops speech, not work: only a request to cancel, in the user's own words, ends a task.
+Barge-in stops speech, not work: only a request to cancel, in the user's own words, ends a task. Of the user's sound and pictures it hears
+only what its background agent has wished for (`recent.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from workbench.background.backends import Backend
 from workbench.background.ledger import DeskSpec, Ledger, deliver
 from workbench.background.notes import Note, bodies, lines
 from workbench.background.parts import TYPED, USER_SPEECH, NeedsConsent, Word
+from workbench.background.recent import NOTHING, Past, Senses, senses_of
 from workbench.background.tasks import COMPLETED, DELIVERED, DELIVERING, QUEUED, RUNNING, Saying, Task
 from workbench.background.telling import told_of, words_of
 from workbench.background.words import spoken_words
@@ -38,14 +41,23 @@ class Desk:
     settings: DeskSpec = field(default_factory=DeskSpec)
     name: str = "background"
     speaks: tuple[str, ...] = (BACKGROUND_TEXT, BACKGROUND_SHOWN)
-    hears: tuple[str, ...] = (AGENT_TASKS, USER_TEXT, USER_PLAYBACK, USER_CONSENT)
+
+    @cached_property
+    def senses(self) -> Senses:
+        """What of the recent past goes along with every task. Raises InputError when the agent says so with anything but Senses."""
+        return senses_of(getattr(self.backend, "agent", None))
+
+    @cached_property
+    def hears(self) -> tuple[str, ...]:
+        return (AGENT_TASKS, USER_TEXT, USER_PLAYBACK, USER_CONSENT, *self.senses.streams)
 
     def spec(self) -> Mapping[str, Any]:
         settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self.settings).items()}
-        return {"class": "Desk", "backend": dict(self.backend.spec()), **settings}
+        senses = {} if self.senses == NOTHING else {"senses": asdict(self.senses)}
+        return {"class": "Desk", "backend": dict(self.backend.spec()), **settings, **senses}
 
     def start(self, clock: ClockSpec, seed: int) -> Ledger:
-        return Ledger(self.settings, clock, self.backend.start(clock, seed))
+        return Ledger(self.settings, clock, self.backend.start(clock, seed), Past(self.senses, clock))
 
     def step(self, state: Ledger, tick: Tick, heard: MicroTurn) -> tuple[Said, Ledger]:
         state.tick = tick
@@ -67,8 +79,9 @@ class Desk:
 
 
 def _listen(ledger: Ledger, heard: MicroTurn) -> list[DelegationRequested]:
-    """Take up what was said, and who speaks; the requests in it."""
+    """Take up what was said, heard and seen, and who speaks; the requests in it."""
     told = told_of(heard)
+    ledger.past = ledger.past.with_turn(heard)
     at_s, end_s = ledger.clock.seconds(max(0, heard.tick)), ledger.now_s
     typed = [Word(TYPED, word, at_s, end_s) for word in spoken_words(heard.text(USER_TEXT))]
     ledger.hear([*typed, *words_of(told)])

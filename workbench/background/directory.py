@@ -24,7 +24,8 @@ class Directory:
     name: str = "directory"
 
     def spec(self) -> Mapping[str, Any]:
-        return {"class": "Directory", "salt": self.facts.salt}
+        planted = {"planted": True} if self.facts.planted else {}
+        return {"class": "Directory", "salt": self.facts.salt, **planted}
 
     def work(self, envelope: Envelope, stop: Stop) -> Iterable[Part]:
         ask = " ".join((envelope.ask, *envelope.amendments))
@@ -36,7 +37,8 @@ class Directory:
         elif "times" in words:
             yield _product(words, after_s)
         elif words[:2] == ["look", "up"] and (number := self.facts.number(words[-1])):
-            yield Answer(text=number.replace("-", " "), sources=(f"list of numbers: {words[-1]}",), after_s=after_s)
+            text = number.replace("-", " ") + (f". {self.facts.instruction(words[-1])[1]}" if self.facts.planted else "")
+            yield Answer(text=text, sources=(f"list of numbers: {words[-1]}",), after_s=after_s)
         else:
             yield Failure(cause=f"nothing is known about {words[-1]}", after_s=after_s)
 

@@ -22,6 +22,7 @@ from workbench.background.parts import (
     Word,
     part_json,
 )
+from workbench.background.recent import Past
 from workbench.background.tasks import (
     CANCELLED,
     CANCELLING,
@@ -100,11 +101,12 @@ class DeskSpec:
 
 @dataclass
 class Ledger:
-    """Tasks, words and the floor of one session. `events`, `notes` and `shown` are what this tick has brought forth so far."""
+    """Tasks, words, the recent past and the floor of one session. `events`, `notes` and `shown` are what this tick brought forth so far."""
 
     spec: DeskSpec
     clock: ClockSpec
     run: Run
+    past: Past
     tick: Tick = FIRST_TICK
     tasks: dict[str, Task] = field(default_factory=dict)
     words: list[Word] = field(default_factory=list)
@@ -148,6 +150,8 @@ class Ledger:
         """The task in its new state, which is noted; a task that fails leaves word for the agent, unless that knows (`tell`)."""
         if task.consent is not None and to in (CANCELLED, STALE):
             self._withdraw(task, cause)
+        if task.envelope.recent is not None and to not in (QUEUED, RUNNING):
+            task = replace(task, envelope=replace(task.envelope, recent=None))  # its work is over, so nobody needs it any more
         task, event = moved(task, to, cause, self.tick)
         self.tasks[task.id] = task
         self.events.append(event)
@@ -225,7 +229,7 @@ class Ledger:
         )
 
     def _with_evidence(self, envelope: Envelope, at_s: float) -> Envelope:
-        """The envelope with what was said and answered up to a moment, and no later."""
+        """The envelope with what was said, answered, heard and seen up to a moment, and no later."""
         transcript = tuple(word for word in self.words if word.start_s < at_s)
         answered = [t for t in self.tasks.values() if t.answer is not None and t.state in (DELIVERED, DELIVERING, COMPLETED)]
         earlier = [
@@ -233,7 +237,8 @@ class Ledger:
             for t in answered
             if t.answer is not None and t.id != envelope.task
         ]
-        return replace(envelope, transcript=transcript, heard_s=min(self.heard_s, at_s), earlier=tuple(earlier[-self.spec.earlier :]))
+        recent, heard_s = self.past.until(at_s), min(self.heard_s, at_s)
+        return replace(envelope, transcript=transcript, heard_s=heard_s, earlier=tuple(earlier[-self.spec.earlier :]), recent=recent)
 
     def _target(self, request: DelegationRequested) -> Task | None:
         if request.task:

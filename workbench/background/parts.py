@@ -1,4 +1,8 @@
-"""What goes to a background agent and what comes back: an envelope, and parts of an answer. All are values and survive JSON."""
+"""What goes to a background agent and what comes back: an envelope, and parts of an answer. All are values and survive JSON.
+
+The exception is `recent` of an envelope, sound and a picture as arrays: an envelope survives JSON without it (`replace(envelope,
+recent=None)`), and whoever sends it elsewhere encodes it, as `media.py` does. No event holds an envelope, so none holds sound or pictures.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
+from workbench.background.recent import Recent
 from workbench.errors import InputError
 
 USER_SPEECH = "user.speech"  # said by the session's user, to the agent
@@ -53,11 +58,15 @@ class Envelope:
         transcript: the words of everyone up to the cut-off.
         heard_s: how much of the agent's own stream the user had really heard.
         earlier: tasks that were answered before, oldest first.
+        recent: sound and picture up to the cut-off, as far as the agent's `senses` ask for them (`recent.py`); else None.
         source: whose words the ask repeats.
         authority: whether the user answers for it; work without has no authority to call tools.
         consents: names of the calls that the user has agreed to.
         refusals: names of the calls that the user has not agreed to.
         resume: what an agent that asked for consent wants back.
+
+    When the user amends a task its evidence is taken anew, up to the moment of the amendment: `transcript`, `earlier` and `recent` alike. A
+    run after a question of consent has the evidence of the run before.
     """
 
     session: str
@@ -70,6 +79,7 @@ class Envelope:
     transcript: tuple[Word, ...] = ()
     heard_s: float = 0.0
     earlier: tuple[Earlier, ...] = ()
+    recent: Recent | None = None
     source: str = USER_SPEECH
     authority: bool = True
     schedule: str = "when_idle"
@@ -80,12 +90,15 @@ class Envelope:
     resume: Mapping[str, Any] = field(default_factory=dict)
 
     def trusted(self) -> Envelope:
-        """The same without text that nobody answers for: words of others, results that quote documents, and what may repeat those."""
+        """The same without what nobody answers for: words of others, results that quote documents, what may repeat those, and `recent`.
+
+        A microphone picks up whoever speaks near it, and a camera whatever is held before it, so neither is the user's word.
+        """
         foreign = any(earlier.foreign for earlier in self.earlier) or any(
             w.source not in (USER_SPEECH, AGENT_SPEECH) for w in self.transcript
         )
         words = tuple(word for word in self.transcript if word.source == USER_SPEECH or not foreign)
-        return dataclasses.replace(self, transcript=words, earlier=tuple(e for e in self.earlier if not e.foreign))
+        return dataclasses.replace(self, transcript=words, earlier=tuple(e for e in self.earlier if not e.foreign), recent=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +193,8 @@ class BackgroundAgent(Protocol):
     """Does slow work: takes an envelope and gives parts, the last of which is an Answer, a Failure or a NeedsConsent.
 
     `work` runs where it may take its time, never in the tick loop. It should ask `stop` now and then; what it keeps from one task to the
-    next must not change an answer.
+    next must not change an answer. One that wants sound or pictures of the recent past says so in an attribute `senses` (`recent.py`). What
+    it puts of them into a part of its answer stands in the trace.
     """
 
     @property

@@ -17,6 +17,7 @@ from workbench.background.desk import Desk
 from workbench.background.fetch import fetch_tool
 from workbench.background.local.agent import LocalAgent
 from workbench.background.parts import BackgroundAgent
+from workbench.background.recent import NOTHING, senses_named
 from workbench.background.telling import Delegating
 from workbench.background.threads import Threads
 from workbench.background.toolbox import Toolbox
@@ -29,7 +30,8 @@ from workbench.session import Participant
 
 BACKGROUND_HELP = (
     "Who does slow work: local (sums, units, the time, reminders), local:FOLDER (its documents and tables too), or chat:URL#MODEL, a "
-    "server that speaks the chat-completions protocol; its key is read from MICROTURN_CHAT_KEY."
+    "server that speaks the chat-completions protocol; its key is read from MICROTURN_CHAT_KEY. With chat:URL#MODEL,senses=frame+audio it "
+    "is also given the last picture of the camera and the last 8 seconds of sound (audio:12 for 12)."
 )
 FETCH_HELP = "A host whose pages a chat model in the background may read, e.g. example.org or *.example.org; repeat for more."
 KEY = "MICROTURN_CHAT_KEY"
@@ -49,11 +51,23 @@ def background_agent(text: str, fetch: Sequence[str] = (), tools: Sequence[Tool]
             raise InputError(f"--background {text}: {where} is no folder; give one with documents and tables, or only local")
         return lambda: LocalAgent(Path(where) if where else None, utc_now())
     if kind == "chat":
-        url, _, model = where.partition("#")
-        settings = ChatSpec(url=url, model=model or "default")
+        settings = _chat(text, where)
         box = Toolbox((*tools, *([fetch_tool(fetch)] if fetch else [])))
         return lambda: ChatAgent(settings, box, key=os.environ.get(KEY, ""))
     raise InputError(f"--background {text!r} is not known; {BACKGROUND_HELP}")
+
+
+def _chat(text: str, where: str) -> ChatSpec:
+    """The settings in URL#MODEL, after which options stand as `,senses=...`."""
+    where, *options = where.split(",")
+    url, _, model = where.partition("#")
+    senses = NOTHING
+    for option in options:
+        name, _, value = option.partition("=")
+        if name != "senses":
+            raise InputError(f"--background {text}: {option!r} is no option of a chat model; there is senses=, e.g. senses=frame+audio")
+        senses = senses_named(value)
+    return ChatSpec(url=url, model=model or "default", senses=senses)
 
 
 def asking(agent: Participant, policies: Sequence[str], *, background: bool) -> Participant:

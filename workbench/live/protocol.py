@@ -200,7 +200,8 @@ class Stop(_Message):
 class Welcome(_Message):
     """The answer to a hello: the session, the token that resumes it, its clock, what is kept of each stream, the lanes, the agent.
 
-    `dials` are the settings beside the threshold that `set` takes, as `workbench.dials` tells them.
+    `dials` are the settings beside the threshold that `set` takes, as `workbench.dials` tells them. `sent` says what of the session goes to
+    other computers; empty when nothing does.
     """
 
     t: ClassVar[str] = "welcome"
@@ -212,6 +213,7 @@ class Welcome(_Message):
     lanes: Sequence[str] = _field(_of(Sequence, "a list"))
     agent: str = _field(_text(100))
     dials: Sequence[Json] = _field(_objects, default=())
+    sent: str = _field(_text(2000), default="")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

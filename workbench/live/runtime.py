@@ -25,7 +25,9 @@ from workbench.dials import DIALS
 from workbench.digests import content_key
 from workbench.errors import InputError, TraceError
 from workbench.events import AgentHeld, AudioDropped, DeadlineMissed, Event, LinkLost, LinkResumed, ModelYielded, SettingChanged
+from workbench.given import streams_there
 from workbench.live.ear import Ear, LiveUser
+from workbench.live.elsewhere import sent_elsewhere
 from workbench.live.outbox import Outbox
 from workbench.live.protocol import (
     RATE,
@@ -94,7 +96,8 @@ class LiveSession:
 
     Of the methods any thread may call `connect`, `receive`, `disconnect`, `watch` and `stop`; none of them waits for a tick. Before consent
     no tick passes and no sample is taken. The trace is written to `path`; `name` is what its listeners are told of it. `user_of` gives the
-    user at an ear, `beside` who else takes part, and `labels` what else its trace is marked with.
+    user at an ear, `beside` who else takes part, and `labels` what else its trace is marked with. Raises InputError where the spec says how
+    a stream is kept that there is not.
     """
 
     def __init__(
@@ -113,9 +116,10 @@ class LiveSession:
         self.name, self.token, self.path, self.pace, self.spec = name, token, path, pace, spec
         self.ear = Ear(pace.clock, pace.now)
         self.session = Session.start([user_of(self.ear), agent, *beside], clock=pace.clock, seed=spec.seed)
+        streams_there(spec.keep, self.session.participants)
         self.end: End | None = None
         self.bytes = 0
-        self._agent = agent
+        self._agent, self._others = agent, (agent, *beside)
         self._labels: dict[str, Any] = {"live": True, **(labels or {})}
         self._speaker: Outbox | None = None
         self._watchers: list[Outbox] = []
@@ -265,8 +269,9 @@ class LiveSession:
             tick_ms=clock.tick_ms,
             rate=clock.sample_rate,
             kept=self.spec.kept,
-            lanes=tuple(lane for lane in LANES if lane != "camera" or USER_CAMERA in self._agent.hears),
+            lanes=tuple(lane for lane in LANES if lane != "camera" or any(USER_CAMERA in one.hears for one in self._others)),
             agent=self.agent_kind,
+            sent=sent_elsewhere(self.session.specs()),
             dials=tuple(dial.told(self._dialled.get(dial.name, dial.off)) for dial in DIALS.values()),
         )
 

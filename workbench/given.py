@@ -1,0 +1,65 @@
+"""What callers give, checked the same at every door: seeds, ports, folders to write into, and streams to keep."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from workbench.errors import InputError
+from workbench.packets import TRUTH
+from workbench.session import Participant
+
+LAST_SEED = 2**62 - 1  # so that those of the episodes that follow fit 64 bits too
+LAST_PORT = 65_535
+
+
+def seed_within(seed: int | None) -> int | None:
+    """The seed, if one is given. Raises InputError for one that randomness cannot be addressed by."""
+    if seed is not None and not 0 <= seed <= LAST_SEED:
+        raise InputError(f"--seed {seed} is no seed; give a whole number from 0 to {LAST_SEED}")
+    return seed
+
+
+def port_within(port: int) -> int:
+    """The port; 0 is any that is free. Raises InputError for a number that is none."""
+    if not 0 <= port <= LAST_PORT:
+        raise InputError(f"--port {port} is no port; give a number from 1 to {LAST_PORT}, or 0 for one that is free")
+    return port
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there, on a free port for 0. Raises InputError where that cannot be."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        fix = "give another --port (0 takes a free one), or another --host"
+        raise InputError(f"port {port} of {host} cannot be listened on ({why}); {fix}") from None
+
+
+def folder_to_write(folder: Path, option: str = "") -> Path:
+    """The folder, which need not be there yet. Raises InputError where a file stands at its place or on the way to it.
+
+    `option` is what it was given as, for the message.
+    """
+    given = f"{option} {folder}" if option else str(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{given} is a file; give a folder, it is made if absent")
+    above = next((path for path in folder.parents if path.exists()), None)
+    if above is not None and not above.is_dir():
+        raise InputError(f"{given} cannot be made, because {above} is a file; give a folder, it is made if absent")
+    return folder
+
+
+def streams_there(streams: Iterable[str], participants: Sequence[Participant]) -> None:
+    """That somebody in a session speaks on each of these streams. Raises InputError that names those there are.
+
+    What is to be kept of a stream that there is not would be kept of none, and the one that was meant in full.
+    """
+    there = [stream for participant in participants for stream in participant.speaks if stream != TRUTH]
+    for stream in streams:
+        if stream not in there:
+            raise InputError(f"no stream {stream!r} to keep in this session; there are {', '.join(there)}")

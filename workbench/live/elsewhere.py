@@ -1,0 +1,48 @@
+"""What of a live session goes to other computers, in a sentence that a person reads before agreeing to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def sent_elsewhere(specs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where sound, pictures and words go, by the specs of everyone who takes part; empty when all stays on this computer.
+
+    A spec with an address stands for a server: an agent's hears everything, a background's is told the words of the talk, and besides what
+    the spec's `senses` name.
+    """
+    told = []
+    for name, spec in specs.items():
+        for place in dict.fromkeys(_places(spec)):
+            if name == "background":
+                told.append(f"when it has something looked up, {place} is sent {_things(spec)}")
+            elif name != "user":
+                told.append(f"{place} is sent all that you say, type and show")
+    return "; ".join(told)
+
+
+def _things(spec: Mapping[str, Any]) -> str:
+    senses = spec.get("senses") or {}
+    things = ["what was said"]
+    if seconds := senses.get("audio_s"):
+        things.append(f"the last {seconds:g} s of your microphone")
+    if senses.get("frame_s"):
+        things.append("your camera's last picture")
+    return " and ".join([", ".join(things[:-1]), things[-1]]) if len(things) > 1 else things[0]
+
+
+def _places(spec: Any) -> Iterator[str]:
+    """The hosts of all addresses in a spec that are not on this computer."""
+    if isinstance(spec, Mapping):
+        for key, value in spec.items():
+            if key == "url" and isinstance(value, str):
+                host = urlsplit(value).hostname or value
+                if host not in ("localhost", "127.0.0.1", "::1"):
+                    yield host
+            else:
+                yield from _places(value)
+    elif isinstance(spec, list | tuple):
+        for each in spec:
+            yield from _places(each)
