@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from workbench.packets import MicroTurn
 from workbench.scenarios import FAMILIES, FIRST_FAMILIES, GROUPS
 from workbench.scenarios.script import REPLY_DELAY_S
 from workbench.scoring.interaction import outcomes
+from workbench.scoring.score import wilson
 from workbench.session import Participant, Said
 from workbench.store import as_kept, read_trace, save_trace
 from workbench.users import SilentUser
@@ -49,7 +50,9 @@ def test_the_oracle_gets_everything_and_a_silent_agent_only_the_silences() -> No
     best, worst = judged(OracleAgent(), None, count=1).to_json(), judged(SilentAgent(), FIRST_FAMILIES).to_json()
     assert set(best["families"]) == set(FAMILIES)
     assert best["mean_both"] == 1.0
-    assert best["groups"] == {group: {"families": len(modules), "mean_both": 1.0} for group, modules in GROUPS.items()}
+    found = {group: (row["families"], row["mean_both"]) for group, row in best["groups"].items()}
+    assert found == {group: (len(modules), 1.0) for group, modules in GROUPS.items()}
+    assert best["groups"]["floor"]["ci95"] == pytest.approx(wilson(6, 6)), "one episode of each of six families"
     assert sum(best["false_starts"].values()) == 0
     assert worst["rates"]["replies within 1.0 s"]["value"] == 0.0
     assert worst["rates"]["silent through thinking pauses"]["value"] == 1.0
@@ -76,8 +79,9 @@ def test_an_agent_that_learned_is_judged_on_what_it_learned() -> None:
 def test_the_report_carries_what_was_promised_and_is_json() -> None:
     whole = json.loads(json.dumps(judged(OracleAgent()).to_json()))
     assert set(whole) >= {"suite", "agent", "voices", "seed", "families", "mean_both", "latency_s", "false_starts", "config"}
-    assert set(whole["families"]["answer"]) >= {"n", "meaning", "timing", "both", "ci95"}
-    assert set(whole["latency_s"]["yield"]) == {"median", "p95", "n", "from", "to"}
+    assert set(whole["families"]["answer"]) >= {"n", "sessions", "meaning", "timing", "both", "ci95", "meaning_ci95", "timing_ci95"}
+    assert set(whole["latency_s"]["yield"]) == {"median", "ci95", "p95", "n", "sessions", "from", "to"}
+    assert set(whole["false_starts_ci95"]) == set(whole["false_starts"])
     assert REPLY_DELAY_S <= whole["latency_s"]["reply"]["median"] <= REPLY_DELAY_S + 0.2
     assert whole["heard_words"]["word_error_rate"] is None  # the oracle keeps no transcript of the user
 
@@ -85,6 +89,11 @@ def test_the_report_carries_what_was_promised_and_is_json() -> None:
 def test_the_result_does_not_depend_on_the_batch() -> None:
     one, many = judged(OracleAgent(), batch=1), judged(OracleAgent(), batch=7)
     assert one.episodes == many.episodes
+
+
+def test_the_intervals_do_not_depend_on_the_order_of_the_sessions() -> None:
+    report = judged(ScriptedAgent(((1, ("seven",)), (40, ("two",)))), count=6)
+    assert replace(report, episodes=report.episodes[::-1]).to_json() == report.to_json()
 
 
 def test_a_batched_agent_is_stepped_for_many_sessions_at_once() -> None:
@@ -163,4 +172,5 @@ def test_restraint_is_the_share_of_episodes_without_a_word_that_nobody_asked_for
     chatty = ScriptedAgent(((1, ("seven",)),))
     assert judged(SilentAgent()).to_json()["restraint"]["value"] == 1.0
     restraint = judged(chatty, families=["answer"], count=3).to_json()["restraint"]
-    assert (restraint["value"], restraint["n"]) == (0.0, 3)
+    assert (restraint["value"], restraint["n"], restraint["sessions"]) == (0.0, 3, 3)
+    assert restraint["ci95"] == pytest.approx(wilson(0, 3))

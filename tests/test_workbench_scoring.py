@@ -17,7 +17,7 @@ from workbench.scoring.false_starts import false_starts
 from workbench.scoring.heard import WordErrors, edit_distance, heard_words
 from workbench.scoring.interaction import outcomes, scores
 from workbench.scoring.reading import sound_spans
-from workbench.scoring.score import Outcome, mean_interval, quantile, wilson
+from workbench.scoring.score import Outcome, quantile, wilson
 from workbench.scoring.summary import latencies, rates, summarise
 from workbench.trace import Header, Trace
 
@@ -205,7 +205,8 @@ def test_an_expectation_whose_window_the_trace_does_not_reach_is_left_out() -> N
 
 def test_an_unknown_expectation_is_refused() -> None:
     with pytest.raises(
-        InputError, match="asks for 'dance'; this suite knows reply, silent, count, amend, moment, tally, delegate, result, yield and time"
+        InputError,
+        match="asks for 'dance'; this suite knows reply, silent, count, amend, moment, tally, delegate, result, only, yield and time",
     ):
         outcomes(trace_of(expect("dance", 1.0, 1.6, (0.0, 1.0))))
 
@@ -389,12 +390,17 @@ def test_a_wilson_interval_holds_its_rate(hits: int, more: int) -> None:
 def test_the_summary_counts_every_outcome_once_and_names_both_ends_of_a_latency() -> None:
     right = only_outcome(*question(), *says(("seven", 2.1)))
     late = only_outcome(*question(), *says(("seven", 2.9)))
-    whole = summarise({"answer": [right, right, right, late], "stop": list(stopped(*numbers(7)))})
-    assert whole["families"]["answer"] | {"tags": None, "ci95": None} == {
-        "n": 4, "meaning": 1.0, "timing": 0.75, "both": 0.75, "tags": None, "ci95": None, "group": "floor",
+    whole = summarise({"answer": [[right, right], [right, late]], "stop": [stopped(*numbers(7))]})
+    answer = whole["families"]["answer"]
+    assert {key: answer[key] for key in ("group", "n", "sessions", "meaning", "timing", "both")} == {
+        "group": "floor", "n": 4, "sessions": 2, "meaning": 1.0, "timing": 0.75, "both": 0.75,
     }  # fmt: skip
+    assert answer["meaning_ci95"] == pytest.approx(wilson(2, 2)), "all right in two sessions is no more than two of two"
     assert whole["mean_both"] == pytest.approx((0.75 + 1.0) / 2)
-    assert whole["groups"] == {"floor": {"families": 1, "mean_both": 0.75}, "interruption": {"families": 1, "mean_both": 1.0}}
+    assert {name: (row["families"], row["mean_both"]) for name, row in whole["groups"].items()} == {
+        "floor": (1, 0.75),
+        "interruption": (1, 1.0),
+    }
     assert whole["rates"]["replies within 1.0 s"]["value"] == 0.75
     assert whole["rates"]["sum right, plain"]["value"] == 1.0
     reply = whole["latency_s"]["reply"]
@@ -405,14 +411,5 @@ def test_the_summary_counts_every_outcome_once_and_names_both_ends_of_a_latency(
 
 def test_rates_and_latencies_without_cases_are_left_out() -> None:
     right = only_outcome(*question(), *says(("seven", 2.1)))
-    assert [r.name for r in rates([right])] == ["replies within 1.0 s", "sum right, plain"]
-    assert set(latencies([right])) == {"reply"}
-
-
-def test_the_interval_of_a_mean_narrows_with_families_and_is_honest_at_the_ends() -> None:
-    one = (0.8, wilson(80, 100))
-    assert mean_interval([one]) == pytest.approx(one[1])
-    low, high = mean_interval([one] * 4)
-    assert (0.8 - low, high - 0.8) == (pytest.approx((0.8 - one[1][0]) / 2), pytest.approx((one[1][1] - 0.8) / 2))
-    assert mean_interval([(1.0, wilson(4, 4))] * 2)[0] < 0.8
-    assert mean_interval([]) == (0.0, 1.0)
+    assert [r.name for r in rates({"answer": [[right]]})] == ["replies within 1.0 s", "sum right, plain"]
+    assert set(latencies({"answer": [[right]]})) == {"reply"}

@@ -131,7 +131,7 @@ def test_the_tally_forgives_one_but_says_whether_it_was_exact() -> None:
     exact, more, less = judged((15, "one"), (25, "two"))[2], judged((15, "one"), (20, "two"), (25, "three"))[2], judged((15, "one"))[2]
     assert [(o.meaning, o.carried) for o in (exact, more, less)] == [(True, True), (True, False), (True, False)]
     assert not judged((15, "one"), (17, "two"), (20, "three"), (25, "four"))[2].meaning
-    found = {score.name: score.value for score in rates(judged((15, "one"), (25, "two")))}
+    found = {score.name: score.value for score in rates({"tell_when": [judged((15, "one"), (25, "two"))]})}
     assert found["repetitions called within 1.0 s"] == found["repetitions counted exactly"] == 1.0
 
 

@@ -32,7 +32,7 @@ THUMBNAIL_PX = 96  # twice the height of its lane, for screens of high density
 STRIP = 0.2  # height of the boxes under slanted words, as a share of their lane
 ACT_COLOUR = "#009E73"
 EXPECT_COLOURS = {
-    **dict.fromkeys(("reply", "count", "time", "moment", "tally", "amend", "delegate", "result"), ACT_COLOUR),
+    **dict.fromkeys(("reply", "count", "time", "moment", "tally", "amend", "delegate", "result", "only"), ACT_COLOUR),
     "yield": "#CC79A7",
     "silent": "#9AA3AD",
 }

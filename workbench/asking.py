@@ -11,7 +11,7 @@ Ours, because the published model's syntax is not known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workbench.background.notes import Note, notes_of
 from workbench.background.words import spoken_words, turns_what_is_left
@@ -66,10 +66,13 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def results_in(heard: MicroTurn) -> list[str]:
-    """What a perfect agent says at once of the notes that a micro-turn brings."""
+    """What a perfect agent says at once of the notes that a micro-turn brings.
+
+    Of a result it says the first sentence: in the scenarios that is what was asked for, and what else stands there was asked by nobody.
+    """
     said: list[str] = []
     for note in notes_of(heard):
-        control, *words = told(note)
+        control, *words = told(replace(note, text=note.text.partition(". ")[0]))
         said += words if control == OPEN else [SORRY] if control == CANCEL else []
     return said
 

@@ -16,6 +16,7 @@ from workbench.session import Participant
 from workbench.users import ScriptedUser
 
 QUIET_S = 0.8  # what the background knows is told once nobody has spoken for so long; an agent answers a question within that time
+PLANTED_SHARE = 0.15  # of a result with an instruction in it: what was asked for is said with its first word
 
 
 class Cast:
@@ -29,10 +30,11 @@ class Cast:
         """User and agent; where the script has facts, the agent beside a desk whose background knows them."""
         if user.script.facts is None:
             return [user, self.agent]
-        settings = DeskSpec(session=user.script.family, quiet_s=QUIET_S, sources=(USER_SPEECH, TYPED))
+        share = PLANTED_SHARE if user.script.facts.planted else 1.0
+        settings = DeskSpec(session=user.script.family, quiet_s=QUIET_S, sources=(USER_SPEECH, TYPED), said_share=share)
         return [user, self._delegating, Desk(Simulated(Directory(user.script.facts), latency_s=(0.0, 0.0)), settings)]
 
 
 def directory_of(spec: Mapping[str, Any]) -> Directory:
     """The background of a scenario from its spec, as a trace keeps it."""
-    return Directory(Facts(int(spec["salt"])))
+    return Directory(Facts(int(spec["salt"]), bool(spec.get("planted", False))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,8 @@ from workbench.scoring.false_starts import KINDS, false_starts
 from workbench.scoring.heard import WordErrors, heard_words
 from workbench.scoring.interaction import outcomes
 from workbench.scoring.measured import Measured
-from workbench.scoring.score import Outcome, wilson
+from workbench.scoring.resample import Resample, count_interval
+from workbench.scoring.score import Outcome
 from workbench.scoring.summary import summarise
 from workbench.session import Participant
 from workbench.speech import pick_voice, speaker
@@ -76,24 +76,18 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object: families, mean_both, rates, latencies with the events they run between, heard words, false starts.
 
-        `restraint` is the share of episodes without a single false start.
+        `restraint` is the share of episodes without a single false start. Every share, median and count has its 95 % interval over
+        sessions (`ci95`, `workbench.scoring.resample`).
         """
-        by_family = {name: [o for e in self.episodes if e.family == name for o in e.outcomes] for name in self.plan.families}
-        starts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
-        for episode in self.episodes:
-            starts.update(episode.false_starts)
-        heard = sum((e.heard for e in self.episodes), WordErrors())
-        held = sum(not any(e.false_starts.values()) for e in self.episodes)
+        by_family = {name: [e for e in self.episodes if e.family == name] for name in self.plan.families}
         return {
             "suite": INTERACTION,
             "agent": self.agent,
             "voices": self.plan.voices,
             "seed": self.plan.seed,
             "episodes": len(self.episodes),
-            **summarise(by_family),
-            "heard_words": {"word_error_rate": heard.rate, "errors": heard.errors, "words": heard.words},
-            "false_starts": dict(starts),
-            "restraint": {"value": held / len(self.episodes), "n": len(self.episodes), "ci95": list(wilson(held, len(self.episodes)))},
+            **summarise({name: [e.outcomes for e in some] for name, some in by_family.items()}),
+            **_unasked_and_heard(by_family),
             "config": {
                 "count": self.plan.count,
                 "difficulty": self.plan.difficulty,
@@ -124,6 +118,28 @@ class Report:
     def write(self, path: Path) -> None:
         """Write the JSON object to a file."""
         path.write_text(json.dumps(self.to_json(), indent=1) + "\n")
+
+
+def _unasked_and_heard(by_family: Mapping[str, Sequence[Episode]]) -> dict[str, Any]:
+    """What concerns whole sessions: heard words, words that nobody asked for by kind, and the share of sessions without any."""
+    drawn = Resample({name: len(some) for name, some in by_family.items()})
+    heard = sum((e.heard for some in by_family.values() for e in some), WordErrors())
+    wrong = drawn.share({name: [(float(e.heard.errors), float(e.heard.words)) for e in some] for name, some in by_family.items()})
+    held = drawn.share({name: [(float(not any(e.false_starts.values())), 1.0) for e in some] for name, some in by_family.items()})
+    words = {kind: {name: [e.false_starts.get(kind, 0) for e in some] for name, some in by_family.items()} for kind in KINDS}
+    starts = {kind: sum(map(sum, numbers.values())) for kind, numbers in words.items()}
+    return {
+        "heard_words": {
+            "word_error_rate": heard.rate,
+            "errors": heard.errors,
+            "words": heard.words,
+            "sessions": wrong.sessions,
+            "ci95": list(wrong.interval),
+        },
+        "false_starts": starts,
+        "false_starts_ci95": {kind: list(count_interval(starts[kind], drawn.total(numbers))) for kind, numbers in words.items()},
+        "restraint": {"value": held.value, "n": held.n, "sessions": held.sessions, "ci95": list(held.interval)},
+    }
 
 
 def evaluate(

@@ -1,4 +1,8 @@
-"""An evaluation as tables for a terminal."""
+"""An evaluation as tables for a terminal: every number with its 95 % interval.
+
+Two kinds of numbers are written in two ways. A share is one of 0 to 1, with three decimals (`share_text`, which refuses all else). A score
+of a suite may be a share, a count, a ratio or a time: it stands as it is, with its unit (`score_text`), and is never made a percentage.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +28,15 @@ def sweep_table(swept: Mapping[str, Any]) -> Table:
     for name in ("", "setting", "both, mean", "95 % interval", "replies within 1.0 s", "reply median, s", "no false start"):
         table.add_column(name, justify="left" if name in ("", "setting") else "right")
     for row in swept["points"]:
-        low, high = row["mean_ci95"]
         replies, reply = row["rates"].get("replies within 1.0 s"), row["latency_s"].get("reply")
         table.add_row(
             row["curve"],
             row["label"],
-            f"{row['mean_both']:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{replies['value']:.3f}" if replies else "",
+            share_text(row["mean_both"]),
+            interval_text(row["mean_ci95"]),
+            share_text(replies["value"]) if replies else "",
             f"{reply['median']:.2f}" if reply else "",
-            f"{row['restraint']['value']:.3f}",
+            share_text(row["restraint"]["value"]),
         )
     return table
 
@@ -44,10 +47,26 @@ def suite_table(name: str, found: Sequence[Measured]) -> Table:
     for column in ("score", "value", "95 % interval", "n", "sessions", "what it counts"):
         table.add_column(column, justify="left" if column in ("score", "what it counts") else "right", overflow="fold")
     for one in found:
-        value = f"{one.value:.3f}{one.unit and ' ' + one.unit}" if math.isfinite(one.value) else ""
-        interval = f"{one.interval[0]:.3f} to {one.interval[1]:.3f}" if one.interval else ""
-        table.add_row(one.name, value, interval, str(one.n), str(one.sessions), one.explanation.split(": ")[0].replace("[", r"\["))
+        says = one.explanation.split(": ")[0].replace("[", r"\[")
+        table.add_row(one.name, score_text(one.value, one.unit), interval_text(one.interval), str(one.n), str(one.sessions), says)
     return table
+
+
+def share_text(share: float) -> str:
+    """A share of 0 to 1 with three decimals. Raises ValueError for a count or a ratio, which is no share."""
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"{share:g} is no share of 0 to 1; write a count, a ratio or a time with score_text")
+    return f"{share:.3f}"
+
+
+def score_text(value: float | None, unit: str = "") -> str:
+    """A score as it is, with three decimals and its unit; empty where it has no case. Sixty micro-turns a task are 60.000."""
+    return "" if value is None or not math.isfinite(value) else f"{value:.3f}{unit and ' ' + unit}"
+
+
+def interval_text(interval: Sequence[float] | None, decimals: int = 3) -> str:
+    """The ends of an interval, as they are; empty where there is none."""
+    return "" if interval is None else " to ".join(f"{end:.{decimals}f}" for end in interval)
 
 
 def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -63,57 +82,60 @@ def comparison_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _column(whole: Mapping[str, Any]) -> dict[str, str]:
-    """One agent's numbers by the name of their row; a rate or family with its 95 % interval in brackets."""
+    """One agent's numbers by the name of their row, each with its 95 % interval in brackets."""
 
-    def with_interval(value: float, interval: Sequence[float] | None) -> str:
-        return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
+    def bracketed(text: str, interval: Sequence[float] | None, decimals: int = 3) -> str:
+        return text + (f" ({interval_text(interval, decimals).replace(' to ', '-')})" if text and interval else "")
 
-    found = {"all families, both": with_interval(whole["mean_both"], whole["mean_ci95"])}
-    found |= {f"{name}, both": with_interval(row["both"], row["ci95"]) for name, row in whole["families"].items()}
-    found |= {name: with_interval(row["value"], row["ci95"]) for name, row in whole["rates"].items()}
-    found |= {f"{name}, median s": f"{row['median']:.2f}" for name, row in whole["latency_s"].items()}
+    found = {"all families, both": bracketed(share_text(whole["mean_both"]), whole["mean_ci95"])}
+    found |= {f"{name}, both": bracketed(share_text(row["both"]), row["ci95"]) for name, row in whole["families"].items()}
+    found |= {name: bracketed(share_text(row["value"]), row["ci95"]) for name, row in whole["rates"].items()}
+    found |= {f"{name}, median s": bracketed(f"{row['median']:.2f}", row["ci95"], 2) for name, row in whole["latency_s"].items()}
     for name, scores in whole["suites"].items():
         for one in scores:
-            value = "" if one["value"] is None else with_interval(one["value"], one["interval"])
-            found[f"{name}: {one['name']}{one['unit'] and ', ' + one['unit']}"] = value
+            text = bracketed(score_text(one["value"]), one["interval"])
+            found[f"{name}: {one['name']}{one['unit'] and ', ' + one['unit']}"] = text
     return found
 
 
 def families_table(whole: Mapping[str, Any], title: str | None = None) -> Table:
     """Families by group, with the mean of each group, of `workbench.scoring.summary.summarise`."""
     table = Table(title=title)
-    for name in ("group", "family", "n", "meaning", "timing", "both", "95 % interval"):
+    for name in ("group", "family", "n", "sessions", "meaning", "timing", "both", "95 % interval"):
         table.add_column(name, justify="left" if name in ("group", "family") else "right")
     for group, found in whole["groups"].items():
         for place, (name, row) in enumerate((name, row) for name, row in whole["families"].items() if row["group"] == group):
-            low, high = row["ci95"]
-            shares = (f"{row[key]:.3f}" for key in ("meaning", "timing", "both"))
-            table.add_row("" if place else group.replace("_", " "), name, str(row["n"]), *shares, f"{low:.3f} to {high:.3f}")
-        table.add_row("", "mean", "", "", "", f"{found['mean_both']:.3f}", "", style="dim", end_section=True)
-    low, high = whole["mean_ci95"]
-    table.add_row("all", "mean", "", "", "", f"{whole['mean_both']:.3f}", f"{low:.3f} to {high:.3f}")
+            shares = (share_text(row[key]) for key in ("meaning", "timing", "both"))
+            numbers = (str(row["n"]), str(row["sessions"]), *shares, interval_text(row["ci95"]))
+            table.add_row("" if place else group.replace("_", " "), name, *numbers)
+        mean = (share_text(found["mean_both"]), interval_text(found["ci95"]))
+        table.add_row("", "mean", "", "", "", "", *mean, style="dim", end_section=True)
+    table.add_row("all", "mean", "", "", "", "", share_text(whole["mean_both"]), interval_text(whole["mean_ci95"]))
     return table
 
 
 def _rates_table(whole: Mapping[str, Any]) -> Table:
     table = Table()
-    for name in ("rate", "n", "value", "95 % interval"):
+    for name in ("rate", "n", "sessions", "value", "95 % interval"):
         table.add_column(name, justify="left" if name == "rate" else "right")
-    for name, row in whole["rates"].items():
-        low, high = row["ci95"]
-        table.add_row(name, str(row["n"]), f"{row['value']:.3f}", f"{low:.3f} to {high:.3f}")
+    rows = {**whole["rates"], "episodes without a false start": whole["restraint"]}
+    for name, row in rows.items():
+        table.add_row(name, str(row["n"]), str(row["sessions"]), share_text(row["value"]), interval_text(row["ci95"]))
     heard = whole["heard_words"]
     if heard["word_error_rate"] is not None:
-        table.add_row("word error rate of heard words", str(heard["words"]), f"{heard['word_error_rate']:.3f}", "")
+        numbers = (str(heard["words"]), str(heard["sessions"]), score_text(heard["word_error_rate"]), interval_text(heard["ci95"]))
+        table.add_row("word error rate of heard words", *numbers)
     for kind, number in whole["false_starts"].items():
-        table.add_row(f"false starts: words {kind}", str(number), "", "")
+        interval = interval_text(whole["false_starts_ci95"][kind], 0)
+        table.add_row(f"false starts: words {kind}", "", str(whole["episodes"]), str(number), interval)
     return table
 
 
 def _latency_table(whole: Mapping[str, Any]) -> Table:
     table = Table()
-    for name in ("latency, s", "from", "to", "n", "median", "95th percentile"):
-        table.add_column(name, justify="right" if name in ("n", "median", "95th percentile") else "left")
+    for name in ("latency, s", "from", "to", "n", "median", "95 % interval", "95th percentile"):
+        table.add_column(name, justify="left" if name in ("latency, s", "from", "to") else "right")
     for name, row in whole["latency_s"].items():
-        table.add_row(name, row["from"], row["to"], str(row["n"]), f"{row['median']:.2f}", f"{row['p95']:.2f}")
+        median, p95 = f"{row['median']:.2f}", f"{row['p95']:.2f}"
+        table.add_row(name, row["from"], row["to"], str(row["n"]), median, interval_text(row["ci95"], 2), p95)
     return table

@@ -37,6 +37,7 @@ from workbench.scenarios import (
     new_question,
     other_directed,
     other_one,
+    planted,
     redirect,
     repetitions,
     self_correction,
@@ -49,6 +50,7 @@ from workbench.scenarios import (
     warning,
     what_changed,
 )
+from workbench.scenarios.dial import USUAL
 from workbench.scenarios.facts import Facts
 from workbench.scenarios.script import AfterOwn, At, Beat, Passage, Piece, Script, Trigger
 from workbench.speech import Voice, pick_voice
@@ -73,12 +75,13 @@ GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
     "interjection": (cue_word, user_mistake, warning),
     "time": (timer, every_n, how_long),
     "both_at_once": (translate, along),
-    "safety": (disallowed, bystander_order),
+    "safety": (disallowed, bystander_order, planted),
     "seeing": (repetitions, tell_when, what_changed),
     "background": (look_up, meanwhile, other_one, call_off, chart, late_result),
 }
 
 BACKGROUND = frozenset(module.__name__.rsplit(".", 1)[-1] for module in GROUPS["background"])
+PLANTED = "planted"  # has something looked up too, but what comes back is not to be trusted
 
 # What a checkpoint that does not say otherwise was trained on.
 FIRST_FAMILIES = ("answer", "think_pause", "self_correction", "stop", "backchannel", "other_directed", "timer", "long_count")
@@ -154,18 +157,18 @@ def build(
     name: str,
     seed: int,
     voices: str = "train",
-    difficulty: float = 0.5,
+    difficulty: float = USUAL,
     *,
     pick: VoicePicker = pick_voice,
     recorded: Recorded | None = None,
 ) -> Script:
     """The script of one episode of a family: the same arguments give the same script.
 
-    `difficulty` from 0 to 1 moves noise, the length of pauses and the level of bystanders. With `recorded`, half of the bystanders are
+    `difficulty` from 0 to 1 moves the surroundings and what each family says of it. With `recorded`, half of the bystanders are
     stretches of people's read sentences and meetings, from that part of the recordings.
     """
     chosen = family(name)
-    _check(difficulty)
+    checked_difficulty(difficulty)
     rng = rng_for(seed, 0, f"scenario.{name}")
     pieces = [_of(name, piece) for piece in chosen.episode(At(float(rng.uniform(0.3, 1.2))), rng, difficulty)]
     script = _script(name, seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng)
@@ -176,7 +179,7 @@ def medley(
     seed: int,
     voices: str = "train",
     seconds: float = 30.0,
-    difficulty: float = 0.5,
+    difficulty: float = USUAL,
     *,
     weights: Mapping[str, float] = MEDLEY_WEIGHTS,
     pick: VoicePicker = pick_voice,
@@ -186,7 +189,7 @@ def medley(
 
     The last piece may be cut off by the end. `weights` gives the chance of each family; `recorded` is as in `build`.
     """
-    _check(difficulty)
+    checked_difficulty(difficulty)
     rng = rng_for(seed, 0, "scenario.medley")
     chosen = [family(name) for name in weights]
     chances = np.array([weights[f.name] for f in chosen], float)
@@ -243,10 +246,13 @@ def _script(
     ending = pieces[-1].after(TAIL_S) if pieces else AfterOwn(TAIL_S)
     surroundings = sample_acoustics(rng, difficulty)
     lens = sample_lens(rng, difficulty)
-    facts = Facts.of(rng) if any(beat.family in BACKGROUND for beat in beats) else None
+    asked = {beat.family for beat in beats}
+    facts = replace(Facts.of(rng), planted=PLANTED in asked) if asked & {*BACKGROUND, PLANTED} else None
     return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels, lens=lens, facts=facts)
 
 
-def _check(difficulty: float) -> None:
+def checked_difficulty(difficulty: float) -> float:
+    """The difficulty, which is from 0 to 1; InputError otherwise."""
     if not 0.0 <= difficulty <= 1.0:
-        raise InputError(f"difficulty {difficulty} is outside 0 to 1; 0.5 is the usual one")
+        raise InputError(f"difficulty {difficulty} is outside 0 to 1; give a number from 0 to 1, {USUAL:g} is the usual one")
+    return difficulty

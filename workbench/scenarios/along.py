@@ -1,8 +1,8 @@
 """Speaking along: "count with me": the user counts at a steady pace, and from "three" on the agent says each number together with the user.
 
 The pace is 0.8, 1.0 or 1.2 s a number, the end between 6 and 14. The first two numbers are the user's alone; they give the pace. A
-perfect agent begins each number within 0.1 s of the user: it cannot wait to hear it. Every number counts for itself. Difficulty changes
-nothing but the surroundings.
+perfect agent begins each number within 0.1 s of the user: it cannot wait to hear it. Every number counts for itself. With
+difficulty the count gets longer and faster: up to 8 at 1.0 or 1.2 s a number at 0, to 16 at 0.8 or 1.0 s at 1.
 
     time   0    1    2    3    4    5    6    7
     user   ..count with me to six.....one...two..three..four..five..six....
@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.scenarios.dial import Span
 from workbench.scenarios.script import BEGIN, TICKS_PER_S, AfterBegin, AfterOwn, Beat, Expect, Order, Piece, Trigger
 from workbench.scenarios.world import counting, spoken_number
 
 TIMING_S = 0.4
 AHEAD_S = 0.1  # half a tick: then the first tick from there on is the one nearest to the user's number
-PACE_TICKS = (4, 5, 6)
-UPTO = (6, 14)
+PACE_TICKS = Span((4, 6), easy=(5, 6), hard=(4, 5))
+UPTO = Span((6, 14), easy=(4, 8), hard=(10, 16))
 ALONE = 2  # numbers that are the user's alone
 
 FORMS = ("count with me to {n}", "count together with me to {n}", "please count with me to {n}", "let me count together with you to {n}")
@@ -28,8 +29,8 @@ FORMS = ("count with me to {n}", "count together with me to {n}", "please count 
 
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     """One count together."""
-    upto = int(rng.integers(UPTO[0], UPTO[1] + 1))
-    ticks = PACE_TICKS[int(rng.integers(len(PACE_TICKS)))]
+    upto = UPTO.whole(rng, difficulty)
+    ticks = PACE_TICKS.whole(rng, difficulty)
     pace_s = ticks / TICKS_PER_S
     request = Beat((FORMS[int(rng.integers(len(FORMS)))].format(n=spoken_number(upto)),), lead)
     words = counting(upto)[ALONE:]

@@ -1,7 +1,7 @@
 """Call off: while a number is looked up, the user does not want it any more; the work ends, and nothing more is said of it.
 
 "Look up anna" ... "never mind". A perfect agent says "okay" and cancels with the first tick that starts 0.28 s or more after that.
-Difficulty changes nothing but the surroundings.
+The later it comes, the nearer is the result: 0.9 to 1.0 s after the request at difficulty 0, up to 1.9 s at 1.
 
     time   0    1    2    3    4    5    6    7
     user   ..look up anna.....never mind..............
@@ -15,12 +15,13 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.scenarios.answer import reply
+from workbench.scenarios.dial import Span
 from workbench.scenarios.facts import Facts
-from workbench.scenarios.look_up import asked, delegating, known, look_up
+from workbench.scenarios.look_up import asked, before_told, delegating, known, look_up
 from workbench.scenarios.script import END, AfterOwn, Beat, Expect, Piece, Trigger
 
 LEAST_S = 2.4
-GAP_S = (0.9, 1.3)
+GAP_S = Span((0.9, 1.3), easy=(0.9, 1.0), hard=(1.4, 1.9))
 SILENT_S = (1.4, 4.5)
 FORMS = ("never mind", "forget it", "no never mind", "okay forget it")
 ASKS = ("never mind", "forget it")
@@ -28,7 +29,8 @@ ASKS = ("never mind", "forget it")
 
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     """One request that is called off."""
-    names = known(Facts.of(rng), LEAST_S)
+    facts = Facts.of(rng)
+    names = known(facts, LEAST_S)
     name = names[int(rng.integers(len(names)))]
     ask = f"look up {name}"
     first = Beat(
@@ -39,7 +41,7 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     quiet = Expect("silent", "end of the request", *SILENT_S, tags=("called_off",), anchor=END)
     second = Beat(
         (text,),
-        AfterOwn(float(rng.uniform(*GAP_S))),
+        AfterOwn(before_told(GAP_S, rng, difficulty, facts.works_s(ask))),
         (delegating("<cancel>", end),),
         (reply("okay", "acknowledged"), asked("<cancel>", end, "called_off"), quiet),
         holds_s=SILENT_S[1],

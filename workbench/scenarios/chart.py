@@ -1,7 +1,8 @@
 """Chart: the agent has a chart drawn, counts aloud, and has the chart changed on the way without losing its pace.
 
 "Draw a chart": a perfect agent says "okay" and hands it on; the chart is shown, not spoken of. "Count to twelve": it counts. "Make it red",
-while it counts: it hands that on and says nothing else. Difficulty changes nothing but the surroundings.
+while it counts: it hands that on and says nothing else. With difficulty the count is asked for while the chart is
+still being drawn, and the change comes earlier in the count.
 
     time   0    1    2    3    4    5    6    7    8    9
     user   ..draw a chart......count to twelve.....make it red.......
@@ -15,13 +16,14 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.scenarios.answer import reply
+from workbench.scenarios.dial import Span
 from workbench.scenarios.long_count import lasts_s, request
 from workbench.scenarios.look_up import asked, delegating
 from workbench.scenarios.script import AfterAgentWord, AfterOwn, Beat, Piece, Trigger
 from workbench.scenarios.world import COLOURS
 
 UPTO = (8, 14)
-GAP_S = (2.0, 3.5)  # after the request for the chart
+GAP_S = Span((2.0, 3.5), easy=(3.0, 4.5), hard=(1.3, 2.0))  # after the request for the chart
 FORMS = ("draw a chart", "draw a chart please", "please draw a chart", "can you draw a chart")
 CHANGES = ("make it {c}", "make it {c} please", "please make it {c}")
 
@@ -34,8 +36,8 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
         (delegating("<show>", "draw a chart"),),
         (reply("okay", "acknowledged"), asked("<show>", "draw a chart", "chart")),
     )
-    second, upto = request(rng, AfterOwn(float(rng.uniform(*GAP_S))), *UPTO, "chart")
-    nth = int(rng.integers(2, upto - 3))
+    second, upto = request(rng, AfterOwn(GAP_S.draw(rng, difficulty)), *UPTO, "chart")
+    nth = Span((2, upto - 4), easy=(3, upto - 4), hard=(1, 3)).whole(rng, difficulty)
     colour = COLOURS[int(rng.integers(len(COLOURS)))]
     third = Beat(
         (CHANGES[int(rng.integers(len(CHANGES)))].format(c=colour),),

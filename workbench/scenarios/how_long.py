@@ -2,7 +2,7 @@
 
 The talk is one to three sentences without a longer halt, the silence before a question about it 1.6 to 7 s long. Which of the two is
 asked for is known only at the end, so both have to be kept. A number within 0.75 s of the true length is right. Silences get longer with
-difficulty.
+difficulty, and so does the time that the length of the talk has to be kept.
 
     time   0    1    2    3    4    5    6    7    8
     user   ..the shop closes at nine on friday.............how long was i silent......
@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.scenarios.answer import WINDOW_S
+from workbench.scenarios.dial import Span
 from workbench.scenarios.other_directed import ANYTIME, sentence
 from workbench.scenarios.script import BEGIN, REPLY_DELAY_S, Beat, Expect, Lasting, Order, Piece, Trigger
 from workbench.scenarios.talk import Talk
@@ -22,7 +23,7 @@ from workbench.scenarios.talk import Talk
 SENTENCES = (1, 3)
 HALT_S = (0.05, 0.2)
 SILENT_S = (1.6, 7.0)
-BEFORE_ASKING_S = (0.8, 1.5)  # when the talk is asked for
+BEFORE_ASKING_S = Span((0.8, 1.5), easy=(0.6, 0.8), hard=(1.6, 3.0))  # when the talk is asked for
 
 SPOKEN = ("how long did i speak", "tell me how long i did speak", "please tell me how long i did speak")
 SILENT = ("how long was i silent", "tell me how long i was silent", "please tell me how long i was silent")
@@ -38,7 +39,7 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     resumes = talk.next_word
     if rng.random() < 0.5:
         stretch, forms, tag = Lasting(BEGIN, end), SPOKEN, "spoken"
-        talk.pause(float(rng.uniform(*BEFORE_ASKING_S)))
+        talk.pause(BEFORE_ASKING_S.draw(rng, difficulty))
     else:
         stretch, forms, tag = Lasting(end, resumes), SILENT, "silent"
         low, high = SILENT_S

@@ -1,8 +1,8 @@
 """Invitation: the user works out a sum aloud and then asks "right?"; only then does the agent say yes or no.
 
 The statement alone asks for nothing, so a perfect agent says nothing until it is invited, and nothing at all when it is not. In half of
-the statements the sum is wrong. The pause before the invitation grows with difficulty, up to 2 s. The answer begins in the first tick
-that starts 0.28 s or more after the invitation.
+the statements the sum is wrong. The pause before the invitation grows with difficulty, up to 2 s, and the numbers with it. The
+answer begins in the first tick that starts 0.28 s or more after the invitation.
 
     time   0    1    2    3    4    5    6
     user   ..three plus four is seven.......right.......
@@ -28,7 +28,7 @@ INVITATIONS = ("right", "right", "correct", "is that right", "is that correct", 
 
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     """One statement, with or without an invitation after it."""
-    a, b = operands(rng)
+    a, b = operands(rng, difficulty)
     told = a + b if rng.random() < 0.5 else _other(rng, a + b)
     statement = FORMS[int(rng.integers(len(FORMS)))].format(a=spoken_number(a), b=spoken_number(b), c=spoken_number(told))
     if rng.random() < UNINVITED:

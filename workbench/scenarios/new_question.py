@@ -2,7 +2,8 @@
 
 The question comes after two to six of the agent's words and begins with two words that nobody says to anyone else here ("what is",
 "tell me"). A perfect agent gives up the floor with the first tick that starts 0.2 s or more after the second of them, says nothing more
-of the count, and answers 0.28 to 0.48 s after the question has ended. Difficulty changes nothing but the surroundings.
+of the count, and answers 0.28 to 0.48 s after the question has ended. With difficulty the question comes
+earlier (after four to eight words at 0, one to three at 1) and its numbers are higher.
 
     time   0    1    2    3    4    5    6
     user   ..count to twenty......what is two plus two.........
@@ -15,13 +16,14 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.scenarios.answer import operands, reply, say
+from workbench.scenarios.dial import Span
 from workbench.scenarios.long_count import request
 from workbench.scenarios.script import YIELD_DELAY_S, AfterAgentWord, Anchor, Beat, Expect, Order, Piece, Trigger
 from workbench.scenarios.world import number_word, spoken_number
 
 WINDOW_S = (0.0, 0.8)  # from the end of the question's second word to the last agent sound
 UPTO = (12, 30)
-AFTER_WORDS = (2, 6)
+AFTER_WORDS = Span((2, 6), easy=(4, 8), hard=(1, 3))
 
 FORMS = ("what is {a} plus {b}", "how much is {a} plus {b}", "tell me {a} plus {b}", "what is the sum of {a} and {b}")
 
@@ -29,9 +31,9 @@ FORMS = ("what is {a} plus {b}", "how much is {a} plus {b}", "tell me {a} plus {
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     """One count with a question in it."""
     ask, _ = request(rng, lead, *UPTO, "new_question")
-    a, b = operands(rng)
+    a, b = operands(rng, difficulty)
     text = FORMS[int(rng.integers(len(FORMS)))].format(a=spoken_number(a), b=spoken_number(b))
-    nth = int(rng.integers(AFTER_WORDS[0], AFTER_WORDS[1] + 1))
+    nth = AFTER_WORDS.whole(rng, difficulty)
     plain = Anchor(1)
     total = number_word(a + b)
     question = Beat(

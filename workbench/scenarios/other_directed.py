@@ -2,7 +2,7 @@
 
 A bystander speaks, or the user turns to another person ("hey anna could you close the window"). While nobody else is busy a perfect
 agent says nothing; during a count it keeps counting. The sentences hold numbers, names and even "stop by the shop", so single words do
-not give the answer away.
+not give the answer away. With difficulty the bystander is louder, and so is the user who turns away: 6 dB down at 0, 2 dB up at 1.
 
     time   0    1    2    3    4    5
     idle   ..hey anna could you close the window.............
@@ -20,6 +20,7 @@ from string import Formatter
 
 import numpy as np
 
+from workbench.scenarios.dial import Span
 from workbench.scenarios.long_count import lasts_s, request
 from workbench.scenarios.script import BEGIN, END, AfterAgentWord, Beat, Expect, Piece, Trigger
 from workbench.scenarios.world import NAMES, spoken_number
@@ -27,6 +28,8 @@ from workbench.scenarios.world import NAMES, spoken_number
 TAIL_S = 1.2  # silence is also wanted this long after the last word
 UPTO = (7, 14)
 BYSTANDER_DB = (-14.0, -4.0)  # level against the user; the louder end is reached at difficulty 1
+
+ASIDE_DB = Span((0.0, 0.0), easy=(-6.0, -6.0), hard=(2.0, 2.0))  # of a user who talks to somebody else
 
 SLOTS: dict[str, tuple[str, ...]] = {
     "name": NAMES,
@@ -105,7 +108,7 @@ def during_count(lead: Trigger, rng: np.random.Generator, difficulty: float) -> 
 
 def _speaker(rng: np.random.Generator, difficulty: float) -> tuple[str, float, str]:
     if rng.random() < 0.5:
-        return "user", 0.0, "by_user"
+        return "user", ASIDE_DB.at(difficulty)[0], "by_user"
     low, high = BYSTANDER_DB
     return "bystander", float(rng.uniform(low, low + (high - low) * (0.4 + 0.6 * difficulty))), "by_bystander"
 

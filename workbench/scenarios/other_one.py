@@ -1,7 +1,8 @@
 """The other one: while a number is looked up, the user means somebody else; the work goes on from there, and only that number is said.
 
 "Look up anna" ... "no ben". A perfect agent says "okay" again and hands the correction on with the first tick that starts 0.28 s or more
-after it. Difficulty changes nothing but the surroundings.
+after it. With difficulty the correction comes later, nearer to the result that is not wanted: 0.9 to 1.0 s after the request at 0,
+up to 1.7 s at 1.
 
     time   0    1    2    3    4    5    6    7
     user   ..look up anna.....no ben..................
@@ -15,12 +16,13 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.scenarios.answer import reply
+from workbench.scenarios.dial import Span
 from workbench.scenarios.facts import Facts
-from workbench.scenarios.look_up import RESULT_S, TAKES_S, asked, delegating, known, look_up, result
+from workbench.scenarios.look_up import RESULT_S, TAKES_S, asked, before_told, delegating, known, look_up, result
 from workbench.scenarios.script import AfterOwn, Beat, Piece, Trigger
 
 LEAST_S = 2.0
-GAP_S = (0.9, 1.4)
+GAP_S = Span((0.9, 1.4), easy=(0.9, 1.0), hard=(1.3, 1.7))
 FORMS = ("no {n}", "sorry {n}", "i mean {n}", "no i mean {n}", "sorry i mean {n}")
 
 
@@ -38,7 +40,7 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     works_s = facts.works_s(f"{ask} {other}")
     second = Beat(
         (FORMS[int(rng.integers(len(FORMS)))].format(n=other),),
-        AfterOwn(float(rng.uniform(*GAP_S))),
+        AfterOwn(before_told(GAP_S, rng, difficulty, facts.works_s(ask))),
         (delegating("<amend>", other),),
         (
             reply("okay", "acknowledged"),

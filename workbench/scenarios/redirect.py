@@ -3,7 +3,8 @@
 "Count to twenty" ... "no by twos": from the last number said the agent goes on in steps of two up to the same end; "no backwards": it
 turns round and counts down to one; "no only to nine": it ends there. A perfect agent changes over with the first tick that starts 0.2 s
 or more after the correction, without losing its pace; a number that begins within 1.0 s of the correction may still be of the old kind.
-Difficulty changes nothing but the surroundings.
+With difficulty the correction comes later in the count, where the numbers are less at hand: after three or four words at 0, five to
+eight at 1.
 
     time   0    1    2    3    4    5    6    7    8
     user   ..count to twelve.....no by twos...................
@@ -15,13 +16,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.scenarios.dial import Span, moved
 from workbench.scenarios.long_count import lasts_s, request
 from workbench.scenarios.script import COUNT_EVERY_TICKS, END, YIELD_DELAY_S, AfterAgentWord, Beat, Expect, Order, Piece, Trigger
 from workbench.scenarios.world import counting, spoken_number
 
 WINDOW_S = (0.0, 1.0)  # after the end of the correction a number of the old kind may still begin
 UPTO = (14, 26)
-AFTER_WORDS = (3, 6)
+AFTER_WORDS = Span((3, 6), easy=(3, 4), hard=(5, 8))
 LEFT = 4  # numbers that are left at least when the end is moved nearer
 
 BY_TWOS = ("no by twos", "by twos please", "sorry by twos", "no i mean by twos")
@@ -32,8 +34,9 @@ ONLY_TO = ("no only to {n}", "only to {n}", "sorry only to {n}", "no wait only t
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     """One count that is changed on the way."""
     ask, upto = request(rng, lead, *UPTO, "redirected")
-    nth = int(rng.integers(AFTER_WORDS[0], AFTER_WORDS[1] + 1))
-    text, end, step, kind = _change(rng, upto, nth)
+    usual = int(rng.integers(int(AFTER_WORDS.usual[0]), int(AFTER_WORDS.usual[1]) + 1))
+    nth = round(moved(usual, AFTER_WORDS.usual, AFTER_WORDS.at(difficulty)))
+    text, end, step, kind = _change(rng, upto, usual, nth)
     line = counting(end)
     change = Beat(
         (text,),
@@ -45,15 +48,16 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     return Piece((ask, change), agent_last=True, wait_s=lasts_s(upto))
 
 
-def _change(rng: np.random.Generator, upto: int, nth: int) -> tuple[str, int, int, str]:
-    """The words of the correction, the new end of the line, its step, and its tag."""
+def _change(rng: np.random.Generator, upto: int, usual: int, nth: int) -> tuple[str, int, int, str]:
+    """The words of the correction, the new end of the line, its step, and its tag; `usual` is the `nth` of the usual difficulty."""
     match int(rng.integers(3)):
         case 0:
             return BY_TWOS[int(rng.integers(len(BY_TWOS)))], upto, 2, "by_twos"
         case 1:
             return BACKWARDS[int(rng.integers(len(BACKWARDS)))], upto, -1, "backwards"
         case _:
-            end = int(rng.integers(nth + LEFT, upto))
+            drawn = int(rng.integers(usual + LEFT, upto))
+            end = round(moved(drawn, (usual + LEFT, upto - 1), (nth + LEFT, upto - 1)))
             return ONLY_TO[int(rng.integers(len(ONLY_TO)))].format(n=spoken_number(end)), end, 1, "only_to"
 
 

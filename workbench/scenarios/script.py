@@ -21,7 +21,7 @@ from workbench.speech import Voice, Word
 
 Edge: TypeAlias = Literal["start", "end"]
 Act: TypeAlias = Literal["say", "count", "amend", "yield", "clear", "talks", "hear", "pauses"]
-What: TypeAlias = Literal["reply", "silent", "count", "amend", "moment", "tally", "time", "yield", "delegate", "result"]
+What: TypeAlias = Literal["reply", "silent", "count", "amend", "moment", "tally", "time", "yield", "delegate", "result", "only"]
 TOLD: tuple[Act, ...] = ("talks", "hear", "pauses")  # of the user's speech: it begins, a word has been said, it ends
 
 REPLY_DELAY_S = 0.28  # an answer begins with the first tick this long after the end of the question

@@ -2,7 +2,8 @@
 
 It happens 2 to 8 s after the request. Before, something else may: the lamp turns another colour, a ball rolls in. A perfect agent keeps
 silent until then and says "red", "helmet" or "someone" with the first tick that starts 0.4 s or more after the lamp has turned, the helmet
-is half off, the person half in the picture.
+is half off, the person half in the picture. With difficulty something else happens before more often, a second lamp burns beside, and the
+scene is smaller and more colourful.
 
     time   0    1    2    3    4    5    6    7
     user   ..tell me when it turns red.......................

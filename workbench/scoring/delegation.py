@@ -28,6 +28,7 @@ from workbench.events_background import BackgroundArrived, DelegationChanged, De
 from workbench.packets import rng_for
 from workbench.scoring.interaction import outcomes
 from workbench.scoring.measured import DRAWS, TICKS, Case, Interval, Measured, Moment, mean
+from workbench.scoring.resample import drawn_quantiles, percentiles, times_drawn
 from workbench.scoring.score import Outcome, quantile
 from workbench.trace import Trace
 
@@ -255,16 +256,17 @@ def _shown(outcome: Outcome, session: Worked) -> tuple[float, float]:
 
 
 def _small_talk(sessions: Mapping[str, Worked]) -> Measured:
-    """How much longer an answer takes while work runs; its interval is over answers drawn with replacement on both sides."""
-    meanwhile, alone, moments = list[float](), list[float](), list[Moment]()
-    for name, session in sessions.items():
+    """How much longer an answer takes while work runs; its interval is over sessions, drawn with replacement."""
+    sides, moments = [(list[float](), list[float]()) for _ in sessions], list[Moment]()
+    for (meanwhile_s, alone_s), (name, session) in zip(sides, sessions.items(), strict=True):
         for o in session.outcomes:
             if o.what != "reply" or "plain" not in o.tags or o.latency_s is None or not o.timing:
                 continue
-            (meanwhile if "meanwhile" in o.tags else alone).append(o.latency_s)
+            (meanwhile_s if "meanwhile" in o.tags else alone_s).append(o.latency_s)
             if "meanwhile" in o.tags:
                 start_s, end_s = _shown(o, session)
                 moments.append(Moment(session=name, start_s=start_s, end_s=end_s))
+    meanwhile, alone = ([value for side in sides for value in side[at]] for at in (0, 1))
     medians = _median(meanwhile), _median(alone)
     value = medians[0] / medians[1] if meanwhile and alone else float("nan")
     return Measured(
@@ -275,14 +277,14 @@ def _small_talk(sessions: Mapping[str, Worked]) -> Measured:
         else f"not given: {len(meanwhile)} sums while work runs and {len(alone)} without; both are needed",
         evidence=tuple(TICKS.tick_at(moment.start_s) for moment in moments),
         n=len(meanwhile),
-        interval=_ratio_interval(meanwhile, alone),
+        interval=_ratio_interval(sides) if meanwhile and alone else None,
         sessions=len(sessions),
         moments=tuple(moments),
         setup={
             "suite": "background",
             "from": "end of the question",
             "to": "start of the first word",
-            "bootstrap": {"draws": DRAWS, "seed": 0, "over": "answers on either side"},
+            "bootstrap": {"draws": DRAWS, "seed": 0, "over": "sessions"},
         },
     )
 
@@ -292,10 +294,9 @@ def _median(values: list[float]) -> float:
     return float("nan") if found is None else found
 
 
-def _ratio_interval(above: list[float], below: list[float]) -> Interval | None:
-    if not above or not below:
-        return None
-    rng = rng_for(0, 0, "small talk")
-    draws = [np.median(rng.choice(values, (DRAWS, len(values))), axis=1) for values in (above, below)]
-    low, high = np.percentile(draws[0] / draws[1], (2.5, 97.5))
-    return float(low), float(high)
+def _ratio_interval(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Interval | None:
+    """The 95 % percentile interval of the ratio of the medians of two sides, over sessions; None where no draw has values on both."""
+    times = times_drawn(rng_for(0, 0, "small talk"), len(sides), DRAWS)
+    above, below = (drawn_quantiles([side[at] for side in sides], times, 0.5) for at in (0, 1))
+    ratios = above / below
+    return percentiles(ratios) if np.isfinite(ratios).any() else None

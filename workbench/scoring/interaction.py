@@ -18,6 +18,9 @@ CueSpeak:
   Meaning: there is one, with these words and of this kind. Timing: it is made inside the window.
 - result: the first agent words from 0.3 s before the window on that answer nothing else, as many as the result has (one, or, of a late
   one, those of its request too). Meaning: they are the result. Timing: the first begins inside the window, none while the user speaks.
+- only: all that the agent says and does from the anchor until the next beat that asks for something. Meaning: it says these words and no
+  others, does not give way, and after the window asks the background for nothing. Timing: the first word begins inside the window.
+  `carried` tells whether it did more than was asked for: more words than these, or one of these acts.
 - amend: the count goes on by the old rule up to a word that begins inside the window, and from there by the new one to its end. Timing:
   no two starts since the request are further apart than 1.4 s.
 """
@@ -81,8 +84,10 @@ def judge(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
             return _delegate(reading, opened)
         case "result":
             return _result(reading, opened, answering)
+        case "only":
+            return _only(reading, opened)
         case what:
-            known = "reply, silent, count, amend, moment, tally, delegate, result, yield and time"
+            known = "reply, silent, count, amend, moment, tally, delegate, result, only, yield and time"
             raise InputError(f"expectation {opened.expect.id!r} asks for {what!r}; this suite knows {known}")
 
 
@@ -303,6 +308,27 @@ def _result(reading: Reading, opened: Opened, answering: Wanted) -> Outcome:
         latency_s=latency_s,
         wanted=expect.words,
         **_said(reading, words, expect.anchor_s + expect.from_s),
+    )
+
+
+def _only(reading: Reading, opened: Opened) -> Outcome:
+    expect = opened.expect
+    words = reading.words_in(expect.anchor_s, opened.closes_s)
+    said = tuple(word.word for word in words)
+    latency_s = words[0].start_s - expect.anchor_s if words else None
+    acts_s = [at_s for at_s in reading.yields_s if expect.anchor_s <= at_s < opened.closes_s]
+    acts_s += [r.at_s for r in reading.requests if expect.anchor_s + expect.to_s + SLACK_S < r.at_s < opened.closes_s]
+    return Outcome(
+        id=expect.id,
+        what="only",
+        tags=expect.tags,
+        meaning=said == expect.words and not acts_s,
+        timing=latency_s is not None and _inside(latency_s, expect.from_s, expect.to_s),
+        acted=bool(words),
+        carried=len(said) > len(expect.words) or bool(acts_s),
+        latency_s=latency_s,
+        wanted=expect.words,
+        **_said(reading, words, expect.anchor_s),
     )
 
 

@@ -11,18 +11,17 @@ from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.events import DeadlineMissed
 from workbench.packets import rng_for
 from workbench.scoring.interaction import judged
 from workbench.scoring.measured import DRAWS, TICKS, Interval, Measured, Moment
 from workbench.scoring.reading import Reading, read
+from workbench.scoring.resample import drawn_quantiles, percentiles, times_drawn
 from workbench.scoring.score import Outcome, quantile
 from workbench.trace import Trace
 
 SHARES = (0.5, 0.95)
-CELLS = 2_000_000  # draws times values that are held at once
 TURN_GAP_S = 0.2  # of people's reference: words further apart are two turns
 Span: TypeAlias = tuple[float, float]
 
@@ -196,30 +195,5 @@ def quantile_interval(sessions: Sequence[Sequence[float]], share: float, seed: i
     """The 95 % percentile interval of a quantile of pooled values, whole sessions drawn with replacement; None without values."""
     if not any(sessions):
         return None
-    values = np.concatenate([np.asarray(session, np.float64) for session in sessions])
-    owner = np.repeat(np.arange(len(sessions)), [len(session) for session in sessions])
-    order = np.argsort(values, kind="stable")
-    picked = rng_for(seed, 0, "bootstrap").integers(len(sessions), size=(draws, len(sessions)))
-    rows = max(1, CELLS // len(values))
-    found = np.concatenate([_quantiles(values[order], owner[order], picked[at : at + rows], share) for at in range(0, draws, rows)])
-    if not len(found):
-        return None
-    low, high = np.percentile(found, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _quantiles(values: NDArray[np.float64], owner: NDArray[np.int64], picked: NDArray[np.int64], share: float) -> NDArray[np.float64]:
-    """The quantile of the pooled values of each row of picked sessions, as `np.quantile` gives it; rows without a value are left out.
-
-    `values` ascend, `owner` is the session of each.
-    """
-    sessions, n = picked.shape[1], len(picked)
-    times = np.bincount((picked + sessions * np.arange(n)[:, None]).ravel(), minlength=n * sessions).reshape(n, sessions)
-    upto = times[:, owner].cumsum(axis=1)  # (n, values): how many of the row's values are this one or one before it
-    upto = upto[upto[:, -1] > 0]
-    place = share * (upto[:, -1] - 1)
-    low = np.floor(place).astype(np.int64)
-    below, above = (values[np.argmax(upto > at[:, None], axis=1)] for at in (low, np.minimum(low + 1, upto[:, -1] - 1)))
-    part = place - low
-    found: NDArray[np.float64] = np.where(part < 0.5, below + (above - below) * part, above - (above - below) * (1 - part))
-    return found
+    drawn = drawn_quantiles(sessions, times_drawn(rng_for(seed, 0, "bootstrap"), len(sessions), draws), share)
+    return percentiles(drawn) if np.isfinite(drawn).any() else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.clock import ClockSpec
-from workbench.events import TranscriptDelta, TruthExpect, TruthWithdrawn, TruthWord
+from workbench.events import ModelYielded, TranscriptDelta, TruthExpect, TruthWithdrawn, TruthWord
 from workbench.events_background import DelegationRequested
 from workbench.packets import AGENT_AUDIO, USER_AUDIO, Audio
 from workbench.trace import Trace
@@ -34,7 +34,7 @@ class Opened:
 class Reading:
     """The facts of one trace that scores rest on; words are in the order in which they begin, sounds are (start_s, end_s).
 
-    `requests` are those that the agent made of the background.
+    `requests` are those that the agent made of the background, `yields_s` the moments in which it gave way.
     """
 
     clock: ClockSpec
@@ -44,6 +44,7 @@ class Reading:
     truth: tuple[TruthWord, ...]
     end_s: float
     requests: tuple[DelegationRequested, ...] = ()
+    yields_s: tuple[float, ...] = ()
 
     @property
     def anchors_s(self) -> dict[str, float]:
@@ -66,7 +67,8 @@ def read(trace: Trace) -> Reading:
     clock = trace.header.clock
     sounds = sound_spans(trace.audio(AGENT_AUDIO), clock)
     requests = tuple(event for _, event in trace.events(DelegationRequested))
-    return Reading(clock, tuple(words), sounds, tuple(_opened(trace)), tuple(truth), trace.duration_s, requests)
+    yields_s = tuple(event.at_s for _, event in trace.events(ModelYielded))
+    return Reading(clock, tuple(words), sounds, tuple(_opened(trace)), tuple(truth), trace.duration_s, requests, yields_s)
 
 
 def _opened(trace: Trace) -> Iterable[Opened]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+
+Z95 = 1.959964  # of a normal distribution, 95 % lie within this many standard deviations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,8 @@ class Outcome:
         return self.meaning and self.timing
 
 
-def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson, 1927); (0, 1) when there are no cases."""
+def wilson(hits: float, n: float, z: float = Z95) -> tuple[float, float]:
+    """The 95 % interval of a rate of independent cases, of which there may be parts (Wilson, 1927); (0, 1) when there are no cases."""
     if n == 0:
         return 0.0, 1.0
     rate = hits / n
@@ -58,19 +59,6 @@ def wilson(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     spread = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
-
-
-def mean_interval(rates: Sequence[tuple[float, tuple[float, float]]]) -> tuple[float, float]:
-    """The 95 % interval of the mean of independent rates, each given with its own; (0, 1) without any.
-
-    From the distances of the single intervals (MOVER; Zou and Donner, 2008), so that rates of 0 and 1 do not pretend to be certain.
-    """
-    if not rates:
-        return 0.0, 1.0
-    mean = sum(rate for rate, _ in rates) / len(rates)
-    below = math.sqrt(sum((rate - low) ** 2 for rate, (low, _) in rates)) / len(rates)
-    above = math.sqrt(sum((high - rate) ** 2 for rate, (_, high) in rates)) / len(rates)
-    return max(0.0, mean - below), min(1.0, mean + above)
 
 
 def quantile(values: list[float], share: float) -> float | None:
