@@ -29,6 +29,7 @@ import numpy as np
 from widgets import Talk
 from workbench.clock import ClockSpec, RealTime, Tick, few_pauses
 from workbench.desk import Desk, Models
+from workbench.given import listen
 from workbench.live.admission import Admission, Limits
 from workbench.live.host import Host
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, MicroTurn, Packet
@@ -77,7 +78,7 @@ def compute() -> None:
 
 
 def gradio(folder: Path) -> None:
-    from widgets.shared import Door, Served, SharedPage, listen
+    from widgets.shared import Door, Served, SharedPage
 
     host = Host(lambda: Beacon(folder), folder, Admission(LIMITS, RealTime(ClockSpec()).now))
     with few_pauses(), Served(SharedPage(host, Door()).app, listen("localhost", 0)) as served:

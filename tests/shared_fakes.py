@@ -13,10 +13,11 @@ import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
 from tests.live_fakes import HELLO, PIECE
-from widgets.shared import Door, Served, SharedPage, listen
+from widgets.shared import Door, Served, SharedPage
 from workbench.agents import YIELD, Mouth, MouthState
 from workbench.clock import ClockSpec, RealTime, Tick
 from workbench.events import Decision, Gate
+from workbench.given import listen
 from workbench.live.admission import Admission, Limits
 from workbench.live.host import Host
 from workbench.live.protocol import Audio, Consent, End, FromClient, Message, TickDone, Welcome, decode, encode, pack, unpack

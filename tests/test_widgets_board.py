@@ -1,7 +1,11 @@
-"""The scoreboard page: what it says, how it is ordered, and what a browser makes of it on a desk, in the dark and on a phone."""
+"""The scoreboard of one agent: what it says, opens, and in which order; and in a browser on a desk, in the dark and on a phone."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,9 +17,11 @@ from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS
 from tests.scenario_fakes import Tones, one_voice
-from widgets.board import exchanged, scoreboard_html, write_scoreboard
+from widgets.board import board_html, with_pages, write_scoreboard
+from widgets.episode import session_html
+from widgets.scores import LISTED, WELL, Column, listed, tables
 from widgets.sweeps import restraint_figure, robustness_figure, threshold_figure
-from widgets.theme import DARK, LIGHT
+from widgets.theme import DARK, LIGHT, exchanged
 from workbench.agents import OracleAgent, SilentAgent
 from workbench.conditions import parse_condition
 from workbench.errors import InputError
@@ -49,15 +55,29 @@ def bars() -> Sweep:
 
 
 @pytest.fixture(scope="module")
-def page_path(tmp_path_factory: pytest.TempPathFactory, conditions: Sweep, bars: Sweep) -> Path:
-    path = tmp_path_factory.mktemp("board") / "new" / "scoreboard.html"
-    return write_scoreboard(judged(SilentAgent()), path, robustness=conditions, thresholds=bars)
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+    """A folder with the traces of what was judged; one of them is gone."""
+    folder = tmp_path_factory.mktemp("board") / "new"
+    report = judged(SilentAgent(), keep=folder / "traces")
+    (folder / "traces" / "think_pause-6.sqlite").unlink()
+    return folder, report
+
+
+@pytest.fixture(scope="module")
+def page_path(kept: tuple[Path, Report], conditions: Sweep, bars: Sweep) -> Path:
+    folder, report = kept
+    column = with_pages(Column.of(report, robustness=conditions, thresholds=bars), folder / "scoreboard.html", folder / "traces")
+    return write_scoreboard([column], folder / "scoreboard.html")
+
+
+def packed(page: str, name: str) -> Any:
+    (inner,) = re.findall(rf'<script type="text/plain" id="{name}">([^<]*)</script>', page)
+    return json.loads(gzip.decompress(base64.b64decode(inner)))
 
 
 def test_the_page_shows_every_number_and_the_worst_family_first(page_path: Path) -> None:
     text = page_path.read_text(encoding="utf-8")
-    names = re.findall(r'<details class="family">.*?class="name">([^<]*)<', text)
-    assert names == ["answer", "stop", "think pause"]
+    assert re.findall(r"<button[^>]*data-more[^>]*>([^<]*)<", text) == ["answer", "stop", "think pause"]
     for shown in ("SilentAgent on train voices", "6 episodes in closed loop", "replies within 1.0 s", "episodes without a false start"):
         assert shown in text
     assert "wanted" in text
@@ -68,25 +88,91 @@ def test_the_page_shows_every_number_and_the_worst_family_first(page_path: Path)
     assert "http" not in re.sub(r'<script type="text/plain".*?</script>', "", text).replace("http://www.w3.org", "")
 
 
+def test_every_number_that_counts_sessions_opens_them(page_path: Path) -> None:
+    text = page_path.read_text(encoding="utf-8")
+    counted = text[: text.index("<h2>Robustness, both right</h2>")]
+    assert 'class="cell' in counted
+    assert re.findall(r'<div class="cell[^>]*>.*?</div>', counted) == [], "no number of a session is dead text"
+    cells = packed(text, "told")["cells"]
+    assert sorted(map(int, re.findall(r'data-cell="(\d+)"', text))) == list(range(len(cells)))
+    titles = {cell["title"] for cell in cells}
+    wanted = {"mean of 3 families · both right", "stop · meaning", "think pause, pause · timing", "replies within 1.0 s · share"}
+    assert wanted | {"episodes without a false start · share", "false starts unasked · found"} <= titles
+    assert all(cell["listed"] for cell in cells)
+
+
+def test_the_slowest_and_the_most_misheard_come_first() -> None:
+    report = judged(OracleAgent(), ("answer", "stop", "think_pause"))
+    (latencies,) = (table for table in tables([Column.of(report)]) if table.title == "Latencies")
+    assert list(latencies.heads) == ["median", "95th percentile"]
+    for number in latencies.numbers():
+        seconds = [float(at.text.split()[0]) for at in number.listed]
+        assert seconds == sorted(seconds, reverse=True)
+    few = replace(report.episodes[0].heard, errors=2, words=4, named=3)
+    heard = [replace(e, heard=few if at == 3 else replace(few, errors=0)) for at, e in enumerate(report.episodes)]
+    words = next(table for table in tables([Column.of(replace(report, episodes=tuple(heard)))]) if table.title.startswith("False"))
+    (errors,) = (cell for line in words.lines if line.name.startswith("word error") for cell in line.cells if cell)
+    assert (errors.listed[0].job, errors.listed[0].text) == (report.episodes[3].job, "2 errors in 4 words")
+
+
+def test_a_number_names_its_worst_sessions_and_few_in_which_nothing_went_wrong() -> None:
+    report = evaluate(SilentAgent(), ("answer", "think_pause"), "train", LISTED + 2, 5, pick=one_voice, speaker_of=Tones)
+    families, *_ = found = tables([Column.of(report)])
+    mean, *_ = families.lines[0].cells
+    assert mean is not None
+    assert [at.good for at in mean.listed] == [False] * LISTED
+    assert mean.sessions == 2 * (LISTED + 2)
+    good = [number for table in found for number in table.numbers() if number.share == 1.0]
+    assert good
+    assert all([at.good for at in number.listed] == [True] * min(WELL, number.sessions) for number in good)
+    assert len(listed(found)) <= 2 * LISTED + WELL, "numbers that could name any of many sessions name the same"
+
+
+def test_sessions_that_are_not_in_the_page_have_one_of_their_own(kept: tuple[Path, Report], page_path: Path) -> None:
+    folder, report = kept
+    (column,) = packed(page_path.read_text(encoding="utf-8"), "told")["columns"]
+    there = {f"{family}-{seed}" for family, seed in listed(tables([Column.of(report)]))} - {"think_pause-6"}
+    assert set(column["pages"]) == there
+    assert {path.stem for path in (folder / "sessions").glob("*.html")} == there
+    assert all(path.stat().st_size < 150_000 for path in (folder / "sessions").glob("*.html"))
+    assert (folder / "sessions" / "plotly.js").stat().st_size < 2_500_000
+    text = (folder / "sessions" / "stop-6.html").read_text(encoding="utf-8")
+    for shown in ('href="../scoreboard.html"', 'href="../traces/stop-6.sqlite"', "expectations missed", "Ticks worth reading"):
+        assert shown in text
+
+
+def test_a_page_of_a_session_is_drawn_again_only_when_its_trace_is_newer(tmp_path: Path) -> None:
+    report = judged(SilentAgent(), ("answer",), keep=tmp_path / "traces")
+    with_pages(Column.of(report), tmp_path / "scoreboard.html", tmp_path / "traces")
+    page = tmp_path / "sessions" / "answer-6.html"
+    first = page.stat().st_mtime_ns
+    with_pages(Column.of(report), tmp_path / "scoreboard.html", tmp_path / "traces")
+    assert page.stat().st_mtime_ns == first
+    os.utime(tmp_path / "traces" / "answer-6.sqlite", ns=(first + 1, first + 1))
+    with_pages(Column.of(report), tmp_path / "scoreboard.html", tmp_path / "traces")
+    assert page.stat().st_mtime_ns > first
+
+
 def test_the_page_names_what_a_solved_task_cost_where_the_background_suite_was_judged() -> None:
     report = judged(OracleAgent(), ("answer", "look_up"), suites=("interaction", "background"))
-    text = scoreboard_html(report)
+    text = board_html([Column.of(report)])
     assert "<h2>Cost per solved task</h2>" in text
     cost = next(one for one in report.suites["background"] if one.name == "cost per solved task: micro-turns")
-    cells = f'<td>micro-turns</td><td class="r">{cost.value:,.2f}</td>'
-    assert cells in text
-    assert f'<td class="r">{cost.n}</td><td class="r">2</td>' in text
+    assert f'<th scope="row">micro-turns</th><td><div class="cell"><b>{cost.value:,.2f}</b><small>' in text
+    assert f"{cost.n} solved in 2 sessions" in text
     assert "GFLOP" not in text  # the oracle has no model of ours
-    assert "Cost per solved task" not in scoreboard_html(judged(OracleAgent(), ("answer",)))
+    assert "Cost per solved task" not in board_html([Column.of(judged(OracleAgent(), ("answer",)))])
 
 
 def test_the_page_escapes_what_came_from_a_session() -> None:
     report = judged(SilentAgent(), ("answer",))
     trace = report.examples["answer"]
     trace.header = replace(trace.header, labels={**trace.header.labels, "voice": EVIL})
-    text = scoreboard_html(replace(report, config={"agent": {"kind": EVIL}}))
-    assert EVIL not in text
-    assert "&lt;img src=x onerror=alert(1)&gt;" in text
+    text = board_html([Column.of(replace(report, config={"agent": {"kind": EVIL}}))])
+    page = session_html(trace, EVIL, EVIL)
+    for made in (text, page):
+        assert EVIL not in made
+        assert "&lt;img src=x onerror=alert(1)&gt;" in made
 
 
 def test_every_colour_of_the_light_theme_has_one_of_the_dark() -> None:
@@ -96,8 +182,9 @@ def test_every_colour_of_the_light_theme_has_one_of_the_dark() -> None:
 
 
 def test_the_robustness_figure_has_one_bold_curve_a_kind_of_condition(conditions: Sweep) -> None:
-    figure = robustness_figure(conditions.to_json()["points"])
+    figure = robustness_figure({"oracle": conditions.to_json()["points"]})
     bold = [trace for trace in figure.data if trace.error_y.array is not None]
+    assert len(figure.data) == len(bold) * 3, "and a faint one for each of two families"
     assert [(list(trace.x[0]), list(trace.x[1])) for trace in bold] == [
         (["packets lost", "packets lost"], ["5 %", "10 %"]),
         (["jitter"], ["120 ms"]),
@@ -105,13 +192,13 @@ def test_the_robustness_figure_has_one_bold_curve_a_kind_of_condition(conditions
     assert all(set(trace.y) == {1.0} for trace in bold)
     assert all(low > 0.1 for trace in bold for low in trace.error_y.arrayminus)
     with pytest.raises(InputError, match="begins with its 'as drawn' row"):
-        robustness_figure([])
+        robustness_figure({"oracle": []})
 
 
 def test_the_threshold_figures_have_a_point_a_threshold(bars: Sweep) -> None:
     rows = bars.to_json()["points"]
     assert [list(trace.x) for trace in threshold_figure(rows).data] == [[0.4, 0.6]] * 3
-    (curve,) = restraint_figure(rows).data
+    (curve,) = restraint_figure({"oracle": rows}).data
     assert (list(curve.text), list(curve.y)) == (["0.4, 0.6"], [1.0]), "the oracle knows no threshold: both are one point"
     assert 0.4 <= curve.x[0] <= 0.6
 
@@ -141,34 +228,76 @@ def drawn(page: Any, name: str) -> Any:
     return place
 
 
+def opener(page: Any, row: str, cell: int = 0) -> Any:
+    """The button of a number, by the name of its row."""
+    return page.locator("tr.line", has=page.locator("th", has_text=re.compile(f"^{row}"))).first.locator("[data-cell]").nth(cell)
+
+
 @pytest.mark.browser
-def test_an_opened_family_draws_its_example_and_a_sentence_moves_the_sound(browser: Any, page_path: Path) -> None:
+def test_an_opened_number_draws_its_first_session_and_a_sentence_moves_the_sound(browser: Any, page_path: Path) -> None:
     page = opened(browser, page_path, 1280)
-    assert page.locator("details .main-svg").count() == 0, "an example is not drawn before it is looked at"
-    page.locator("details.family summary").first.click()
-    place = drawn(page, "example-answer")
+    assert page.locator(".main-svg").count() == 0, "nothing is drawn before it is looked at"
+    opener(page, "answer").click()
+    place = drawn(page, "example-0-answer")
     assert "User" in " ".join(place.locator("g.annotation").all_text_contents())
     page.evaluate("HTMLMediaElement.prototype.play = () => Promise.resolve()")
-    page.wait_for_function("document.querySelector('details[open] audio').readyState >= 1")
-    sentence = page.locator("details[open] [data-at]").first
+    page.wait_for_function("document.querySelector('tr.opened audio').readyState >= 1")
+    sentence = page.locator("tr.opened [data-at]").first
     sentence.click()
     at_s = float(sentence.get_attribute("data-at"))
-    assert page.evaluate("document.querySelector('details[open] audio').currentTime") == pytest.approx(at_s, abs=0.01)
-    for name in ("restraint", "threshold", "robustness"):
+    assert page.evaluate("document.querySelector('tr.opened audio').currentTime") == pytest.approx(at_s, abs=0.01)
+    for name in ("restraint", "threshold-0", "robustness"):
         drawn(page, name)
     assert page.problems == []
     page.close()
 
 
 @pytest.mark.browser
+def test_rates_false_starts_and_the_mean_open_sessions_by_the_keyboard_and_a_session_its_page(browser: Any, page_path: Path) -> None:
+    page = opened(browser, page_path, 1280)
+    for row in ("mean of 3 families", "replies within 1.0 s", "episodes without a false start", "false starts unasked"):
+        opener(page, row).focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("tr.opened .sessions li")
+        assert page.locator("tr.opened").count() == 1, "one number is open at a time"
+        assert page.locator("tr.opened p b").first.inner_text().startswith(row)
+        page.keyboard.press("Escape")
+        assert page.locator("tr.opened").count() == 0
+        assert opener(page, row).evaluate("node => node === document.activeElement")
+    opener(page, "stop", 1).click()
+    second = page.locator("tr.opened .sessions li").nth(1)
+    assert second.locator(".no").count() == 1
+    with page.context.expect_page() as found:
+        second.locator("a").click()
+    session = found.value
+    session.wait_for_selector("[data-ready] .main-svg")
+    assert session.url.endswith("sessions/stop-6.html#t=" + session.url.rpartition("=")[2])
+    at_s = float(session.url.rpartition("=")[2])
+    session.wait_for_function(f"Math.abs(document.querySelector('audio').currentTime - {at_s}) < 0.05")
+    session.locator("a", has_text="Scoreboard").click()
+    session.wait_for_selector("table.scores")
+    opener(page, "think pause", 1).click()
+    page.wait_for_selector("tr.opened .sessions li")
+    gone = page.locator("tr.opened .sessions li", has_text="seed 6")
+    assert "its trace was not kept" in gone.inner_text()
+    assert gone.locator("a, button").count() == 0
+    assert page.problems == []
+    page.context.close()
+
+
+@pytest.mark.browser
 def test_a_reader_who_prefers_the_dark_gets_dark_figures(browser: Any, page_path: Path) -> None:
     page = opened(browser, page_path, 1280, "dark")
-    page.locator("details.family summary").first.click()
-    place = drawn(page, "example-answer")
+    opener(page, "answer").click()
+    place = drawn(page, "example-0-answer")
     assert place.evaluate("node => node._fullLayout.paper_bgcolor").upper() == DARK.page
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 30)"
     page.emulate_media(color_scheme="light")
-    page.wait_for_function("document.querySelector('details [data-ready]')._fullLayout.paper_bgcolor.toUpperCase() === '#FFFFFF'")
+    page.wait_for_function("document.querySelector('tr.opened [data-ready]')._fullLayout.paper_bgcolor.toUpperCase() === '#FFFFFF'")
+    page.goto((page_path.parent / "sessions" / "stop-6.html").as_uri())
+    page.emulate_media(color_scheme="dark")
+    place = drawn(page, "session")
+    page.wait_for_function("document.querySelector('[data-ready]')._fullLayout.paper_bgcolor.toUpperCase() === '#14181E'")
     assert page.problems == []
     page.close()
 
@@ -176,16 +305,21 @@ def test_a_reader_who_prefers_the_dark_gets_dark_figures(browser: Any, page_path
 @pytest.mark.browser
 def test_on_a_phone_the_page_does_not_scroll_sideways_but_a_timeline_does(browser: Any, page_path: Path) -> None:
     page = opened(browser, page_path, 390)
-    page.locator("details.family summary").first.click()
-    place = drawn(page, "example-answer")
+    page.locator("[data-more]", has_text="answer").click()
+    assert page.locator("tr.more:not([hidden])").count() > 0
+    opener(page, "answer").click()
+    place = drawn(page, "example-0-answer")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert place.evaluate("node => node._fullLayout.width") > 500
     page.evaluate("HTMLMediaElement.prototype.play = () => Promise.resolve()")
-    page.wait_for_function("document.querySelector('details[open] audio').readyState >= 1")
-    page.locator("details[open] [data-at]").last.click()
-    seen = "(() => { const strip = document.querySelector('details[open] .scroll'); return [strip.scrollLeft, strip.clientWidth]; })()"
-    page.wait_for_function("document.querySelector('details[open] .scroll').scrollLeft > 0")
-    from_px, width_px = page.evaluate(seen)
-    assert from_px < page.evaluate("document.querySelector('details[open] .cursor').offsetLeft") < from_px + width_px
+    page.wait_for_function("document.querySelector('tr.opened audio').readyState >= 1")
+    page.locator("tr.opened [data-at]").last.click()
+    strip = "document.querySelector('tr.opened .stage').parentElement"
+    page.wait_for_function(f"{strip}.scrollLeft > 0")
+    from_px, width_px = page.evaluate(f"[{strip}.scrollLeft, {strip}.clientWidth]")
+    assert from_px < page.evaluate("document.querySelector('tr.opened .cursor').offsetLeft") < from_px + width_px
+    page.goto((page_path.parent / "sessions" / "stop-6.html").as_uri())
+    drawn(page, "session")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.problems == []
     page.close()

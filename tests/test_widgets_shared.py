@@ -15,9 +15,10 @@ from websockets.sync.client import ClientConnection
 
 from tests.shared_fakes import PATIENCE_S, Site, echoed, ended, hello, say, site, talking, told
 from widgets.gradio_page import TRIES, asset, offered
-from widgets.shared import REFUSED, Door, listen
+from widgets.shared import REFUSED, Door
 from workbench.agents import EchoAgent
 from workbench.errors import InputError
+from workbench.given import listen
 from workbench.live.protocol import Problem, Stop, TickDone, Welcome
 from workbench.store import read_trace, verify
 

@@ -262,16 +262,20 @@ def test_several_agents_and_suites_give_one_table(tmp_path: Path, capsys: pytest
     assert both["oracle"]["mean_both"] > both["always-talking"]["mean_both"]
     assert (tmp_path / "e" / "always-talking" / "scoreboard.html").exists()
     assert "<h2>Suite tau-voice</h2>" in (tmp_path / "e" / "scoreboard.html").read_text()
+    assert (tmp_path / "e" / "oracle" / "sessions" / "stop-1000000.html").exists()
 
 
-def test_the_suites_of_one_agent_have_a_page_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_of_one_agent_has_its_suites_and_sessions_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("evaluate", "--agent", "silent", "--suite", "vap", "--families", "answer", "--count", 1, "--out", tmp_path / "e")
     assert microturn(*arguments, "--json") == 0
     assert json.loads(capsys.readouterr().out)["suites"]["vap"]
-    page = (tmp_path / "e" / "suites.html").read_text()
+    page = (tmp_path / "e" / "scoreboard.html").read_text()
     assert "<h2>Suite vap</h2>" in page
     assert page.count("<template ") == 1
-    assert "Restraint" in (tmp_path / "e" / "suites.html").read_text()
+    assert {path.name for path in (tmp_path / "e" / "sessions").iterdir()} == {"answer-1000000.html", "plotly.js"}
+    capsys.readouterr()
+    assert microturn(*arguments[:-1], tmp_path / "few", "--no-keep-traces") == 0
+    assert not (tmp_path / "few" / "sessions").exists()
 
 
 def test_policies_and_conditions_are_columns_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

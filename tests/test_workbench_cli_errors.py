@@ -116,6 +116,40 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
     assert "--out" in refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--out", trace_file)
 
 
+def test_typed_lines_that_cannot_be_typed_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    run = ("run", "--agent", "silent", "--out", tmp_path / "o")
+    alone, beside = (*run, "--lasts", "5s"), (*run, "--user", tmp_path / "a.wav")
+    for no_line in ("count to five", "2s:", "2s:  "):
+        assert refused(capsys, *alone, "--type", no_line) == f"--type {no_line!r} is not TIME:TEXT; e.g. --type '2.0s:count to eight'"
+    assert "--type 'soon' is no time; give seconds, e.g. 12.4 or 12.4s" in refused(capsys, *alone, "--type", "soon:stop")
+    assert "--type '-1s' lies before the session; give seconds from 0 on" in refused(capsys, *alone, "--type=-1s:stop")
+    too_late = refused(capsys, *alone, "--type", "5s:stop")
+    assert too_late == "'stop' is typed at 5 s, and the session is over at 5 s; type it before that, or let the session last longer"
+    assert "'stop' is typed at 9 s, and the session is over at 4 s" in refused(capsys, *beside, "--type", "9s:stop")
+    assert "does not say when the session is over; give --lasts too, e.g. --lasts 12s" in refused(capsys, *run, "--type", "1s:stop")
+    assert "--lasts 'long' is no time" in refused(capsys, *run, "--type", "1s:stop", "--lasts", "long")
+    assert "--lasts 5s is for lines that are typed alone" in refused(capsys, *beside, "--type", "1s:stop", "--lasts", "5s")
+    assert "--lasts 5s is for lines that are typed alone" in refused(capsys, *run, "--scenario", "answer", "--lasts", "5s")
+    in_scenario = refused(capsys, *run, "--scenario", "answer", "--type", "1s:stop")
+    assert in_scenario == "--type '1s:stop' is for a session without a scenario; give --condition typed:100 beside --scenario"
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("difficulty", ["1.5", "-0.1", "nan"])
+def test_a_difficulty_outside_its_dial_is_refused(difficulty: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = f"difficulty {difficulty} is outside 0 to 1; give a number from 0 to 1, 0.5 is the usual one"
+    asked = (f"--difficulty={difficulty}", "--agent", "silent")
+    assert refused(capsys, "run", "--scenario", "answer", *asked, "--out", tmp_path / "o") == told
+    assert refused(capsys, "evaluate", "--families", "answer", *asked) == told
+
+
+def test_a_difficulty_without_a_scenario_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    message = refused(capsys, "run", "--user", tmp_path / "a.wav", "--difficulty", 0.7, "--agent", "silent", "--out", tmp_path / "o")
+    assert message == "--difficulty 0.7 is that of a scenario; give --scenario FAMILY, or leave it out"
+
+
 def test_times_that_are_none_are_refused(trace_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--why 'soon' is no time; give seconds" in refused(capsys, "inspect", trace_file, "--why", "soon")
     assert "99 s is outside this session" in refused(capsys, "inspect", trace_file, "--why", "99s")

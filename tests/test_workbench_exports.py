@@ -1,9 +1,8 @@
-"""Exports say in other formats what the trace says, and are read back here by hand-written readers."""
+"""Exports say in other formats what the trace says; `test_workbench_exports_opened.py` has them read by the libraries of those formats."""
 
 from __future__ import annotations
 
 import json
-import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -81,43 +80,6 @@ def test_fdb_has_two_waves_of_one_length_and_the_agents_timed_words(tmp_path: Pa
             {"text": "three", "timestamp": [1.7, 2.0]},
         ],
     }
-
-
-def read_textgrid(text: str) -> tuple[float, dict[str, tuple[str, list[tuple[float, float, str]]]]]:
-    """End time, and per tier its class and its (start, end, text) or (time, time, mark); every count in the file is checked."""
-    assert text.startswith('File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\n')
-    head, *items = re.split(r"\n    item \[\d+\]:\n", text)
-    assert int(re.search(r"^size = (\d+)$", head, re.M).group(1)) == len(items)  # type: ignore[union-attr]
-    end_s = float(re.search(r"^xmax = (\S+)$", head, re.M).group(1))  # type: ignore[union-attr]
-    tiers = {}
-    for item in items:
-        kind, name = re.search(r'class = "(\w+)"\n\s+name = "(.*)"\n', item).groups()  # type: ignore[union-attr]
-        if kind == "IntervalTier":
-            found = re.findall(r'intervals \[\d+\]:\s+xmin = (\S+)\s+xmax = (\S+)\s+text = "((?:[^"]|"")*)"', item)
-        else:
-            found = [(at, at, mark) for at, mark in re.findall(r'points \[\d+\]:\s+number = (\S+)\s+mark = "((?:[^"]|"")*)"', item)]
-        assert int(re.search(r"(?:intervals|points): size = (\d+)", item).group(1)) == len(found)  # type: ignore[union-attr]
-        assert float(re.search(r"xmin = (\S+)", item).group(1)) == 0.0  # type: ignore[union-attr]
-        tiers[name] = (kind, [(float(a), float(b), mark.replace('""', '"')) for a, b, mark in found])
-    return end_s, tiers
-
-
-def test_textgrid_has_a_tier_per_speaker_and_event_family_without_gap_or_overlap(tmp_path: Path) -> None:
-    (path,) = export(stop_trace(), "textgrid", tmp_path)
-    end_s, tiers = read_textgrid(path.read_text())
-    assert end_s == pytest.approx(2.4)
-    assert list(tiers) == ["user", "bystander", "agent", "heard by agent", "floor", "yields", "expected"]
-    for kind, marks in tiers.values():
-        if kind == "IntervalTier":
-            assert marks[0][0] == 0.0
-            assert marks[-1][1] == end_s
-            assert all(a[1] == b[0] for a, b in pairwise(marks))
-            assert all(start < end for start, end, _ in marks)
-    assert [m for m in tiers["agent"][1] if m[2]] == [(1.0, 1.3, "one"), (1.4, 1.7, "two"), (1.7, 2.0, "three")]
-    assert [m for m in tiers["bystander"][1] if m[2]] == [(1.8, 1.95, 'quo"te')]
-    assert tiers["floor"][1] == [(0.0, 1.0, "listen"), (1.0, 2.0, "speak"), (2.0, 2.4, "listen")]
-    assert tiers["yields"] == ("TextTier", [(2.0, 2.0, "yield: the user said stop")])
-    assert tiers["expected"] == ("TextTier", [(0.5, 0.5, "reply one in 0 to 1 s")])
 
 
 TIMES = st.floats(0, 10).map(lambda s: round(s, 3))

@@ -1,4 +1,4 @@
-"""Parquet, MCAP and OpenTelemetry: opened by their own libraries, and by the published field names where there is no library."""
+"""Parquet and MCAP, opened by their own libraries; OpenTelemetry by its published names (for its library see `…_opened.py`)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@
   const known = new RegExp(Object.keys(colours).map((c) => c.replace(/[()]/g, "\\$&")).join("|"), "gi");
 
   async function unpack(id) {
-    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+    const inner = document.getElementById(id)?.textContent ?? window.packed[id]; // in the page, or in a file that pages share
+    const bytes = Uint8Array.from(atob(inner), (c) => c.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   }
 
@@ -22,6 +23,7 @@
 
   async function draw(place) {
     const [text] = await Promise.all([unpack(place.dataset.figure), plotly()]);
+    if (!wanted.has(place)) return; // closed meanwhile
     const figure = JSON.parse(dark.matches ? text.replace(known, (c) => colours[c.toUpperCase()] ?? colours[c] ?? c) : text);
     const session = place.dataset.endS !== undefined;
     if (session && narrow.matches) { // the whole session side by side, moved by the page's own scrolling
@@ -39,7 +41,7 @@
   }
 
   const ready = new Map(); // what is to be done once a figure has been drawn
-  const seekers = new WeakMap(); // of figures that are joined to a sound
+  const joined = new Map(); // figures with a sound: how to go to a time, and how to let go
 
   const wanted = new Set();
   const seen = new IntersectionObserver((entries) => {
@@ -51,20 +53,25 @@
   }, { rootMargin: "200px" });
   document.querySelectorAll("[data-figure]").forEach((place) => seen.observe(place));
   dark.addEventListener("change", () => wanted.forEach((place) => draw(place)));
-  document.querySelectorAll("details").forEach((part) => part.addEventListener("toggle", () => {
-    const place = part.querySelector("[data-ready]"); // it may have been drawn anew while it was hidden
-    if (part.open && place && !narrow.matches) Plotly.Plots.resize(place);
-  }));
 
   window.board = {
     unpack,
     watch(place, then) { ready.set(place, then); seen.observe(place); },
-    seek(place, atS) { seekers.get(place)?.(atS); },
+    seek(place, atS) { joined.get(place)?.seek(atS); },
+    forget(place) {
+      joined.get(place)?.away.abort();
+      for (const known of [joined, ready, wanted]) known.delete(place);
+      seen.unobserve(place);
+      if (place.dataset.ready) Plotly.purge(place);
+    },
   };
+
+  const from = /^#t=([0-9.]+)$/.exec(location.hash), only = document.querySelector("[data-end-s]");
+  if (from && only) ready.set(only, () => window.board.seek(only, Number(from[1]))); // a page of one session, opened at a moment
 
   function joinSound(place) {
     const inside = place.closest(".inside"), sound = inside.querySelector("audio"), cursor = inside.querySelector(".cursor");
-    const strip = place.closest(".scroll");
+    const strip = place.closest(".scroll"), away = new AbortController();
     const axis = () => place._fullLayout.xaxis;
     const put = () => {
       const x = axis(), size = place._fullLayout._size, at = sound.currentTime;
@@ -83,7 +90,7 @@
     };
     const follow = () => { show(sound.currentTime); put(); reveal(); if (!sound.paused) requestAnimationFrame(follow); };
     const seek = (atS) => { sound.currentTime = atS; show(atS); put(); reveal(); };
-    seekers.set(place, seek);
+    joined.set(place, { seek, away });
     place.on("plotly_afterplot", put);
     sound.addEventListener("play", follow);
     for (const name of ["seeked", "timeupdate"]) sound.addEventListener(name, put);
@@ -95,7 +102,11 @@
       if (!begun || Math.hypot(event.clientX - begun[0], event.clientY - begun[1]) > 4) return;
       const px = event.clientX - place.getBoundingClientRect().left - axis()._offset;
       if (px >= 0 && px <= axis()._length) seek(axis().p2d(px));
-    }, true);
-    inside.querySelectorAll("[data-at]").forEach((row) => row.addEventListener("click", () => { seek(Number(row.dataset.at)); sound.play(); }));
+    }, { capture: true, signal: away.signal });
+    inside.querySelectorAll("[data-at]").forEach((row) => {
+      const play = () => { seek(Number(row.dataset.at)); sound.play(); };
+      row.addEventListener("click", play);
+      if (row.matches("tr")) row.addEventListener("keydown", (event) => { if (event.key === "Enter") play(); });
+    });
   }
 })();

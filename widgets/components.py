@@ -11,11 +11,10 @@ from typing import Any, ClassVar
 import param
 from panel.custom import JSComponent
 
-from widgets.board import exchanged
 from widgets.charts import WINDOW_S
 from widgets.client import HERE, joined, module, style_sheet
 from widgets.sockets import Runtime
-from widgets.theme import DARK, LIGHT
+from widgets.theme import DARK, LIGHT, exchanged
 from workbench.errors import InputError
 from workbench.live.protocol import pack, unpack
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import secrets
 import socket
 import threading
@@ -208,17 +207,6 @@ async def _hear(page: WebSocket, connection: Connection) -> None:
         await page.send_bytes(pack({"t": "problem", "code": "message", "text": str(error)}))
     else:
         await asyncio.to_thread(connection.feed, message, buffers)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there, on a free port for 0. Raises InputError where that cannot be."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        fix = "give another --port (0 takes a free one), or another --host"
-        raise InputError(f"port {port} of {host} cannot be listened on ({why}); {fix}") from None
 
 
 class Served:

@@ -14,6 +14,7 @@ from widgets.board import board_html, board_title
 from widgets.charts import timeline
 from widgets.page import decisions_table, session_facts
 from widgets.pair import choices_table, pair, pair_figure
+from widgets.scores import Column
 from widgets.views import notable, session_view
 from workbench.desk import Running
 from workbench.errors import WorkbenchError
@@ -133,7 +134,7 @@ def _board_row(found: Evaluation) -> Json:
         low, high = whole["mean_ci95"]
         mean = f"{100 * whole['mean_both']:.1f} %"
         interval = f"{100 * low:.0f} to {100 * high:.0f}"
-        row = {"name": found.name, "problem": "", "title": board_title(whole), "episodes": str(whole["episodes"])}
+        row = {"name": found.name, "problem": "", "title": board_title([Column(whole=whole)]), "episodes": str(whole["episodes"])}
         return {**row, "families": len(whole["families"]), "mean": mean, "interval": interval, "share": 100 * float(whole["mean_both"])}
     except BROKEN as error:
         return {"name": found.name, "problem": f"it does not fit: {type(error).__name__} {error}"}
@@ -142,6 +143,8 @@ def _board_row(found: Evaluation) -> Json:
 def board_page(found: Evaluation) -> str:
     """The scoreboard of an evaluation as a page, or a page that says why there is none."""
     try:
-        return board_html(found.whole, sweeps=found.sweeps)
+        robustness, thresholds = (found.sweeps.get(name, ()) for name in ("robustness", "thresholds"))
+        absent = "it is in the list of sessions"
+        return board_html([Column(whole=found.whole, absent=absent, robustness=robustness, thresholds=thresholds)])
     except BROKEN as error:
         return f"<!doctype html><p>{escape(found.name)} cannot be shown: {escape(f'{type(error).__name__} {error}')}</p>"

@@ -5,8 +5,9 @@ A row is one point of `workbench.sweeps.Sweep.to_json()`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from itertools import cycle, groupby
 from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
@@ -17,103 +18,78 @@ from workbench.sweeps import AS_DRAWN
 
 Row: TypeAlias = Mapping[str, Any]
 
+Curves: TypeAlias = Mapping[str, Sequence[Row]]  # the rows of every agent, by its name
+
 LABEL_PLACES = ("top left", "bottom left", "bottom right", "top right")  # neighbours on the curve do not write over each other
 
 
-def robustness_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
-    """Meaning and timing both right (mean over families, with its 95 % interval) under each condition, one curve per kind of condition.
+def robustness_figure(curves: Curves, theme: Theme = LIGHT) -> go.Figure:
+    """Meaning and timing both right (mean over families, with its 95 % interval) under each condition.
 
-    Faint lines are single families; the dashed line and its band are the surroundings as drawn. Raises InputError without that first row.
+    A line for an agent and a kind of condition; dashed is the agent in the surroundings as drawn. Of one agent alone faint lines are
+    single families, and a band is the interval of the dashed line. Raises InputError for rows that do not begin with the surroundings
+    as drawn.
     """
-    if not rows or rows[0]["curve"] != AS_DRAWN:
+    if not curves or any(not rows or rows[0]["curve"] != AS_DRAWN for rows in curves.values()):
         raise InputError(f"a robustness curve begins with its {AS_DRAWN!r} row; give the points that workbench.sweeps.robustness made")
-    figure = go.Figure()
-    base, *others = rows
-    for _, curve in groupby(others, key=lambda row: row["curve"]):
-        points = list(curve)
-        x = [[row["curve"] for row in points], [row["label"] for row in points]]
-        for name in base["families"]:
-            y = [row["families"][name]["both"] for row in points]
-            hover = f"{_spaced(name)}: %{{y:.2f}}<br>%{{x}}<extra></extra>"
-            line = {"color": faded(theme.other, 0.55), "width": 1}
-            figure.add_trace(go.Scatter(x=x, y=y, mode="lines+markers", marker={"size": 3}, line=line, hovertemplate=hover))
-        figure.add_trace(_mean_line(x, points, theme))
-    low, high = base["mean_ci95"]
-    figure.add_hrect(y0=low, y1=high, fillcolor=faded(theme.user, 0.12), line_width=0, layer="below")
-    figure.add_hline(y=base["mean_both"], line={"color": theme.user, "width": 1.5, "dash": "dash"})
+    figure, alone = go.Figure(), len(curves) == 1
+    for (name, (base, *others)), colour in zip(curves.items(), _colours(theme), strict=False):
+        for place, (_, curve) in enumerate(groupby(others, key=lambda row: str(row["curve"]))):
+            points = list(curve)
+            for family in base["families"] if alone else ():
+                figure.add_trace(_family_line(points, family, theme))
+            figure.add_trace(_mean_line(points, name, colour, named=not place))
+        figure.add_hline(y=base["mean_both"], line={"color": theme.user if alone else colour, "width": 1.5, "dash": "dash"})
+        if alone:
+            low, high = base["mean_ci95"]
+            figure.add_hrect(y0=low, y1=high, fillcolor=faded(theme.user, 0.12), line_width=0, layer="below")
     _dress(figure, theme, 420)
+    _name(figure, curves)
     figure.update_yaxes(title="meaning and timing both right", range=[-0.02, 1.04])
     figure.update_xaxes(showdividers=True, dividercolor=theme.grid, showgrid=False)
     return figure
 
 
-def restraint_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
-    """Restraint (share of episodes without a false start, with its 95 % interval) against the median reply latency, a point a threshold.
+def restraint_figure(curves: Curves, theme: Theme = LIGHT) -> go.Figure:
+    """Restraint (share of episodes without a false start, with its 95 % interval) against the median reply latency.
 
-    Thresholds that give the same point share it; those at which no reply came are left out.
+    An agent is a line over its thresholds, or a point where it has but one row. Thresholds that give the same point share it; those at
+    which no reply came, and agents that never reply, are left out.
     """
-    found = _places(rows)
-    x = [latency_s for latency_s, _ in found]
-    rates = [same[0]["restraint"] for same in found.values()]
-    p95 = ["<br>".join(map(_late, same)) for same in found.values()]
-    figure = go.Figure(
-        go.Scatter(
-            x=x,
-            y=[rate["value"] for rate in rates],
-            error_y=_bars(rates, theme.agent),
-            mode="lines+markers+text",
-            text=[", ".join(row["label"] for row in same) for same in found.values()],
-            textposition=[LABEL_PLACES[sorted(x).index(latency_s) % len(LABEL_PLACES)] for latency_s in x],
-            hovertext=p95,
-            hovertemplate="restraint %{y:.2f}, median reply %{x:.2f} s, at threshold<br>%{hovertext}<extra></extra>",
-            line={"color": theme.agent, "width": 2},
-            marker={"size": 8},
-        )
-    )
-    _dress(figure, theme, 340)
+    figure = go.Figure()
+    found = {name: places for name, rows in curves.items() if (places := _places(rows))}
+    colours = dict(zip(curves, _colours(theme), strict=False))
+    for name, places in found.items():
+        figure.add_trace(_restraint_line(name, places, colours[name]))
+    _dress(figure, theme, 380)
+    _name(figure, curves)
     figure.update_xaxes(title="median reply latency, s", gridcolor=theme.grid_minor)
     figure.update_yaxes(title="episodes without a false start")
     if found:
-        lowest = min(rate["ci95"][0] for rate in rates)
-        figure.update_xaxes(range=[max(0.0, min(x) - 0.1), max(x) + 0.2])
+        x = [latency_s for places in found.values() for latency_s, _ in places]
+        lowest = min(row["restraint"]["ci95"][0] for places in found.values() for same in places.values() for row in same)
+        figure.update_xaxes(range=[max(0.0, min(x) - 0.1) if len(found) == 1 else 0.0, max(x) + 0.2])
         figure.update_yaxes(range=[max(-0.02, lowest - 0.05), 1.06])
     return figure
 
 
-def compared_restraint_figure(curves: Mapping[str, Sequence[Row]], theme: Theme = LIGHT) -> go.Figure:
-    """Restraint against the median reply latency of several agents, each a point or, over its thresholds, a line.
-
-    Rows are those of `restraint_figure`, by the agent's name; agents that never reply are left out.
-    """
-    colours = (theme.agent, theme.user, theme.heard, theme.gate, theme.other, theme.muted)
-    figure = go.Figure()
-    lowest, latest = 1.0, 0.0
-    for place, (name, rows) in enumerate(curves.items()):
-        found = _places(rows)
-        if not found:
-            continue
-        rates, x = [same[0]["restraint"] for same in found.values()], [latency_s for latency_s, _ in found]
-        lowest, latest = min([lowest, *(rate["ci95"][0] for rate in rates)]), max([latest, *x])
-        colour = colours[place % len(colours)]
-        figure.add_trace(
-            go.Scatter(
-                x=x,
-                y=[rate["value"] for rate in rates],
-                error_y=_bars(rates, colour),
-                mode="lines+markers+text",
-                name=name,
-                text=[", ".join(row["label"] for row in same) for same in found.values()] if len(rows) > 1 else [name],
-                textposition="bottom right",
-                hovertemplate=f"{name}: restraint %{{y:.2f}}, median reply %{{x:.2f}} s<extra></extra>",
-                line={"color": colour, "width": 2},
-                marker={"size": 9},
-            )
-        )
-    _dress(figure, theme, 380)
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    figure.update_xaxes(title="median reply latency, s", gridcolor=theme.grid_minor, range=[0, max(1.0, latest * 1.15)])
-    figure.update_yaxes(title="episodes without a false start", range=[max(-0.02, lowest - 0.05), 1.06])
-    return figure
+def _restraint_line(name: str, places: Mapping[tuple[float, float], Sequence[Row]], colour: str) -> go.Scatter:
+    x = [latency_s for latency_s, _ in places]
+    rates = [same[0]["restraint"] for same in places.values()]
+    swept = sum(map(len, places.values())) > 1
+    return go.Scatter(
+        x=x,
+        y=[rate["value"] for rate in rates],
+        error_y=_bars(rates, colour),
+        mode="lines+markers+text",
+        name=escape(name),
+        text=[_labels(same) if swept else escape(name) for same in places.values()],
+        textposition=[LABEL_PLACES[sorted(x).index(s) % len(LABEL_PLACES)] for s in x] if swept else "bottom right",
+        hovertext=["<br>".join(map(_late, same)) for same in places.values()],
+        hovertemplate=f"{escape(name)}: restraint %{{y:.2f}}, median reply %{{x:.2f}} s<br>%{{hovertext}}<extra></extra>",
+        line={"color": colour, "width": 2},
+        marker={"size": 8},
+    )
 
 
 def _places(rows: Sequence[Row]) -> dict[tuple[float, float], list[Row]]:
@@ -123,6 +99,18 @@ def _places(rows: Sequence[Row]) -> dict[tuple[float, float], list[Row]]:
         if "reply" in row["latency_s"]:
             found.setdefault((round(row["latency_s"]["reply"]["median"], 3), row["restraint"]["value"]), []).append(row)
     return found
+
+
+def _colours(theme: Theme) -> Iterator[str]:
+    """A colour for every agent, over and over."""
+    return cycle((theme.agent, theme.user, theme.heard, theme.gate, theme.yielded, theme.muted))
+
+
+def _name(figure: go.Figure, curves: Curves) -> None:
+    """A legend above, where there are several agents."""
+    if len(curves) > 1:
+        legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+        figure.update_layout(showlegend=True, legend=legend, height=figure.layout.height + 30, margin={"t": 54})
 
 
 def threshold_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
@@ -154,6 +142,12 @@ def threshold_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
     return figure
 
 
+def _labels(rows: Sequence[Row]) -> str:
+    """The labels of rows at one point; of many the first and the last, which fit beside it."""
+    labels = [str(row["label"]) for row in rows]
+    return ", ".join(labels) if len(labels) < 3 else f"{labels[0]} … {labels[-1]}"
+
+
 def _late(row: Row) -> str:
     return f"{row['label']}: 95th percentile {row['latency_s']['reply']['p95']:.2f} s"
 
@@ -170,17 +164,38 @@ def _rate(row: Row, key: str) -> Row | None:
             return other
 
 
-def _mean_line(x: list[list[str]], points: Sequence[Row], theme: Theme) -> go.Scatter:
+def _mean_line(points: Sequence[Row], name: str, colour: str, *, named: bool) -> go.Scatter:
+    """The mean of one agent over one kind of condition; one of its lines is `named` in the legend for all."""
     rates = [{"value": row["mean_both"], "ci95": row["mean_ci95"]} for row in points]
     return go.Scatter(
-        x=x,
+        x=_under(points),
         y=[rate["value"] for rate in rates],
-        error_y=_bars(rates, theme.agent),
+        error_y=_bars(rates, colour),
         mode="lines+markers",
-        line={"color": theme.agent, "width": 2.5},
+        name=escape(name),
+        legendgroup=name,
+        showlegend=named,
+        line={"color": colour, "width": 2.5},
         marker={"size": 8},
-        hovertemplate="<b>mean over families %{y:.2f}</b><br>%{x}<extra></extra>",
+        hovertemplate=f"<b>{escape(name)}, mean over families %{{y:.2f}}</b><br>%{{x}}<extra></extra>",
     )
+
+
+def _family_line(points: Sequence[Row], family: str, theme: Theme) -> go.Scatter:
+    return go.Scatter(
+        x=_under(points),
+        y=[row["families"][family]["both"] for row in points],
+        mode="lines+markers",
+        showlegend=False,
+        marker={"size": 3},
+        line={"color": faded(theme.other, 0.55), "width": 1},
+        hovertemplate=f"{escape(_spaced(family))}: %{{y:.2f}}<br>%{{x}}<extra></extra>",
+    )
+
+
+def _under(points: Sequence[Row]) -> list[list[str]]:
+    """Places on an axis of two levels: the kind of condition, and how much of it."""
+    return [[row["curve"] for row in points], [row["label"] for row in points]]
 
 
 def _bars(rates: Sequence[Row], colour: str) -> dict[str, Any]:

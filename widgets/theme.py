@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
 BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, GREY = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#9AA3AD"
@@ -64,3 +64,22 @@ def faded(colour: str, opacity: float) -> str:
     """`#RRGGBB` as `rgba(...)` with the given opacity (0 to 1)."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def exchanged(one: Theme, other: Theme) -> Iterator[tuple[str, str]]:
+    """Colours of one theme with those of the other in their place, as `#RRGGBB` and as the beginning of `rgba(...)`."""
+    pairs: dict[str, str] = {}
+    for name in (each.name for each in fields(one)):
+        mine, theirs = getattr(one, name), getattr(other, name)
+        if isinstance(mine, str) and mine.startswith("#"):
+            pairs.setdefault(mine, theirs)
+        elif isinstance(mine, Mapping):
+            for key, colour in mine.items():
+                pairs.setdefault(colour, theirs[key])
+    yield from pairs.items()
+    yield from ((_beginning(mine), _beginning(theirs)) for mine, theirs in pairs.items())
+
+
+def _beginning(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},"

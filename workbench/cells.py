@@ -24,6 +24,7 @@ from workbench.digests import agent_content, content_key, judging_code, playing_
 from workbench.errors import InputError, WorkbenchError
 from workbench.evaluate import Episode, Progress, Report, known_words, other_suites, report_of, score_episode
 from workbench.farm import Farm
+from workbench.given import folder_to_write
 from workbench.playing import Job, Plan, play, users
 from workbench.scenarios import VoicePicker
 from workbench.session import Participant
@@ -60,6 +61,8 @@ class Cell:
         other_suites(self.suites)
         if self.batch < 1:
             raise InputError(f"batch {self.batch} must be at least 1 session")
+        if self.folder is not None:
+            folder_to_write(self.folder)
 
 
 @dataclass(frozen=True)

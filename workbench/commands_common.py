@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,17 +20,23 @@ from workbench.background.tool_files import TOOLS_HELP
 from workbench.background.wiring import BACKGROUND_HELP, FETCH_HELP
 from workbench.clock import StopWatch
 from workbench.costs import LIMIT_HELP
-from workbench.errors import InputError
+from workbench.errors import CheckpointError, InputError, TraceError
+from workbench.events import PayloadErased
 from workbench.explain import Row
 from workbench.exports import export
+from workbench.given import folder_to_write
 from workbench.policy_text import POLICY_HELP
 from workbench.session import Participant
+from workbench.store import read_trace, verify
 from workbench.trace import Trace
+from workbench.voices import VOICE_SETS
 
 TRACE_NAME = "trace.sqlite"
 AGENTS = ("nano", "silent", "always-talking", "oracle", "echo")  # those that are ours; workbench.adapters has the others
 RECORDED = "recorded:"
 AGENT_HELP = ", ".join((*AGENTS, *usage()))
+VOICES_HELP = f"Voice set of the scenario: {', '.join(VOICE_SETS)}; one voice of a set: flite:NAME, recorded:NAME."
+MOST_PROBLEMS = 3  # of a broken chain that a message names
 
 Background = Annotated[str, typer.Option("--background", help=BACKGROUND_HELP)]
 Fetch = Annotated[list[str] | None, typer.Option("--fetch", help=FETCH_HELP)]
@@ -84,15 +91,54 @@ def seconds(text: str, option: str) -> float:
         value = float(text.strip().removesuffix("s"))
     except ValueError:
         raise InputError(f"{option} {text!r} is no time; give seconds, e.g. 12.4 or 12.4s") from None
-    if not 0 <= value < float("inf"):
+    if not math.isfinite(value):
+        raise InputError(f"{option} {text!r} is no time; give seconds, e.g. 12.4 or 12.4s")
+    if value < 0:
         raise InputError(f"{option} {text!r} lies before the session; give seconds from 0 on, e.g. 12.4s")
     return value
 
 
+def out_folder(out: Path | None) -> Path | None:
+    """What --out names, before anything is done for it. Raises InputError where it cannot be a folder."""
+    return out if out is None else folder_to_write(out, "--out")
+
+
+def checkpoint_there(checkpoint: Path | None) -> Path | None:
+    """The checkpoint, before what loads it is imported. Raises CheckpointError where there is none."""
+    if checkpoint is not None and not checkpoint.exists():
+        raise CheckpointError(f"no checkpoint at {checkpoint}; give --checkpoint FILE, or train one with `make train`")
+    return checkpoint
+
+
+def sound_trace(path: Path) -> Trace:
+    """The session of a file whose hash chain holds; what was erased of it is told on the error stream.
+
+    Raises TraceError for a file that was changed after it was written: what is said of such a session is said of another.
+    """
+    report = verify(path)
+    if not report.ok:
+        named, more = report.problems[:MOST_PROBLEMS], len(report.problems) - MOST_PROBLEMS
+        found = "; ".join(named) + (f"; and {more} more" if more > 0 else "")
+        raise TraceError(f"{path} does not verify: {found}. Restore it from a copy; `microturn inspect` shows what it holds now")
+    trace = read_trace(path)
+    for line in _erased(trace, report.facts["erased"]):
+        error_console.print(f"{path}: {line}", markup=False, soft_wrap=True)
+    return trace
+
+
+def _erased(trace: Trace, payloads: int) -> list[str]:
+    """What was erased of a session, a line for each erasure on record; `payloads` of it are gone in all."""
+    erasures = [event for _, event in trace.events(PayloadErased)]
+    if payloads and not erasures:
+        return [f"{payloads} payloads are gone, and no erasure is on record"]
+    return [
+        f"{e.stream} was erased in ticks {e.from_tick} to {e.to_tick} ({e.who}: {e.why}); what rests on it cannot be told any more"
+        for e in erasures
+    ]
+
+
 def fresh_folder(out: Path, overwrite: bool) -> Path:
     """The folder for a run, made if absent. Raises InputError when it holds a trace already and `overwrite` is not given."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
     out.mkdir(parents=True, exist_ok=True)
     if (out / TRACE_NAME).exists():
         if not overwrite:

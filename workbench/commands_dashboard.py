@@ -15,6 +15,7 @@ import typer
 from workbench.commands_common import make_agent
 from workbench.desk import Desk, Models
 from workbench.errors import InputError
+from workbench.given import listen, port_within
 from workbench.live.admission import Limits
 from workbench.session import Participant
 
@@ -27,7 +28,7 @@ def dashboard(
     checkpoint: Annotated[
         list[Path] | None, typer.Option(help="A checkpoint to talk to beside the shipped one; repeat for more. The first is the usual one.")
     ] = None,
-    port: Annotated[int, typer.Option(help="The port; 0 for any that is free.")] = 5006,
+    port: Annotated[int, typer.Option(help="The port; 0 for any that is free.", callback=port_within)] = 5006,
     host: Annotated[str, typer.Option(help="The address to listen at; other than this machine's own it needs --auth.")] = "localhost",
     auth: Annotated[str | None, typer.Option(help="USER:PASSWORD to log in with.")] = None,
     origin: Annotated[
@@ -48,6 +49,7 @@ def dashboard(
     if login is None:  # nobody here but who started it
         limits = replace(limits, visitor_minutes=math.inf, visitor_bytes=sys.maxsize)
     desk = Desk(folder, _models(checkpoint or []), limits)
+    listen(host, port).close()  # a port that is taken is told before the pages are loaded
     import_module("widgets.dashboard").serve(desk, port=port, host=host, login=login, origins=origin or [])
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from workbench.cells import TRACES, Cell, Ran, first_of_each, run_cells, trace_path
-from workbench.commands_common import AGENT_HELP, AtMost, error_console, long_progress, make_agent, out_console
+from workbench.commands_common import AGENT_HELP, VOICES_HELP, AtMost, error_console, long_progress, make_agent, out_console, out_folder
 from workbench.commands_run import Checkpoint, Threshold, Under
 from workbench.conditions import parse_condition
 from workbench.costs import allowed_by
@@ -22,8 +22,11 @@ from workbench.errors import InputError
 from workbench.evaluate import Report, families_for, other_suites
 from workbench.exports.parquet import has_pyarrow, write_results
 from workbench.farm import farm
+from workbench.given import seed_within
 from workbench.playing import Plan
 from workbench.policy_text import BARE, POLICY_HELP, governed
+from workbench.scenarios import checked_difficulty as dialled
+from workbench.scenarios.dial import USUAL
 from workbench.session import Participant
 from workbench.suites import INTERACTION, SUITES
 from workbench.sweeps import ROBUSTNESS, THRESHOLDS, Setting, Sweep
@@ -62,13 +65,14 @@ class Column:
 def evaluate(
     agent: Annotated[list[str] | None, typer.Option(help=f"{AGENT_HELP} (default: nano); repeat for a table of several.")] = None,
     suite: Annotated[list[str] | None, typer.Option(help=f"{SUITE_HELP} Repeat for more.")] = None,
-    voices: Annotated[str, typer.Option("--voices", "--voice", help="train, unseen, flite, recorded or held-back.")] = "unseen",
+    voices: Annotated[str, typer.Option("--voices", "--voice", help=VOICES_HELP)] = "unseen",
     families: Annotated[
         str | None,
         typer.Option(help="Families, separated by commas (default: those of the suites; interaction: those trained on, or all)."),
     ] = None,
     count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.", callback=seed_within)] = 1_000_000,
+    difficulty: Annotated[float, typer.Option(help="Of the scenarios, 0 to 1; each says what it changes.", callback=dialled)] = USUAL,
     condition: Under = None,
     also_under: Annotated[list[str] | None, typer.Option(help="Beside that, all of it under this condition too; repeat for more.")] = None,
     policy: Annotated[
@@ -83,19 +87,25 @@ def evaluate(
     batch: Annotated[int, typer.Option(help="Sessions run in lockstep.")] = 32,
     executor: Annotated[str, typer.Option(help="pool, dask (a cluster on this machine) or dask:ADDRESS.")] = "pool",
     workers: Annotated[int, typer.Option(help="Processes that play sessions.")] = 1,
-    keep_traces: Annotated[bool, typer.Option(help="Keep every session's trace in --out, or only those that the page shows.")] = True,
+    keep_traces: Annotated[bool, typer.Option(help="Keep every session's trace in --out, or only those that are in the page.")] = True,
     robustness: Annotated[int, typer.Option(help="Also under noise, loss, jitter, echo ...: this many episodes a family each.")] = 0,
     thresholds: Annotated[int, typer.Option(help="Also at thresholds 0.2 to 0.9, who has one: this many episodes a family each.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for numbers, scoreboard.html (suites.html) and traces; what is in it already is not played again."),
+        typer.Option(
+            help="Folder for numbers, scoreboard.html, its sessions and their traces; what is in it already is not played again.",
+            callback=out_folder,
+        ),
     ] = None,
 ) -> None:
     """Play agents through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
     if out is None and (robustness or thresholds):
         raise InputError("--robustness and --thresholds write files; give --out DIR for them")
     people: Literal["held_back"] | None = "held_back" if recorded_bystanders else None
+    plan = Plan(
+        families=(), voices=voices, count=count, seed=seed, difficulty=difficulty, bystanders=people, allowed=allowed_by(limit or [])
+    )
     asked = Asked(
         agents=tuple(dict.fromkeys(agent or ["nano"])),
         conditions=tuple(dict.fromkeys(["+".join(condition or []), *(also_under or [])])),
@@ -104,7 +114,7 @@ def evaluate(
         threshold=threshold,
         families=None if families is None else tuple(name.strip() for name in families.split(",") if name.strip()),
         suites=tuple(dict.fromkeys(suite or [INTERACTION])),
-        plan=Plan(families=(), voices=voices, count=count, seed=seed, bystanders=people, allowed=allowed_by(limit or [])),
+        plan=plan,
         batch=batch,
         robustness=robustness,
         thresholds=thresholds,
@@ -182,12 +192,14 @@ def _slug(name: str) -> str:
 
 def _show(asked: Asked, columns: Sequence[Column], reports: Mapping[Cell, Report], *, as_json: bool) -> None:
     several = len(columns) > 1
-    sweeps: list[Mapping[str, Sweep]] = []
+    shown: list[Any] = []  # the columns of the page of several, with the folders of their sessions
     for column in columns:
         report, folder = reports[column.cell], column.cell.folder
         swept = {name: Sweep.of(name, settings, [reports[c] for c in cells]) for name, (settings, cells) in column.sweeps.items()}
-        written = [] if folder is None else _write(report, swept, folder)
-        sweeps.append(swept)
+        written: list[Path] = []
+        if folder is not None and asked.out is not None:
+            written, on_page = _write(report, swept, folder, keep_traces=asked.keep_traces)
+            shown.append(replace(on_page, pages_at=(folder / on_page.pages_at).relative_to(asked.out).as_posix()))
         if not as_json:
             _print(report, () if several else asked.suites, swept.values(), written)
     bodies = {column.cell.name: reports[column.cell].to_json() for column in columns}
@@ -198,35 +210,32 @@ def _show(asked: Asked, columns: Sequence[Column], reports: Mapping[Cell, Report
         out_console.print(comparison_table(bodies))
     if asked.out is not None:
         found = [reports[column.cell] for column in columns]
-        files = [] if not several else [asked.out / "comparison.json"]
-        for path in files:
-            path.write_text(json.dumps(whole, indent=1) + "\n")
-        if several or set(asked.suites) != {INTERACTION}:
-            files.append(_write_compared(asked, columns, found, sweeps))
+        files = []
+        if several:
+            files = [asked.out / "comparison.json", _board().write_scoreboard(shown, asked.out / "scoreboard.html")]
+            files[0].write_text(json.dumps(whole, indent=1) + "\n")
         files += write_results(found, asked.out) if has_pyarrow() else []
-        error_console.print("written: " + ", ".join(map(str, files)), markup=False, soft_wrap=True)
+        if files:
+            error_console.print("written: " + ", ".join(map(str, files)), markup=False, soft_wrap=True)
 
 
-def _write(report: Report, swept: Mapping[str, Sweep], out: Path) -> list[Path]:
-    """The files of one column: its numbers, those of its sweeps, and the page that shows them."""
+def _write(report: Report, swept: Mapping[str, Sweep], out: Path, *, keep_traces: bool) -> tuple[list[Path], Any]:
+    """The files of one column: its numbers, those of its sweeps, and the page that shows them; and the column of that page."""
     out.mkdir(parents=True, exist_ok=True)
     report.write(out / "evaluation.json")
     for name, sweep in swept.items():
         sweep.write(out / f"{name}.json")
-    page = import_module("widgets.board").write_scoreboard(report, out / "scoreboard.html", **swept)
-    return [out / "evaluation.json", *(out / f"{name}.json" for name in swept), page]
+    page, column = out / "scoreboard.html", _board().Column.of(report, **swept)
+    if keep_traces:
+        with long_progress(f"drawing sessions of {report.agent}", "pages") as show:
+            column = _board().with_pages(column, page, out / TRACES, show)
+    _board().write_scoreboard([column], page)
+    return [out / "evaluation.json", *(out / f"{name}.json" for name in swept), page], column
 
 
-def _write_compared(asked: Asked, columns: Sequence[Column], reports: Sequence[Report], sweeps: Sequence[Mapping[str, Sweep]]) -> Path:
-    """The page on which every number opens its sessions: of several columns beside each other, or of the suites of one."""
-    assert asked.out is not None, "is written where there is a folder"
-    compared, shown = import_module("widgets.compared"), []
-    for column, report, swept in zip(columns, reports, sweeps, strict=True):
-        assert column.cell.folder is not None, "lies in the folder that was asked for"
-        traces = (column.cell.folder / TRACES).relative_to(asked.out).as_posix()
-        shown.append(compared.Column(report=report, traces=traces if asked.keep_traces else "", thresholds=swept.get("thresholds")))
-    path: Path = compared.write_compared(shown, asked.out / ("scoreboard.html" if len(columns) > 1 else "suites.html"))
-    return path
+def _board() -> Any:
+    """The module that draws scoreboards; widgets are imported where a command needs them."""
+    return import_module("widgets.board")
 
 
 def _print(report: Report, suites: Sequence[str], swept: Iterable[Sweep], written: Sequence[Path]) -> None:

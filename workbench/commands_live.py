@@ -16,9 +16,11 @@ import typer
 from workbench.background.tool_files import tools_of
 from workbench.background.wiring import wired
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import AtMost, Background, Fetch, Policies, ToolFiles, out_console
+from workbench.commands_common import AtMost, Background, Fetch, Policies, ToolFiles, out_console, out_folder
+from workbench.commands_run import Checkpoint
 from workbench.costs import Allowed, allowed_by
 from workbench.errors import InputError
+from workbench.given import listen, port_within
 from workbench.live.admission import Admission, Limits
 from workbench.live.ear import Ear, LiveUser
 from workbench.live.host import Host
@@ -35,9 +37,11 @@ Logins = Annotated[
     typer.Option("--auth", help="Who may come in: USER:PASSWORD, or a file with one such line for each; repeat for more."),
 ]
 
+TraceFolder = Annotated[Path, typer.Option(help="Folder for the traces, one file a session; made if absent.", callback=out_folder)]
+
 
 def talk(
-    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint of the agent (default: the shipped one).")] = None,
+    checkpoint: Checkpoint = None,
     threshold: Annotated[float, typer.Option(help="p(speak) at which the agent speaks; each visitor can move it.")] = 0.5,
     background: Background = "",
     fetch: Fetch = None,
@@ -45,7 +49,7 @@ def talk(
     policy: Policies = None,
     limit: AtMost = None,
     host: Annotated[str, typer.Option(help="Address to listen at. One that others can reach needs --auth.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 7860,
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", callback=port_within)] = 7860,
     auth: Logins = None,
     share: Annotated[bool, typer.Option("--share", help="Also a public https address, through Gradio's tunnel. Needs --auth.")] = False,
     origin: Annotated[
@@ -54,7 +58,7 @@ def talk(
     visitor_header: Annotated[
         str, typer.Option(help="Header in which your proxy names the visitor, e.g. X-Forwarded-For. Only behind a proxy that sets it.")
     ] = "",
-    out: Annotated[Path, typer.Option(help="Folder for the traces, one file a session; made if absent.")] = Path("runs/talk"),
+    out: TraceFolder = Path("runs/talk"),
     sessions: Annotated[int, typer.Option(help="Conversations at once.")] = 4,
     minutes: Annotated[
         float | None, typer.Option(help="Minutes that a visitor may talk in an hour (default: 30 with --auth, else no limit).")
@@ -69,15 +73,13 @@ def talk(
     hourly = (math.inf if not logins else 30.0) if minutes is None else minutes
     limits = Limits(sessions=sessions, visitor_minutes=hourly, visitor_bytes=round(megabytes * 1e6))
     allowed, own_tools = allowed_by(limit or [], Allowed()), tools_of(tools or [])
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
-    from widgets.shared import Door, Served, SharedPage, listen
-    from widgets.shared import share as share_address
-    from workbench.neural import tick_flops
-
     with listen(host, port) as listening:
-        shared = [share_address(listening)] if share else []
         agent = warm_agent(checkpoint, threshold)
+        from widgets.shared import Door, Served, SharedPage  # here, because Gradio takes seconds that a mistake need not wait for
+        from widgets.shared import share as share_address
+        from workbench.neural import tick_flops
+
+        shared = [share_address(listening)] if share else []
         wire = partial(wired, agent, background, policy or [], live=True, fetch=fetch or [], tools=own_tools)
         speaker, _ = wire()
         spec = LiveSpec(tick_flops=tick_flops(agent), allowed=allowed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -16,38 +17,48 @@ from workbench.commands_common import (
     AGENT_HELP,
     RECORDED,
     TRACE_NAME,
+    VOICES_HELP,
     AtMost,
     Background,
     Fetch,
     Policies,
     ToolFiles,
+    checkpoint_there,
     error_console,
     fresh_folder,
     make_agent,
     out_console,
+    out_folder,
     progress,
     said_table,
     seconds,
+    sound_trace,
     trace_path,
     write_run,
 )
+from workbench.conditions import EXAMPLES
 from workbench.costs import TICK_FLOPS, Meter, Metered, allowed_by, bytes_of, in_words, tick_flops_of
 from workbench.errors import InputError
 from workbench.explain import summary
+from workbench.given import seed_within, streams_there
 from workbench.packets import USER_AUDIO
+from workbench.scenarios.dial import USUAL
 from workbench.session import Participant, Session
 from workbench.store import CODECS, RETENTIONS, Keep, TraceWriter, read_trace, save_trace
 from workbench.trace import Trace, record
+from workbench.typist import Line, silence, typing
 from workbench.users import RecordedUser, ScriptedUser
 
 EXACT = Keep(codec="f32")  # what was run replays bit for bit
 
-OutFolder = Annotated[Path, typer.Option(help="Folder for the files; made if absent.")]
+OutFolder = Annotated[Path, typer.Option(help="Folder for the files; made if absent.", callback=out_folder)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already in --out.")]
-Checkpoint = Annotated[Path | None, typer.Option(help="Checkpoint of the neural agent (default: the shipped one).")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="Checkpoint of the neural agent (default: the shipped one).", callback=checkpoint_there)
+]
 Under = Annotated[
     list[str] | None,
-    typer.Option("--condition", help="snr:10, band:3400, room:0.5, loss:5, jitter:120 or echo:-20; repeat for more."),
+    typer.Option("--condition", help=f"{EXAMPLES}; repeat for more."),
 ]
 Threshold = Annotated[float | None, typer.Option(help="p(speak) at which the neural agent speaks (default 0.5).")]
 
@@ -56,10 +67,16 @@ def run(
     out: OutFolder,
     user: Annotated[Path | None, typer.Option(help="A sound file to play to the agent (any rate, width, channels).")] = None,
     scenario: Annotated[str | None, typer.Option(help="A scenario family to play, e.g. answer, stop, timer.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same scenario.")] = 0,
-    voice: Annotated[
-        str, typer.Option("--voice", "--voices", help="Voice set of the scenario: train, unseen, flite, recorded.")
-    ] = "unseen",
+    seed: Annotated[int, typer.Option(help="Same seed, same scenario.", callback=seed_within)] = 0,
+    voice: Annotated[str, typer.Option("--voice", "--voices", help=VOICES_HELP)] = "unseen",
+    difficulty: Annotated[
+        float | None, typer.Option(help=f"Of the scenario, from 0 to 1; what it changes stands with the family (default {USUAL:g}).")
+    ] = None,
+    type_: Annotated[
+        list[str] | None,
+        typer.Option("--type", metavar="TIME:TEXT", help='A line that the user types, e.g. "2.0s:count to eight"; repeat for more.'),
+    ] = None,
+    lasts: Annotated[str, typer.Option(help="How long a session lasts in which lines are only typed, e.g. 12s.")] = "",
     agent: Annotated[str, typer.Option(help=f"{AGENT_HELP}.")] = "nano",
     checkpoint: Checkpoint = None,
     threshold: Threshold = None,
@@ -78,7 +95,17 @@ def run(
         if recorded.resolve() == out.resolve():
             raise InputError(f"the run would be written over the recording in {recorded}; give another folder with --out")
         user = recorded / "input.wav"
-    person, labels, ticks = _user(user, scenario, seed, voice, condition or [])
+    asked = Asked(
+        recording=user,
+        scenario=scenario,
+        seed=seed,
+        voice=voice,
+        conditions=tuple(condition or []),
+        difficulty=difficulty,
+        typed=tuple(type_ or []),
+        lasts=lasts,
+    )
+    person, labels, ticks = _user(asked)
     if agent == "oracle" and scenario is None:
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = _keeps(keep or [])
@@ -89,6 +116,7 @@ def run(
     chosen, beside = wired(made, background, policy or [], live=False, fetch=fetch or [], tools=tools_of(tools or []))
     scripted = person if isinstance(person, ScriptedUser) and not beside else None
     session = Session.start([person, chosen, *beside] if scripted is None else Cast(chosen).of(scripted), seed=seed)
+    streams_there(keeps, session.participants)
     trace = record(session, labels=labels, consent={"retention": {name: how.retention for name, how in keeps.items()}})
     out = fresh_folder(out, overwrite)
     with TraceWriter(out / TRACE_NAME, trace.header, keep=keeps, default=EXACT) as writer:
@@ -106,13 +134,15 @@ def replay(
     trace: Annotated[Path, typer.Argument(help="A trace file, or a folder with trace.sqlite.")],
     checkpoint: Checkpoint = None,
     threshold: Threshold = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the files of the new run; none are written without it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files of the new run; none are written without it.", callback=out_folder)
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Run a recorded session again and compare: exit code 0 when every decision is the same, 1 when not."""
     from workbench.replay import replay as run_again
 
-    recorded = read_trace(trace_path(trace))
+    recorded = sound_trace(trace_path(trace))
     agent = _other_agent(checkpoint, threshold)
     with progress("replaying", None):
         again = run_again(recorded, agent=agent)
@@ -140,9 +170,11 @@ def fork(
     from workbench.replay import Edit
     from workbench.replay import fork as run_fork
 
-    edit = Edit(threshold=threshold, mute_user_s=seconds(mute_user, "--mute-user"))
-    at_s = seconds(at, "--at")
-    recorded = read_trace(trace_path(trace))
+    at_s, mute_s = seconds(at, "--at"), seconds(mute_user, "--mute-user")
+    if threshold is None and mute_s == 0:
+        raise InputError("a fork without an edit is a replay; give --threshold 0.7, --mute-user 2s, or both")
+    edit = Edit(threshold=threshold, mute_user_s=mute_s)
+    recorded = sound_trace(trace_path(trace))
     agent = _other_agent(checkpoint, None)
     with progress("forking", None):
         what_if = run_fork(recorded, at_s, edit, agent=agent)
@@ -153,26 +185,62 @@ def fork(
     _print_files(write_run(what_if.trace, folder))
 
 
-def _user(
-    user: Path | None, scenario: str | None, seed: int, voice: str, conditions: Sequence[str]
-) -> tuple[Participant, dict[str, Any], int]:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The user side of a run as a command line asks for it."""
+
+    recording: Path | None
+    scenario: str | None
+    seed: int
+    voice: str
+    conditions: tuple[str, ...]
+    difficulty: float | None
+    typed: tuple[str, ...]
+    lasts: str
+
+    def __post_init__(self) -> None:
+        if self.scenario is not None and self.typed:
+            raise InputError(f"--type {self.typed[0]!r} is for a session without a scenario; give --condition typed:100 beside --scenario")
+        if (self.recording is None) == (self.scenario is None) and (self.scenario is not None or not self.typed):
+            raise InputError("give either --user FILE or --scenario FAMILY, and not both; or --type TIME:TEXT, alone or beside --user")
+        if self.scenario is None and self.conditions:
+            where = f"--condition {self.conditions[0]} changes the surroundings of a scenario"
+            raise InputError(f"{where}; give --scenario FAMILY instead of --user")
+        if self.scenario is None and self.difficulty is not None:
+            raise InputError(f"--difficulty {self.difficulty:g} is that of a scenario; give --scenario FAMILY, or leave it out")
+        if self.lasts and (self.recording is not None or not self.typed):
+            raise InputError(f"--lasts {self.lasts} is for lines that are typed alone; leave it out, or give --type without --user")
+        if self.typed and self.recording is None and not self.lasts:
+            raise InputError(f"--type {self.typed[0]!r} alone does not say when the session is over; give --lasts too, e.g. --lasts 12s")
+
+
+def _user(asked: Asked) -> tuple[Participant, dict[str, Any], int]:
     """The user side of a run, its labels, and how many ticks it lasts at most."""
-    if (user is None) == (scenario is None):
-        raise InputError("give either --user FILE or --scenario FAMILY, and not both")
-    if user is not None and conditions:
-        raise InputError(f"--condition {conditions[0]} changes the surroundings of a scenario; give --scenario FAMILY instead of --user")
-    clock = ClockSpec()
-    if user is not None:
-        from workbench.audio_io import read_audio
+    if asked.scenario is not None:
+        from workbench.conditions import parse_condition
+        from workbench.scenarios import build
 
-        recorded = RecordedUser(read_audio(user), label=user.name)
-        ticks = clock.ticks_in(len(recorded.samples) / clock.sample_rate + recorded.tail_s)
-        return recorded, {"recording": user.name}, ticks
-    from workbench.conditions import parse_condition
-    from workbench.scenarios import build
+        drawn = build(asked.scenario, asked.seed, asked.voice, USUAL if asked.difficulty is None else asked.difficulty)
+        script = parse_condition("+".join(asked.conditions)).on(drawn)
+        return ScriptedUser(script), {"family": script.family, **script.labels}, script.max_ticks
+    from workbench.audio_io import read_audio
 
-    script = parse_condition("+".join(conditions)).on(build(str(scenario), seed, voice))
-    return ScriptedUser(script), {"family": script.family, **script.labels}, script.max_ticks
+    clock, labels = ClockSpec(), {}
+    if asked.recording is None:
+        recorded = silence(seconds(asked.lasts, "--lasts"))
+    else:
+        recorded = RecordedUser(read_audio(asked.recording), label=asked.recording.name)
+        labels = {"recording": asked.recording.name}
+    ticks = clock.ticks_in(len(recorded.samples) / clock.sample_rate + recorded.tail_s)
+    return typing([_line(option) for option in asked.typed], recorded) if asked.typed else recorded, labels, ticks
+
+
+def _line(option: str) -> Line:
+    """A line and its time from `TIME:TEXT`."""
+    at, _, text = option.partition(":")
+    if not text.strip():
+        raise InputError(f"--type {option!r} is not TIME:TEXT; e.g. --type '2.0s:count to eight'")
+    return Line(seconds(at, "--type"), " ".join(text.split()))
 
 
 def _keeps(options: Sequence[str]) -> dict[str, Keep]:

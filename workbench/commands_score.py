@@ -16,11 +16,11 @@ from rich.live import Live
 from rich.table import Table
 
 from workbench.adapters.recorded import is_recording, recorded_trace
-from workbench.commands_common import TRACE_NAME, error_console, out_console
+from workbench.commands_common import TRACE_NAME, error_console, out_console, sound_trace
 from workbench.commands_evaluate import SUITE_HELP
 from workbench.commands_run import OutFolder
 from workbench.errors import InputError
-from workbench.store import read_trace
+from workbench.given import seed_within
 from workbench.suites import INTERACTION, Suite
 from workbench.suites import suite as find_suite
 from workbench.tables import families_table, suite_table
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LABELS = {"loss": "loss", "family_loss": "family loss", "scores": "score", "family_scores": "family score"}  # of a run's log
 PARTS = ("model", "voice")
+RECIPES = sorted(path.stem for path in (Path(__file__).parents[1] / "model" / "recipes").glob("*.toml"))  # that come along
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -66,12 +67,10 @@ def _gathered(chosen: Suite, given: Path) -> Mapping[str, Any]:
 
 def _traces_of(given: Path) -> Iterator[tuple[Path, Trace]]:
     """The traces that a path means: trace files, else the conversations recorded in the folder or in the folders in it."""
-    if given.is_dir() and not _has_traces(given):
-        folders = [path for path in (given, *sorted(given.iterdir())) if is_recording(path)]
-        if folders:
-            yield from ((path, recorded_trace(path)) for path in folders)
-            return
-    yield from ((path, read_trace(path)) for path in _trace_files(given))
+    if given.is_dir() and not _has_traces(given) and (folders := _recordings(given)):
+        yield from ((path, recorded_trace(path)) for path in folders)
+        return
+    yield from ((path, sound_trace(path)) for path in _trace_files(given))
 
 
 def _score_interaction(traces: Sequence[Path], as_json: bool) -> None:
@@ -82,10 +81,10 @@ def _score_interaction(traces: Sequence[Path], as_json: bool) -> None:
     judged = []
     by_family: dict[str, list[Any]] = {}
     for path in [file for given in traces for file in _trace_files(given)]:
-        trace = read_trace(path)
+        trace = sound_trace(path)
         found = outcomes(trace)
         family = str(trace.header.labels.get("family", "session"))
-        by_family.setdefault(family, []).extend(found)
+        by_family.setdefault(family, []).append(found)
         judged.append((path, family, found))
     if not any(found for _, _, found in judged):
         raise InputError(f"none of the {len(judged)} traces holds an expectation; this suite judges traces of scenarios (run --scenario)")
@@ -105,9 +104,11 @@ def train(
     out: OutFolder,
     part: Annotated[str, typer.Option(help="What to train: model, or voice (its own voice; the teacher needs flite).")] = "model",
     head: Annotated[Literal["regression", "flow"], typer.Option(help="With --part voice: what predicts the mel.")] = "regression",
-    recipe: Annotated[str, typer.Option(help="A recipe file, or one that comes along: nano, micro.")] = "nano",
+    recipe: Annotated[str, typer.Option(help=f"A recipe file, or one that comes along: {', '.join(RECIPES)}.")] = "nano",
     minutes: Annotated[float | None, typer.Option(help="Wall time of training, if not the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the data, if not the recipe's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the weights and of the order of the data, if not the recipe's.", callback=seed_within)
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that make conversations, if not the recipe's.")] = None,
     begin_from: Annotated[
         Path | None, typer.Option("--from", help="A checkpoint to begin from; with --part voice, the one that gets the voice.")
@@ -166,6 +167,11 @@ def _changed(recipe: Recipe, minutes: float | None, seed: int | None, workers: i
     return recipe if begin_from is None else replace(recipe, begin_from=str(begin_from))
 
 
+def _recordings(folder: Path) -> list[Path]:
+    """The folder, or those in it, where they hold both sides of a conversation."""
+    return [path for path in (folder, *sorted(folder.iterdir())) if is_recording(path)]
+
+
 def _has_traces(folder: Path) -> bool:
     return next(folder.glob("*.sqlite"), None) is not None
 
@@ -175,6 +181,11 @@ def _trace_files(given: Path) -> list[Path]:
     if not given.is_dir():
         return [given]
     files = [given / TRACE_NAME] if (given / TRACE_NAME).exists() else sorted(given.glob("*.sqlite"))
+    if not files and (recorded := _recordings(given)):
+        raise InputError(
+            f"{recorded[0]} holds a recording, and no truth to judge it by; give --suite tau-voice or --suite vap, which need none, "
+            f"or make a trace to look at: microturn run --agent recorded:{recorded[0]} --out DIR"
+        )
     if not files:
         raise InputError(f"folder {given} holds no trace; give a folder with {TRACE_NAME} or other .sqlite files")
     return files

@@ -13,10 +13,12 @@ from workbench.background.by_rule import CUES
 from workbench.background.tool_files import tools_of
 from workbench.background.wiring import background_agent
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import AtMost, Background, Fetch, Policies, ToolFiles, out_console
+from workbench.commands_common import AtMost, Background, Fetch, Policies, ToolFiles, out_console, out_folder
 from workbench.commands_live import until_ended, warm_agent
+from workbench.commands_run import Checkpoint
 from workbench.costs import Allowed, allowed_by
 from workbench.errors import InputError
+from workbench.given import listen, port_within
 from workbench.live.admission import Admission, Limits
 from workbench.live.runtime import LiveSpec
 from workbench.policy_text import governed_by
@@ -25,13 +27,14 @@ from workbench.serve.server import LIVE, REALTIME, Door, Served
 from workbench.serve.server import only_here as _only_here
 
 MODEL = "nano"
+TraceFolder = Annotated[Path, typer.Option(help="Folder for the traces of sessions started with store=true.", callback=out_folder)]
 
 
 def serve(
-    checkpoint: Annotated[Path | None, typer.Option(help="Checkpoint of the agent (default: the shipped one).")] = None,
+    checkpoint: Checkpoint = None,
     threshold: Annotated[float, typer.Option(help="p(speak) at which the agent speaks.")] = 0.5,
     host: Annotated[str, typer.Option(help="Address to listen at. One that others can reach needs --key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", callback=port_within)] = 8000,
     key: Annotated[
         list[str] | None, typer.Option(help="A bearer key that lets in: NAME:KEY, or a file with one such line for each; repeat for more.")
     ] = None,
@@ -49,7 +52,7 @@ def serve(
     tools: ToolFiles = None,
     policy: Policies = None,
     limit: AtMost = None,
-    out: Annotated[Path, typer.Option(help="Folder for the traces of sessions started with store=true.")] = Path("runs/serve"),
+    out: TraceFolder = Path("runs/serve"),
 ) -> None:
     """Serve the agent to programs written for OpenAI's Live API (and Realtime, where it maps), e.g. the official client:
 
@@ -60,12 +63,11 @@ def serve(
     Ctrl-C ends it.
     """
     keys = _keys(key or [])
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder, it is made if absent")
     make_worker, allowed = background_agent(background, fetch or [], tools_of(tools or [])), allowed_by(limit or [], Allowed())
     limits = Limits(sessions=sessions, minutes=minutes, visitor_minutes=math.inf, visitor_bytes=2**62)
     if not keys and not _only_here(host):
         raise InputError(f"--host {host} lets others in, and nobody needs a key; give --key NAME:KEY (or a file of them) as well")
+    listen(host, port).close()  # a port that is taken is told before the model is loaded
     from workbench.neural import tick_flops
 
     agent = warm_agent(checkpoint, threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,17 +11,19 @@ from typing import Annotated
 import typer
 
 from workbench.clock import utc_now
-from workbench.commands_common import error_console, out_console, said_table, seconds, trace_path
+from workbench.commands_common import error_console, out_console, out_folder, said_table, seconds, trace_path
 from workbench.costs import spent_in
 from workbench.explain import summary, why
-from workbench.exports import EXPORTS
+from workbench.exports import EXPORTS, about
 from workbench.exports import export as write_export
+from workbench.exports.fdb_dataset import DATASET, DATASET_HELP, write_dataset
 from workbench.retention import rule_of
 from workbench.retention import sweep as sweep_in
 from workbench.store import Erasure, read_trace, verify
 from workbench.store import erase as erase_in
 from workbench.trace import Trace
 
+BROKEN = 1  # exit code for a trace that was changed after it was written
 TracePath = Annotated[Path, typer.Argument(help="A trace file, or a folder with trace.sqlite.")]
 
 
@@ -29,23 +32,25 @@ def inspect(
     why_at: Annotated[str | None, typer.Option("--why", help="Explain the decision at this time, e.g. 12.4s.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """What was said when and why; with --why, one decision in words and numbers. Says whether the hash chain holds."""
+    """What was said when and why; with --why, one decision in words and numbers. Exit code 1 where the hash chain does not hold."""
     path = trace_path(trace)
-    session = read_trace(path)
+    session, report = read_trace(path), verify(path)
     if why_at is not None:
         explanation = why(session, seconds(why_at, "--why"))
         typer.echo(json.dumps(explanation.to_json(), indent=1) if as_json else str(explanation))
-        return
-    report = verify(path)
-    if as_json:
+    elif as_json:
         rows = [asdict(row) for row in summary(session)]
         chain = {"ok": report.ok, "problems": list(report.problems), **report.facts}
         typer.echo(json.dumps({"header": _header(session), "said": rows, "chain": chain, "cost": _costs(session)}, indent=1))
-        return
-    out_console.print(_facts(session), markup=False)
-    out_console.print(_cost(session), markup=False)
-    out_console.print(said_table(summary(session)))
-    (out_console if report.ok else error_console).print(f"hash chain: {report}", markup=False, soft_wrap=True)
+    else:
+        out_console.print(_facts(session), markup=False)
+        out_console.print(_cost(session), markup=False)
+        out_console.print(said_table(summary(session)))
+        if report.ok:
+            out_console.print(f"hash chain: {report}", markup=False, soft_wrap=True)
+    if not report.ok:
+        error_console.print(f"hash chain: {report}", markup=False, soft_wrap=True)
+        raise typer.Exit(BROKEN)
 
 
 def erase(
@@ -71,13 +76,26 @@ def erase(
 
 
 def export(
-    trace: TracePath,
-    to: Annotated[str, typer.Option(help=f"One of {', '.join(EXPORTS)}.")],
-    out: Annotated[Path, typer.Option(help="Folder for the files; made if absent.")],
+    trace: Annotated[Path, typer.Argument(help=f"A trace file, or a folder with trace.sqlite; for {DATASET} a folder of those too.")],
+    to: Annotated[str, typer.Option(help="; ".join(f"{name}: {about(name)}" for name in EXPORTS) + f"; {DATASET}: {DATASET_HELP}.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if absent.", callback=out_folder)],
 ) -> None:
-    """Write a trace in the format of other programs: Full-Duplex-Bench folder, Praat TextGrid, WebVTT, RTTM, Chrome trace."""
+    """Write a trace in the format of other programs, which --to names."""
+    if to == DATASET:
+        _export_dataset(trace, out)
+        return
     for path in write_export(read_trace(trace_path(trace)), to, out):
         typer.echo(str(path))
+
+
+def _export_dataset(given: Path, out: Path) -> None:
+    """Many traces as samples of a benchmark; says how many there are of each subset, and which traces have no place in it."""
+    done = write_dataset(given, out)
+    subsets = Counter(place.rpartition("/")[0] for place in done.samples)
+    for subset, count in subsets.items():
+        typer.echo(f"{out / subset}: {count} sample{'s' * (count != 1)}")
+    for name, why_not in done.left_out.items():
+        error_console.print(f"left out {name}: {why_not}", markup=False, soft_wrap=True)
 
 
 def sweep(

@@ -83,12 +83,21 @@ def _otherwise(left: Decision | None, right: Decision | None) -> bool:
 
 def _event_difference(tick: int, ours: list[Event], theirs: list[Event], within: float) -> Difference | None:
     for one, two in zip(ours, theirs, strict=False):
+        if kind_of(one) != kind_of(two):
+            return Difference(tick, "events", kind_of(one), kind_of(two))
         if not _alike(to_json(one), to_json(two), within):
-            return Difference(tick, kind_of(one), str(to_json(one)), str(to_json(two)))
+            return Difference(tick, kind_of(one), *_differing(to_json(one), to_json(two), within))
     if len(ours) != len(theirs):
         kinds = [", ".join(map(kind_of, events)) or "no events" for events in (ours, theirs)]
         return Difference(tick, "events", *kinds)
     return None
+
+
+def _differing(one: Mapping[str, Any], two: Mapping[str, Any], within: float) -> tuple[str, str]:
+    """The fields of two events of one kind that differ, each with its value there."""
+    names = [name for name in {**one, **two} if not _alike(one.get(name), two.get(name), within)]
+    left, right = (", ".join(f"{name} {body.get(name)!r}" for name in names) for body in (one, two))
+    return left, right
 
 
 def _lasting(events: Iterable[Event]) -> list[Event]:

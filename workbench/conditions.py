@@ -27,6 +27,7 @@ from workbench.scenarios.script import Script
 
 TELEPHONE_LOW_HZ = 300.0
 MOST_VALUES: Mapping[str, int] = {"snr": 2, "band": 1, "room": 1, "loss": 2, "jitter": 2, "echo": 3, "typed": 1, "conceal": 1}
+EXAMPLES = "snr:10, band:3400, room:0.5, loss:5, jitter:120, echo:-20, typed:30 or conceal:silence"  # one of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ def parse_condition(text: str) -> Condition:
     for part in filter(None, (piece.strip() for piece in text.split("+"))):
         name, *values = part.split(":")
         if not 1 <= len(values) <= MOST_VALUES.get(name, 0):
-            raise InputError(f"condition {part!r} is none; give snr:10, band:3400, room:0.5, loss:5, jitter:120, echo:-20 or snr:10+loss:5")
+            raise InputError(f"condition {part!r} is none; give {EXAMPLES}, or several: snr:10+loss:5")
         condition = _with(condition, name, values, part)
     return condition
 

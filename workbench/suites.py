@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from workbench.errors import InputError
+from workbench.exports.fdb_dataset import SUBSETS, is_ours
 from workbench.exports.fdb_folder import ANNOTATIONS, read_label, read_sample, read_subset, sample_folders
 from workbench.exports.mtr import read_mtr
 from workbench.exports.simuleval import read_instances
@@ -80,10 +81,11 @@ def _v1_of(trace: Trace, name: str) -> Tasks:
 
 
 def _v1_folder(path: Path) -> Sessions | None:
-    """`path/{data}_{task}/{id}/`, as the benchmark's archive unpacks."""
-    subsets = [name for name in ANNOTATIONS if ANNOTATIONS[name] != "metadata.json" and (path / name).is_dir()]
+    """`path/{data}_{task}/{id}/`, in `path` or in v1_0 in it, as the benchmark's archive unpacks; OURS is the data of what we exported."""
+    ours = {subset: f"{OURS}_{task}" for task, subset in SUBSETS.items()} if is_ours(path) else {}
+    subsets = [name for name in ANNOTATIONS if ANNOTATIONS[name] != "metadata.json" and sample_folders(path / name)]
     samples = [(subset, sample) for subset in subsets for sample in read_subset(path, subset)]
-    return {f"{subset}/{sample.id}": {subset: replace(sample, id=f"{subset}/{sample.id}")} for subset, sample in samples} or None
+    return {f"{s}/{sample.id}": {ours.get(s, s): replace(sample, id=f"{s}/{sample.id}")} for s, sample in samples} or None
 
 
 def _v1_score(sessions: Sessions) -> list[Measured]:

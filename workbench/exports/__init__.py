@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -9,6 +10,7 @@ from typing import TypeAlias
 from workbench.errors import InputError
 from workbench.exports.chrome_trace import write_chrome_trace
 from workbench.exports.fdb import write_fdb
+from workbench.exports.fdb_dataset import DATASET
 from workbench.exports.mcap import write_mcap
 from workbench.exports.otel import write_otel
 from workbench.exports.parquet import write_parquet
@@ -16,6 +18,7 @@ from workbench.exports.rttm import write_rttm
 from workbench.exports.textgrid import write_textgrid
 from workbench.exports.turnbench import write_turnbench
 from workbench.exports.vtt import write_vtt
+from workbench.given import folder_to_write
 from workbench.trace import Trace
 
 Export: TypeAlias = Callable[[Trace, Path], list[Path]]
@@ -33,9 +36,18 @@ EXPORTS: Mapping[str, Export] = {
 }
 
 
+def about(to: str) -> str:
+    """What an export writes, in a few words: as the module that writes it begins."""
+    module = sys.modules[EXPORTS[to].__module__]
+    return (module.__doc__ or "").partition("\n")[0].partition(":")[0].rstrip(".")
+
+
 def export(trace: Trace, to: str, folder: Path) -> list[Path]:
-    """Write a trace as `to` (a name in EXPORTS) into `folder`, made if absent; the files. Raises InputError for an unknown name."""
+    """Write a trace as `to` (a name in EXPORTS) into `folder`, made if absent; the files.
+
+    Raises InputError for an unknown name, and where the folder is a file.
+    """
     if to not in EXPORTS:
-        raise InputError(f"no export called {to!r}; there are {', '.join(EXPORTS)}")
-    folder.mkdir(parents=True, exist_ok=True)
+        raise InputError(f"no export called {to!r}; there are {', '.join(EXPORTS)}, and for many traces at once {DATASET}")
+    folder_to_write(folder).mkdir(parents=True, exist_ok=True)
     return EXPORTS[to](trace, folder)

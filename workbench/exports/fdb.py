@@ -6,7 +6,9 @@ Format: Full-Duplex-Bench v1 (Lin et al., 2025): `{"text": ..., "chunks": [{"tex
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from workbench.audio_io import write_wav
 from workbench.packets import AGENT_AUDIO, USER_AUDIO
@@ -19,8 +21,13 @@ def write_fdb(trace: Trace, folder: Path) -> list[Path]:
     files = [folder / "input.wav", folder / "output.wav", folder / "output.json"]
     for path, stream in zip(files, (USER_AUDIO, AGENT_AUDIO), strict=False):
         write_wav(path, trace.audio(stream), trace.header.clock.sample_rate)
-    words = agent_words(trace)
-    chunks = [{"text": word.text, "timestamp": [round(word.start_s, 3), round(word.end_s, 3)]} for word in words]
-    body = {"text": " ".join(word.text for word in words), "chunks": chunks}
+    body = words_body([(word.text, round(word.start_s, 3), round(word.end_s, 3)) for word in agent_words(trace)])
     files[2].write_text(json.dumps(body, indent=1) + "\n")
     return files
+
+
+def words_body(words: Iterable[tuple[str, float, float]]) -> dict[str, Any]:
+    """Words (text, start_s, end_s) as the benchmark's recogniser writes them."""
+    timed = list(words)
+    chunks = [{"text": text, "timestamp": [start_s, end_s]} for text, start_s, end_s in timed]
+    return {"text": " ".join(text for text, _, _ in timed), "chunks": chunks}

@@ -9,10 +9,15 @@ Every sample has `output.wav` and `output.json`, and an annotation named after i
 | icc_backchannel | none | |
 | synthetic_user_interruption | interrupt.json | the interruption |
 | user_interruption, user_backchannel, talking_to_other, background_speech (v1.5) | metadata.json | the overlapping event in input.wav |
+
+Subsets are looked for in a folder itself and, as the archive unpacks, in `v1_0/` and `v1_5/` in it. `voice.json` is ours: where somebody
+who knows says that the user and the agent sound: `{"user": [[start_s, end_s], ...], "agent": ..., "source": "how that is known",
+"of": digest of that agent's output}`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,43 +48,103 @@ ANNOTATIONS: Mapping[str, str | None] = {
     "talking_to_other": "metadata.json",
     "background_speech": "metadata.json",
 }
+VERSIONS = ("v1_0", "v1_5")
+VOICE, TAG = "voice.json", "content_tag.json"
+JUDGED = f"judge ({TAG})"
 TEXTS = {"pause.json": "[PAUSE]", "turn_taking.json": "[TURN-TAKING]"}
 
 
 def read_subset(root: Path, subset: str, detect: Detect | None = None) -> list[Sample]:
     """Every sample of `root/subset`, by name of its folder, numbers in their order. Raises InputError for a broken or missing file."""
     _annotation(subset)
-    folder = root / subset
+    folder = subset_folder(root, subset)
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}; the benchmark keeps its samples in {{root}}/{{subset}}/{{id}}/")
     return [read_sample(path, subset, detect) for path in sample_folders(folder)]
 
 
+def subset_folder(root: Path, subset: str) -> Path:
+    """Where a subset lies: in `root`, in v1_0 or v1_5 in it; `root/subset` where it is nowhere."""
+    places = [root / subset, *(root / version / subset for version in VERSIONS)]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
 def sample_folders(folder: Path) -> list[Path]:
-    """The folders of the samples of a subset, numbers in their order; none where there is no such subset."""
+    """The folders of the samples of `{root}/{subset}`, numbers in their order; none where there is no such subset."""
+    folder = subset_folder(folder.parent, folder.name)
     found = (p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else ()
     return sorted(found, key=lambda p: (not p.name.isdigit(), p.name.zfill(12), p.name))
 
 
 def read_sample(folder: Path, subset: str, detect: Detect | None = None) -> Sample:
-    """One sample. `detect` finds voice in input.wav and output.wav; without it the energy rule of `sound_spans` does.
+    """One sample. `detect` finds voice in input.wav and output.wav; without it voice.json tells, or else the energy rule of `sound_spans`.
 
     The histogram of people's back-channels is kept in one file for all speakers: add it with `dataclasses.replace(sample, reference=...)`.
     """
     name = _annotation(subset)
-    voice = detect or (lambda sound: sound_spans(sound, ClockSpec()))
     output = read_audio(folder / "output.wav")
-    heard = folder / "input.wav"
+    agent, user, source = _voices(folder, output, detect)
     return Sample(
         id=folder.name,
         words=read_words(folder / "output.json"),
         duration_s=len(output) / RATE,
         marks=_marks(folder / name) if name else (),
-        voice=tuple(voice(output)),
-        user_voice=tuple(voice(read_audio(heard))) if heard.is_file() else (),
+        voice=agent,
+        user_voice=user,
         relevance=_rating(folder / "rating.json"),
-        source=f"words of output.json; voice by {getattr(detect, '__name__', 'a detector') if detect else 'energy'}",
+        source=source,
     )
+
+
+def _voices(folder: Path, output: Audio, detect: Detect | None) -> tuple[tuple[Span, ...], tuple[Span, ...], str]:
+    """Where the agent and the user sound in a sample, and how that and its words are known."""
+    voice = detect or (lambda sound: sound_spans(sound, ClockSpec()))
+    if detect is None and (folder / VOICE).is_file():
+        agent, user, source = _told(folder / VOICE)
+        return (agent, user, source) if agent is not None else (tuple(voice(output)), user, f"words and energy of the output; {source}")
+    heard = folder / "input.wav"
+    found = tuple(voice(read_audio(heard))) if heard.is_file() else ()
+    how = getattr(detect, "__name__", "a detector") if detect else "energy"
+    return tuple(voice(output)), found, f"words of output.json; voice by {how}"
+
+
+def _told(path: Path) -> tuple[tuple[Span, ...] | None, tuple[Span, ...], str]:
+    """Where the agent and the user sound, and how that is known, by a voice.json; None for an agent whose output is another by now."""
+    body = _json(path)
+    sides = [body.get(side) for side in ("agent", "user")] if isinstance(body, dict) else []
+    spans = [_pairs(side) for side in sides]
+    if len(spans) != 2 or None in spans or not isinstance(body.get("source"), str):
+        shape = '{"user": [[start_s, end_s], ...], "agent": ..., "source": text}'
+        raise InputError(f"{str(path)!r} is not {shape}; mend it, or delete it to have voice detected")
+    agent = (spans[0] or ()) if body.get("of") == output_digest(path.parent) else None
+    return agent, spans[1] or (), body["source"] if agent is not None else f"the user's as {VOICE} tells"
+
+
+def _pairs(spans: Any) -> tuple[Span, ...] | None:
+    """Spans of a file, None where one is no pair of numbers in order."""
+    if not isinstance(spans, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in spans):
+        return None
+    found = [(finite(start_s), finite(end_s)) for start_s, end_s in spans]
+    kept = tuple((a, b) for a, b in found if a is not None and b is not None and a <= b)
+    return kept if len(kept) == len(found) else None
+
+
+def write_voice(folder: Path, sample: Sample) -> None:
+    """Keep where the sides of a sample sound in its folder, once its output is there, so that it need not be detected in it again."""
+    spans = {"user": [list(span) for span in sample.user_voice], "agent": [list(span) for span in sample.voice]}
+    body = {**spans, "source": sample.source, "of": output_digest(folder)}
+    (folder / VOICE).write_text(json.dumps(body) + "\n", encoding="utf-8")
+
+
+def write_label(folder: Path, label: Labelled) -> None:
+    """Keep a label of a sample's output, and whose it is."""
+    body = {"behaviour": [label.label], "by": label.by, "of": output_digest(folder)}
+    (folder / TAG).write_text(json.dumps(body) + "\n", encoding="utf-8")
+
+
+def output_digest(folder: Path) -> str:
+    """What an output is told from another by: what somebody knew of this one (`of`) says nothing about that of another agent."""
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in ("output.wav", "output.json"))).hexdigest()
 
 
 def read_words(path: Path) -> tuple[Word, ...]:
@@ -109,36 +174,51 @@ def _rating(path: Path) -> float | None:
 
 
 def read_label(folder: Path, event: Span) -> Labelled | None:
-    """The judge's label of a v1.5 sample, from content_tag.json; None where no judge has been. Raises InputError for a broken file."""
-    path = folder / "content_tag.json"
+    """The label of a v1.5 sample, from content_tag.json, and whose it is: a judge's, where the file names nobody else in "by".
+
+    None where nobody has labelled it, or only another output (`of`). Raises InputError for a broken file.
+    """
+    path = folder / TAG
     if not path.is_file():
         return None
     body = _json(path)
     tags = body.get("behaviour", body.get("behavior")) if isinstance(body, dict) else None
     if not isinstance(tags, list) or len(tags) != 1 or not isinstance(tags[0], str):
         raise InputError(f'{str(path)!r} is not {{"behaviour": [label]}} with exactly one label; let the judge label it again')
-    return Labelled(id=folder.name, label=cast(Label, tags[0]), event=event, by="judge (content_tag.json)")
+    if "of" in body and body["of"] != output_digest(folder):
+        return None
+    by = body.get("by", JUDGED)
+    return Labelled(id=folder.name, label=cast(Label, tags[0]), event=event, by=by if isinstance(by, str) else JUDGED)
 
 
 def write_sample(trace: Trace, root: Path, subset: str, name: str, marks: Sequence[Span], texts: Sequence[str] = ()) -> Path:
     """The folder of one trace as a sample of `subset`, with its annotation; the folder. `texts`: (context, current turn) of an event."""
-    annotation = _annotation(subset)
+    _annotation(subset)
     folder = root / subset / name
     folder.mkdir(parents=True, exist_ok=True)
     write_fdb(trace, folder)
+    write_annotation(folder, subset, marks, texts)
+    return folder
+
+
+def write_annotation(folder: Path, subset: str, marks: Sequence[Span], texts: Sequence[str] = ()) -> None:
+    """The annotation of a sample: its marks in seconds, with `texts` (context, current turn) where it has any; none for back-channels.
+
+    Raises InputError where the subset needs a mark and there is none.
+    """
+    annotation = _annotation(subset)
     if annotation is None:
-        return folder
+        return
     if not marks:
         raise InputError(f"a sample of {subset!r} needs a marked time for {annotation}; give (start_s, end_s)")
     context, turn = (*texts, "", "")[:2]
-    spans = [[round(at, 3) for at in mark] for mark in marks]
+    spans = [list(mark) for mark in marks]
     body: Any = [{"text": TEXTS.get(annotation), "timestamp": span} for span in spans]
     if annotation == "interrupt.json":
         body = [{"context": context, "interrupt": turn, "timestamp": span} for span in spans]
     elif annotation == "metadata.json":
         body = {"context_text": context, "current_turn_text": turn, "timestamps": spans[0]}
     (folder / annotation).write_text(json.dumps(body, indent=1) + "\n")
-    return folder
 
 
 def _annotation(subset: str) -> str | None:

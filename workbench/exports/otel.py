@@ -5,16 +5,18 @@ calls as events of it). Yields, gates and missed deadlines are events of the roo
 AI where these have a name (`gen_ai.*`; for live speech they are not settled, see semantic-conventions-genai#394) and are ours
 under `microturn.` where not. What was said is left out unless asked for; it then stands under `microturn.pii.`.
 
-Encoding: opentelemetry-proto, JSON mapping of OTLP 1: ids in hex, 64-bit integers as text, names in lowerCamelCase, enums as numbers.
+Encoding: opentelemetry-proto, JSON mapping of OTLP 1: ids in hex, 64-bit integers as text (as a string value where they need more bits),
+names in lowerCamelCase, enums as numbers, numbers that are not finite as "NaN", "Infinity" and "-Infinity".
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -27,6 +29,8 @@ from workbench.version import VERSION
 Value: TypeAlias = str | bool | int | float
 Attributes: TypeAlias = Mapping[str, Value]
 INTERNAL, CLIENT = 1, 3  # SpanKind
+NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,12 +198,12 @@ def _value(value: Value) -> dict[str, Any]:
     match value:
         case bool():
             return {"boolValue": value}
-        case int():
+        case int() if -(2**63) <= value < 2**63:
             return {"intValue": str(value)}
         case float():
-            return {"doubleValue": value}
+            return {"doubleValue": value if math.isfinite(value) else NOT_FINITE.get(value, "NaN")}
         case _:
-            return {"stringValue": value}
+            return {"stringValue": str(value)}
 
 
 def _time(origin_ns: int, at_s: float) -> str:
@@ -207,8 +211,9 @@ def _time(origin_ns: int, at_s: float) -> str:
 
 
 def _origin_ns(created: str) -> int:
-    """The moment a session began, in nanoseconds since 1970; 0 where its header does not say."""
+    """The moment a session began, in nanoseconds since 1970, to the microsecond; 0 where its header does not say."""
     try:
-        return int(datetime.fromisoformat(created).timestamp()) * 10**9
+        began = datetime.fromisoformat(created).astimezone(UTC)
     except ValueError:
         return 0
+    return max(0, (began - EPOCH) // timedelta(microseconds=1) * 1000)

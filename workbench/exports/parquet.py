@@ -116,7 +116,7 @@ def read_parquet(folder: Path) -> Trace:
             happened[row["tick"]].append(load_event(row["body"]))
         for row in packets.to_pylist():
             carried[row["tick"]].append(Packet(row["stream"], Tick(row["tick"]), decode(row["codec"], row["data"])))
-    except (OSError, ValueError, LookupError, TypeError, NotImplementedError, MemoryError) as error:  # pyarrow's own errors are of these
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, MemoryError) as error:  # pyarrow's own errors are of these
         raise TraceError(f"{folder} holds no session as Parquet ({error}); give a folder that `export --to parquet` wrote") from error
     return Trace(header, [MicroTurn(Tick(t), tuple(carried[t]), tuple(happened[t])) for t in happened])
 

@@ -14,6 +14,8 @@ from workbench.spoken import AGENT, Spoken, agent_words, heard_words, spoken_wor
 from workbench.trace import Trace
 
 SHORTEST_S = 1e-4
+HEARD, FLOOR, YIELDS, EXPECTED, WITHDRAWN = "heard by agent", "floor", "yields", "expected", "withdrawn"
+OWN_TIERS = frozenset((AGENT, HEARD, FLOOR, YIELDS, EXPECTED, WITHDRAWN))
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,20 @@ class Mark:
 def write_textgrid(trace: Trace, folder: Path) -> list[Path]:
     """One file, session.TextGrid."""
     words = [word for word in spoken_words(trace) if word.speaker != AGENT]
-    speakers: dict[str, list[Spoken]] = {word.speaker: [] for word in words} or {"user": []}
+    speakers: dict[str, list[Spoken]] = {_tier_of(word.speaker): [] for word in words} or {"user": []}
     for word in words:
-        speakers[word.speaker].append(word)
+        speakers[_tier_of(word.speaker)].append(word)
     speakers[AGENT] = agent_words(trace)
     spans = {name: [_mark(w) for w in said] for name, said in speakers.items()}
-    spans["heard by agent"] = [_mark(w) for w in heard_words(trace)]
-    spans["floor"] = _floor(trace)
+    spans[HEARD] = [_mark(w) for w in heard_words(trace)]
+    spans[FLOOR] = _floor(trace)
     points = {
-        "yields": [Mark(e.at_s, e.at_s, f"yield: {e.reason}") for _, e in trace.events(ModelYielded)],
-        "expected": [
+        YIELDS: [Mark(e.at_s, e.at_s, f"yield: {e.reason}") for _, e in trace.events(ModelYielded)],
+        EXPECTED: [
             Mark(e.anchor_s, e.anchor_s, f"{e.what} {' '.join(e.words)} in {e.from_s:g} to {e.to_s:g} s".replace("  ", " "))
             for _, e in trace.events(TruthExpect)
         ],
-        "withdrawn": [Mark(e.at_s, e.at_s, e.id) for _, e in trace.events(TruthWithdrawn)],
+        WITHDRAWN: [Mark(e.at_s, e.at_s, e.id) for _, e in trace.events(TruthWithdrawn)],
     }
     end_s = max([trace.duration_s, *(m.end_s for marks in (*spans.values(), *points.values()) for m in marks)])
     path = folder / "session.TextGrid"
@@ -74,6 +76,12 @@ def tiled(marks: Iterable[Mark], end_s: float) -> list[Mark]:
     if end_s - at_s >= SHORTEST_S or not whole:
         whole.append(Mark(at_s, end_s, ""))
     return whole
+
+
+def _tier_of(speaker: str) -> str:
+    """The tier of a person: names of tiers are told apart, so one who is called like a tier of ours gets a longer name."""
+    name = _line(speaker) or "unknown"
+    return f"speaker {name}" if name in OWN_TIERS else name
 
 
 def _mark(word: Spoken) -> Mark:
@@ -130,4 +138,9 @@ def _number(seconds: float) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""').replace("\n", " ") + '"'
+    return '"' + _line(text).replace('"', '""') + '"'
+
+
+def _line(text: str) -> str:
+    """The text on one line, without blanks around it: readers cut those off."""
+    return " ".join(text.split())

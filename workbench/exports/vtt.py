@@ -15,7 +15,7 @@ def write_vtt(trace: Trace, folder: Path) -> list[Path]:
     cues = ["WEBVTT\n"]
     for phrase in phrases(spoken_words(trace), most_words=LONGEST_CAPTION):
         end_s = max(phrase.end_s, phrase.start_s + 0.001)
-        text = f"<v {_escaped(phrase.speaker.capitalize())}>{_escaped(phrase.text)}"
+        text = f"<v {_escaped(phrase.speaker[:1].upper() + phrase.speaker[1:])}>{_escaped(phrase.text)}"
         cues.append(f"{_stamp(phrase.start_s)} --> {_stamp(end_s)}\n{text}\n")
     path = folder / "session.vtt"
     path.write_text("\n".join(cues), encoding="utf-8")
@@ -28,4 +28,5 @@ def _stamp(seconds: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+    """On one line, with what the format reads as mark-up as entities."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
