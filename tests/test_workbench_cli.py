@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import soundfile
 from pyarrow import parquet
 
+from workbench import commands_evaluate
+from workbench.agents import SilentAgent
 from workbench.cli import main
 from workbench.clock import StopWatch
 from workbench.commands_common import estimate, long_progress
@@ -263,6 +266,29 @@ def test_several_agents_and_suites_give_one_table(tmp_path: Path, capsys: pytest
     assert (tmp_path / "e" / "always-talking" / "scoreboard.html").exists()
     assert "<h2>Suite tau-voice</h2>" in (tmp_path / "e" / "scoreboard.html").read_text()
     assert (tmp_path / "e" / "oracle" / "sessions" / "stop-1000000.html").exists()
+
+
+@dataclass(frozen=True)
+class Schooled(SilentAgent):
+    """An agent that says of itself that it learned two families."""
+
+    families: tuple[str, ...] = ("answer", "stop")
+    user_words: tuple[str, ...] = ("stop",)
+
+
+def schooled(name: str, *_: object) -> SilentAgent:
+    return Schooled() if name == "schooled" else SilentAgent()
+
+
+@pytest.mark.parametrize("agents", [("silent", "schooled"), ("schooled", "silent")])
+def test_agents_beside_each_other_play_what_the_one_that_learned_knows(
+    agents: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands_evaluate, "agent_under", schooled)
+    arguments = [text for agent in agents for text in ("--agent", agent)]
+    assert microturn("evaluate", *arguments, "--count", 1, "--out", tmp_path / "e") == 0
+    found = json.loads((tmp_path / "e" / "comparison.json").read_text())["agents"]
+    assert {name: list(one["families"]) for name, one in found.items()} == {name: ["answer", "stop"] for name in agents}
 
 
 def test_the_page_of_one_agent_has_its_suites_and_sessions_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

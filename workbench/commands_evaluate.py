@@ -23,7 +23,7 @@ from workbench.evaluate import Report, families_for, other_suites
 from workbench.exports.parquet import has_pyarrow, write_results
 from workbench.farm import farm
 from workbench.given import seed_within
-from workbench.playing import Plan
+from workbench.playing import Plan, Trained
 from workbench.policy_text import BARE, POLICY_HELP, governed
 from workbench.scenarios import checked_difficulty as dialled
 from workbench.scenarios.dial import USUAL
@@ -138,18 +138,29 @@ def _columns(asked: Asked) -> list[Column]:
     other_suites(asked.suites)
     single = len(asked.agents) * len(asked.conditions) * len(asked.policies) == 1
     grid = [(agent, condition, policy) for agent in asked.agents for condition in asked.conditions for policy in asked.policies]
-    columns = [_column(asked, *place, single=single) for place in grid]
+    families = asked.families or _families(asked)
+    columns = [_column(asked, families, *place, single=single) for place in grid]
     if asked.thresholds and not any("thresholds" in column.sweeps for column in columns):
         raise InputError(f"agent {asked.agents[0]!r} has no threshold to move; leave --thresholds out, or use --agent nano")
     return columns
 
 
-def _column(asked: Asked, agent: str, condition: str, policy: str, *, single: bool) -> Column:
-    given = (asked.checkpoint, asked.threshold) if agent == "nano" or "nano" not in asked.agents else (None, None)
+def _families(asked: Asked) -> tuple[str, ...]:
+    """The same for every agent: those of the suites, of which `interaction` has those that one of the agents was trained on, or all."""
+    several = [agent_under(agent, *_given(asked, agent), BARE) for agent in asked.agents]
+    return families_for(next((one for one in several if isinstance(one, Trained)), several[0]), asked.suites)
+
+
+def _given(asked: Asked, agent: str) -> tuple[Path | None, float | None]:
+    """Checkpoint and threshold of an agent, which are the neural one's."""
+    return (asked.checkpoint, asked.threshold) if agent == "nano" or "nano" not in asked.agents else (None, None)
+
+
+def _column(asked: Asked, families: tuple[str, ...], agent: str, condition: str, policy: str, *, single: bool) -> Column:
+    given = _given(asked, agent)
     make = partial(agent_under, agent, *given, policy)
     participant = make()
-    families = asked.families or families_for(participant, asked.suites)
-    plan = replace(asked.plan, families=tuple(families), condition=parse_condition(condition))
+    plan = replace(asked.plan, families=families, condition=parse_condition(condition))
     name = _name(asked, agent, condition, policy)
     folder = asked.out if single or asked.out is None else asked.out / _slug(name)
     cell = Cell(name=name, make=make, plan=plan, suites=asked.suites, batch=asked.batch, folder=folder)
