@@ -146,7 +146,7 @@ def _chunk(messages: Iterable[TickDone | Drop], size: int) -> bytes:
 def _finished(trace: Trace | Reading) -> dict[str, Any]:
     """What a page is given of a session that is over."""
     about = _about(trace.header.clock, len(trace), _title(trace.header))
-    with few_pauses():  # the collector would look through all that was ever imported, several times for an hour
+    with few_pauses(collect=False):  # the collector would look through all that was ever imported, several times for an hour
         return {"about": about, "chunks": list(chunks_of(trace)), "finished": True}
 
 

@@ -96,18 +96,19 @@ _FROZEN = _Frozen()
 
 
 @contextmanager
-def few_pauses() -> Iterator[None]:
+def few_pauses(*, collect: bool = True) -> Iterator[None]:
     """Keep the garbage collector and busy threads from stopping a paced session.
 
     What exists at the start is set aside from the collector until the end; without it one tick in a hundred of the nano model waits 10 to
     50 ms while everything that was ever imported is looked through. And a thread that computes, such as a cell of a notebook, gives way
     after 1 ms instead of 5: a message through a server takes several turns. Both are the whole process's: of sessions that overlap, in
-    whichever threads, the first changes them and the last changes them back.
+    whichever threads, the first changes them and the last changes them back. `collect` first, unless what follows is over soon.
     """
     with _FROZEN.lock:
         _FROZEN.sessions += 1
         if _FROZEN.sessions == 1:
-            gc.collect()
+            if collect:
+                gc.collect()
             gc.freeze()
             _FROZEN.turn_s = sys.getswitchinterval()
             sys.setswitchinterval(min(_FROZEN.turn_s, TURN_S))

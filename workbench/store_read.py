@@ -77,7 +77,7 @@ class Reading:
             wanted = "SELECT tick, stream, codec, bytes FROM blob WHERE tick BETWEEN ? AND ? AND bytes IS NOT NULL AND codec != 'features'"
             rows = self._connection.execute(f"{wanted} AND {chosen} ORDER BY tick, seq", (first, last, *names))
             for tick, stream, codec, data in rows:
-                found[tick].append(Packet(stream, Tick(tick), decode(codec, data)))
+                found[tick].append(Packet(stream, tick, decode(codec, data)))
         return found
 
     def _events(self, first: int, last: int, chosen: str, names: list[str]) -> Mapping[int, list[Event]]:
