@@ -258,4 +258,4 @@ def test_a_port_that_is_taken_is_named(address: str, folder: Path) -> None:
     port = address.rsplit(":", 1)[1]
     done = subprocess.run([*COMMAND, str(folder), "--port", port], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: port {port} of localhost cannot be had")
+    assert done.stderr.startswith(f"error: port {port} of localhost cannot be listened on (Address already in use)")
