@@ -54,7 +54,8 @@ class Swept:
     def __str__(self) -> str:
         if self.problem:
             return f"{self.name}: left as it is, because {self.problem}"
-        went = "the session" if self.what == ALL else f"{self.what}, {self.count} payloads and events"
+        counted = f", {self.count} payloads and events" if self.count else ""  # none is counted before it is done
+        went = "the session" if self.what == ALL else f"{self.what}{counted}"
         files = f", and {', '.join(self.files)}" if self.files else ""
         return f"{self.name}: {went}{files}"
 
