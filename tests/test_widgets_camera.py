@@ -15,8 +15,9 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import CHROMIUM_FLAGS
 from tests.scenario_fakes import play, play_family, script_of
 from widgets import timeline, write_timeline
-from widgets.picture import data_url, png
+from widgets.picture import data_url
 from widgets.views import PICTURE_S, pictures, session_view
+from workbench.background.media import png
 from workbench.clock import Tick
 from workbench.frames import Exercise, Lamp, Lens, film
 from workbench.packets import USER_CAMERA, MicroTurn, Packet

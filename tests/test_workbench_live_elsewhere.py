@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.live_fakes import Wall, opened
+from workbench.adapters.pipeline import pipeline_of
 from workbench.agents import SilentAgent
 from workbench.background.backends import Simulated
 from workbench.background.chat import ChatAgent, ChatSpec
@@ -28,6 +29,12 @@ def test_servers_are_named_with_what_they_are_sent() -> None:
     assert sent_elsewhere({"agent": {"service": "moshi", "url": "wss://peer.example/api/chat"}}) == (
         "peer.example is sent all that you say, type and show"
     )
+
+
+def test_a_pipeline_whose_language_is_a_chat_model_tells_where_the_words_go() -> None:
+    pipeline = pipeline_of("vad=energy,language=chat:https://api.example.org/v1#tiny")
+    assert sent_elsewhere({"agent": pipeline.spec()}) == "api.example.org is sent what was said"
+    assert not sent_elsewhere({"agent": pipeline_of("vad=energy").spec()})
 
 
 def test_what_stays_on_this_computer_is_not_told() -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+CHAT = "chat:"  # how a spec names a language model that a server has
 
 
 def sent_elsewhere(specs: Mapping[str, Mapping[str, Any]]) -> str:
     """Where sound, pictures and words go, by the specs of everyone who takes part; empty when all stays on this computer.
 
-    A spec with an address stands for a server: an agent's hears everything, a background's is told the words of the talk, and besides what
-    the spec's `senses` name.
+    A spec with an address stands for a server: an agent's hears everything, or the words where it is a language model that is asked; a
+    background's is told the words of the talk, and besides what the spec's `senses` name.
     """
     told = []
     for name, spec in specs.items():
-        for place in dict.fromkeys(_places(spec)):
+        for place in dict.fromkeys(_hosts(_addresses(spec, "url"))):
             if name == "background":
                 told.append(f"when it has something looked up, {place} is sent {_things(spec)}")
             elif name != "user":
                 told.append(f"{place} is sent all that you say, type and show")
+        for place in dict.fromkeys(_hosts(text.removeprefix(CHAT) for text in _addresses(spec, "language") if text.startswith(CHAT))):
+            told.append(f"{place} is sent what was said")
     return "; ".join(told)
 
 
@@ -33,16 +37,22 @@ def _things(spec: Mapping[str, Any]) -> str:
     return " and ".join([", ".join(things[:-1]), things[-1]]) if len(things) > 1 else things[0]
 
 
-def _places(spec: Any) -> Iterator[str]:
-    """The hosts of all addresses in a spec that are not on this computer."""
+def _addresses(spec: Any, name: str) -> Iterator[str]:
+    """All texts that stand under this name in a spec, at any depth."""
     if isinstance(spec, Mapping):
         for key, value in spec.items():
-            if key == "url" and isinstance(value, str):
-                host = urlsplit(value).hostname or value
-                if host not in ("localhost", "127.0.0.1", "::1"):
-                    yield host
+            if key == name and isinstance(value, str):
+                yield value
             else:
-                yield from _places(value)
+                yield from _addresses(value, name)
     elif isinstance(spec, list | tuple):
         for each in spec:
-            yield from _places(each)
+            yield from _addresses(each, name)
+
+
+def _hosts(addresses: Iterable[str]) -> Iterator[str]:
+    """Those that are not on this computer."""
+    for address in addresses:
+        host = urlsplit(address).hostname or address
+        if host not in ("localhost", "127.0.0.1", "::1"):
+            yield host
