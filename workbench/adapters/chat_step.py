@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from workbench.background.backends import LANGUAGE, Arrival, Backend, Recorded, Run
+from workbench.background.backends import CHAT, LANGUAGE, Arrival, Backend, Recorded, Run
 from workbench.background.chat import Budget, ChatAgent, ChatSpec
 from workbench.background.parts import LAST, Answer, BackgroundAgent, Envelope, Part, Partial, Stop, part_json
 from workbench.background.threads import Threads
@@ -33,7 +33,6 @@ from workbench.scenarios.world import MAX_NUMBER, numbers_joined, spoken_number
 Line: TypeAlias = tuple[str, str]  # role of the protocol, and words
 TimedWords: TypeAlias = tuple[tuple[float, str], ...]  # seconds to wait before it, and the word
 
-CHAT = "chat:"
 GO_ON, END, FAILED = "-", ".", "sorry"
 MOST_LINES = 40  # of the conversation that the model is given
 MOST_WORDS = 80  # of one reply

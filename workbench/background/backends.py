@@ -16,6 +16,7 @@ from workbench.events_background import BackgroundArrived
 from workbench.packets import rng_for
 from workbench.trace import Trace
 
+CHAT = "chat:"  # how a setting names a language model that a server has
 LANGUAGE = "language "  # how a task begins that is no desk's but an agent's own question to its language model
 
 

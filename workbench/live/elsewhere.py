@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from workbench.adapters.chat_step import CHAT
+from workbench.background.backends import CHAT
 
 
 def sent_elsewhere(specs: Mapping[str, Mapping[str, Any]]) -> str:
