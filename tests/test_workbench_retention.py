@@ -17,7 +17,7 @@ from workbench.errors import InputError
 from workbench.events import PayloadErased
 from workbench.live.protocol import Consent, Stop, encode
 from workbench.packets import AGENT_TEXT, USER_AUDIO
-from workbench.retention import PERSON, Swept, person_of, rule_of, sweep
+from workbench.retention import PERSON, Swept, is_of, person_of, rule_of, sweep
 from workbench.store import Keep, TraceWriter, read_features, read_trace, verify
 
 NOW = "2026-03-31T12:00:00Z"
@@ -90,8 +90,16 @@ def test_a_live_session_is_marked_as_its_visitors_without_their_name(tmp_path: P
     assert session.join(30)
     desk.close()
     [path] = tmp_path.glob("*.sqlite")
-    assert read_trace(path).header.labels[PERSON] == person_of("ann@example.org")
+    mark = read_trace(path).header.labels[PERSON]
+    assert is_of(mark, "ann@example.org")
+    assert not is_of(mark, "bob@example.org")
+    assert mark != person_of("ann@example.org"), "two sessions of one person must not be told to be theirs without the name"
     assert b"ann@example.org" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("mark", [None, 7, "", "ann", "00:11", "zz" * 8 + ":" + "0" * 32])
+def test_what_is_no_mark_is_nobodys(mark: object) -> None:
+    assert not is_of(mark, "ann@example.org")
 
 
 def test_what_goes_on_or_cannot_be_read_is_left_and_told(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ a run wrote beside its trace may hold the same and goes with either; it can be e
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workbench.digests import content_key
 from workbench.errors import InputError, TraceError
 from workbench.events import PayloadErased
 from workbench.store import Erasure, erase, finished, read_features, read_trace
@@ -26,7 +29,9 @@ BESIDE = ("input.wav", "output.wav", "output.json", "timeline.html")  # what `mi
 WHO = "retention"
 GIVEN_UP_S = UNITS_S["d"]  # a session that was not closed goes on no more once its file has not changed for so long
 PERSON = "person"  # the label of a live session that tells whose it is, as `person_of` gives it
-DIGITS = 16
+SALT_BYTES = 8
+MARK = re.compile(rf"(?P<salt>[0-9a-f]{{{2 * SALT_BYTES}}}):[0-9a-f]{{32}}")
+COST = {"n": 2**12, "r": 8, "p": 1, "dklen": 16}  # of scrypt: some 10 ms a guess, for there are not many addresses to guess from
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,19 @@ def rule_of(text: str) -> Rule:
     return Rule(what, float(number) * UNITS_S[unit], text)
 
 
-def person_of(name: str) -> str:
-    """How a live session is marked as one person's: a digest of the login or address that they came with, not the name itself."""
-    return content_key({PERSON: name})[:DIGITS]
+def person_of(name: str, salt: bytes = b"") -> str:
+    """How a live session is marked as one person's: SALT:DIGEST of the login or address that they came with, not the name itself.
+
+    The salt is drawn anew for each session, so that two marks do not tell whether they are of one person; with the name, `is_of` does.
+    """
+    salt = salt or secrets.token_bytes(SALT_BYTES)
+    return f"{salt.hex()}:{hashlib.scrypt(name.encode(), salt=salt, **COST).hex()}"
+
+
+def is_of(mark: object, name: str) -> bool:
+    """Whether a session's mark is that of this person. No mark, or none that `person_of` gives, is nobody's."""
+    found = MARK.fullmatch(mark) if isinstance(mark, str) else None
+    return found is not None and hmac.compare_digest(found[0], person_of(name, bytes.fromhex(found["salt"])))
 
 
 def sweep(folder: Path, rules: Sequence[Rule], *, now: str, person: str = "", only_tell: bool = False) -> Iterator[Swept]:
@@ -86,7 +101,7 @@ def sweep(folder: Path, rules: Sequence[Rule], *, now: str, person: str = "", on
         name = path.relative_to(folder).as_posix()
         try:
             session = read_trace(path, streams=(), kinds=(PayloadErased.kind,))
-            if person and session.header.labels.get(PERSON) != person_of(person):
+            if person and not is_of(session.header.labels.get(PERSON), person):
                 continue
             due = [rule for rule in rules if _age_s(session, now) >= rule.keep_s]
             if due and not finished(path) and _since_s(datetime.fromtimestamp(path.stat().st_mtime, UTC), now) < GIVEN_UP_S:
