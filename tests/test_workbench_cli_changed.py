@@ -54,7 +54,16 @@ def test_inspect_of_a_changed_trace_shows_it_and_fails(copy: Path, more: tuple[s
 
 
 @pytest.mark.parametrize(
-    "arguments", [("score",), ("score", "--suite", "vap"), ("replay",), ("fork", "--at", "2s", "--mute-user", "1s", "--out", "o")], ids=str
+    "arguments",
+    [
+        ("score",),
+        ("score", "--suite", "vap"),
+        ("replay",),
+        ("fork", "--at", "2s", "--mute-user", "1s", "--out", "o"),
+        ("export", "--to", "vtt", "--out", "o"),
+        ("export", "--to", "fdb-dataset", "--out", "o"),
+    ],
+    ids=str,
 )
 def test_nothing_is_said_of_a_changed_trace_but_what_is_wrong_with_it(
     copy: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]

@@ -20,14 +20,14 @@ from workbench.background.tool_files import TOOLS_HELP
 from workbench.background.wiring import BACKGROUND_HELP, FETCH_HELP
 from workbench.clock import StopWatch
 from workbench.costs import LIMIT_HELP
-from workbench.errors import CheckpointError, InputError, TraceError
+from workbench.errors import CheckpointError, InputError
 from workbench.events import PayloadErased
 from workbench.explain import Row
 from workbench.exports import export
 from workbench.given import folder_to_write
 from workbench.policy_text import POLICY_HELP
 from workbench.session import Participant
-from workbench.store import read_trace, verify
+from workbench.store import read_trace, verified
 from workbench.trace import Trace
 from workbench.voices import VOICE_SETS
 
@@ -36,7 +36,6 @@ AGENTS = ("nano", "silent", "always-talking", "oracle", "echo")  # those that ar
 RECORDED = "recorded:"
 AGENT_HELP = ", ".join((*AGENTS, *usage()))
 VOICES_HELP = f"Voice set of the scenario: {', '.join(VOICE_SETS)}; one voice of a set: flite:NAME, recorded:NAME."
-MOST_PROBLEMS = 3  # of a broken chain that a message names
 
 Background = Annotated[str, typer.Option("--background", help=BACKGROUND_HELP)]
 Fetch = Annotated[list[str] | None, typer.Option("--fetch", help=FETCH_HELP)]
@@ -115,11 +114,7 @@ def sound_trace(path: Path) -> Trace:
 
     Raises TraceError for a file that was changed after it was written: what is said of such a session is said of another.
     """
-    report = verify(path)
-    if not report.ok:
-        named, more = report.problems[:MOST_PROBLEMS], len(report.problems) - MOST_PROBLEMS
-        found = "; ".join(named) + (f"; and {more} more" if more > 0 else "")
-        raise TraceError(f"{path} does not verify: {found}. Restore it from a copy; `microturn inspect` shows what it holds now")
+    report = verified(path)
     trace = read_trace(path)
     for line in _erased(trace, report.facts["erased"]):
         error_console.print(f"{path}: {line}", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from workbench.clock import utc_now
-from workbench.commands_common import error_console, out_console, out_folder, said_table, seconds, trace_path
+from workbench.commands_common import error_console, out_console, out_folder, said_table, seconds, sound_trace, trace_path
 from workbench.costs import spent_in
 from workbench.explain import summary, why
 from workbench.exports import EXPORTS, about
@@ -84,7 +84,7 @@ def export(
     if to == DATASET:
         _export_dataset(trace, out)
         return
-    for path in write_export(read_trace(trace_path(trace)), to, out):
+    for path in write_export(sound_trace(trace_path(trace)), to, out):
         typer.echo(str(path))
 
 

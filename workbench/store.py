@@ -42,7 +42,7 @@ from workbench.store_format import (
     load_event,
     seal,
 )
-from workbench.store_read import annotate, finished, read_annotations, read_features, read_trace, verify
+from workbench.store_read import annotate, finished, read_annotations, read_features, read_trace, verified, verify
 from workbench.trace import Header, Trace
 from workbench.version import VERSION
 
@@ -58,6 +58,7 @@ __all__ = [
     "read_features",
     "read_trace",
     "save_trace",
+    "verified",
     "verify",
 ]
 

@@ -23,6 +23,7 @@ from workbench.trace import Header, Trace
 AnyPath = str | os.PathLike[str]
 
 BLOCK = 100  # micro-turns read together: few enough that their sound stays in reach of the cache
+MOST_PROBLEMS = 3  # of a broken chain that a message names
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,19 @@ def verify(path: AnyPath) -> Report:
             "head": _one(connection, "SELECT hex(hash) FROM digest ORDER BY entry DESC LIMIT 1").lower(),
         }
     return Report(str(path), tuple(problems), counts)
+
+
+def verified(path: AnyPath) -> Report:
+    """The report on a file whose hash chain holds.
+
+    Raises TraceError for one that was changed after it was written: what is said of such a session is said of another.
+    """
+    report = verify(path)
+    if not report.ok:
+        named, more = report.problems[:MOST_PROBLEMS], len(report.problems) - MOST_PROBLEMS
+        found = "; ".join(named) + (f"; and {more} more" if more > 0 else "")
+        raise TraceError(f"{path} does not verify: {found}. Restore it from a copy; `microturn inspect` shows what it holds now")
+    return report
 
 
 def annotate(path: AnyPath, from_tick: int, to_tick: int, author: str, body: dict[str, Any]) -> None:

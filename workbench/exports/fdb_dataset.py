@@ -29,7 +29,7 @@ from workbench.packets import AGENT_AUDIO, USER_AUDIO, Audio
 from workbench.scoring.fdb_sample import Sample, Span
 from workbench.scoring.fdb_scenarios import V1_FAMILIES, V15_FAMILIES, v1_samples, v15_sample
 from workbench.scoring.fdb_v15 import DESIRED, Labelled
-from workbench.store import read_trace
+from workbench.store import read_trace, verified
 from workbench.trace import Trace
 from workbench.users import NOISE
 from workbench.version import VERSION
@@ -71,7 +71,8 @@ def write_dataset(given: Path, root: Path) -> Dataset:
     """Write the trace or the folder of traces `given` below `root`, made if absent.
 
     Samples are numbered from 1 in each subset, in the order of the trace files. Raises InputError where there is no trace, where none of
-    them has a place in the benchmark, and where `root` holds samples already, TraceError where the only trace cannot be read.
+    them has a place in the benchmark, and where `root` holds samples already, TraceError where the only trace cannot be read or was
+    changed after it was written.
     """
     files = trace_files(given)
     _refuse_old(root)
@@ -80,6 +81,7 @@ def write_dataset(given: Path, root: Path) -> Dataset:
     left_out: dict[str, str] = {}
     for name, path in files.items():
         try:
+            verified(path)
             trace = read_trace(path)
         except TraceError as error:
             if len(files) == 1:
