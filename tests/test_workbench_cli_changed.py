@@ -134,7 +134,9 @@ def test_a_file_that_grows_while_it_is_verified_holds(tmp_path: Path) -> None:
         writer.flush()
 
         def write() -> None:
-            while not stop.is_set():
+            for _ in range(1_500):  # not for ever: each verification takes longer than the one before
+                if stop.is_set():
+                    break
                 session.step()
 
         thread = threading.Thread(target=write)
