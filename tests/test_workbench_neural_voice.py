@@ -123,6 +123,12 @@ def test_the_command_trains_a_voice_and_puts_it_into_a_checkpoint(tmp_path, monk
     assert "no part 'nose' to train; there is model, voice" in capsys.readouterr().err
 
 
+def test_a_change_of_the_scenarios_begins_conversations_anew(monkeypatch):
+    before = conversations_folder({"answer": 1.0})
+    monkeypatch.setattr("workbench.neural.recipe.conversing_code", lambda: "another")
+    assert conversations_folder({"answer": 1.0}) != before
+
+
 def test_training_conversations_are_heard_in_the_voice_they_are_spoken_with(tmp_path):
     save_voice(tmp_path / "voice.safetensors", tiny_voice(AGENT_WORDS), {})
     own, synthesised = (unpacked(conversation(3, "espeak", (), {"answer": 1.0}, v)) for v in (str(tmp_path / "voice.safetensors"), ""))

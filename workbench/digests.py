@@ -26,6 +26,7 @@ ELSEWHERE = (
     "desk.py",
     "retention.py",
 )
+SPOKEN = ("workbench/scenarios/", "workbench/conversations.py", "workbench/typist.py", "workbench/users.py")
 
 
 def content_key(body: Mapping[str, Any]) -> str:
@@ -44,6 +45,12 @@ def playing_code() -> str:
 def judging_code() -> str:
     """SHA-256 over the sources that decide what is said of a session."""
     return _digest([name for name in _sources() if name.startswith(JUDGING)])
+
+
+@lru_cache(maxsize=1)
+def conversing_code() -> str:
+    """SHA-256 over the sources that decide what is said in a training conversation."""
+    return _digest([name for name in _sources() if name.startswith(SPOKEN)])
 
 
 def agent_content(spec: Mapping[str, Any]) -> dict[str, Any]:

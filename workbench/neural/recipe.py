@@ -27,6 +27,7 @@ from workbench.agents import Mouth
 from workbench.bank import cache_folder
 from workbench.clock import ClockSpec, StopWatch, pause
 from workbench.conversations import SOURCES, Source, available, converse
+from workbench.digests import conversing_code
 from workbench.errors import InputError
 from workbench.evaluate import evaluate
 from workbench.neural.agent import NeuralAgent, load_agent
@@ -81,10 +82,11 @@ def conversation(
 
 
 def conversations_folder(families: dict[str, float], voice: str = "", frames: Frames = FRAMES) -> Path:
-    """Where training conversations are kept: a folder of its own for every layout, vocabulary, choice of families, voice, and cell."""
+    """Where training conversations are kept: a folder of its own for every version of scenarios, layout, families, voice, and cell."""
     spoken = (zlib.crc32(voice_file(voice).read_bytes()),) if voice else ()
-    made_of = (vocabulary(), [f.name for f in fields(Cells)], list(families.items()), *spoken, *(frames if frames != FRAMES else ()))
-    return cache_folder() / f"conversations-{LAYOUT_VERSION}-{zlib.crc32(repr(made_of).encode()):08x}"
+    cell = (vocabulary(), [f.name for f in fields(Cells)], *(frames if frames != FRAMES else ()))
+    made_of = repr((conversing_code(), list(families.items()), *spoken, *cell))
+    return cache_folder() / f"conversations-{LAYOUT_VERSION}-{zlib.crc32(made_of.encode()):08x}"
 
 
 def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[dict[str, Any]], None] = print) -> Path:
