@@ -27,6 +27,7 @@ from workbench.neural.agent import load_agent
 from workbench.neural.recipe import load_recipe, train_recipe
 
 TEST_SEED = 7_000_000
+AS_LONG = 0.65  # of the base's steps take the experts as long: a step costs 1.5 times as much of a core
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,12 @@ class Variant:
     train: Mapping[str, Any] = field(default_factory=dict)
     loss: Mapping[str, float] = field(default_factory=dict)
     rehearsed: bool = True
+    share: float = 1.0  # of the study's steps, where a step is dearer and the time is to be the same
 
     def of(self, base: Recipe, steps: int) -> Recipe:
         """The base recipe with this changed; a row lasts 30 s on any clock."""
         loss = replace(base.train.loss, **self.loss)
-        train = replace(base.train, steps=steps, loss=loss, **self.train)
+        train = replace(base.train, steps=round(steps * self.share), loss=loss, **self.train)
         batch = replace(base.batch, cells=base.batch.cells * 200 // self.model.tick_ms)
         rehearsal = base.rehearsal if self.rehearsed else replace(base.rehearsal, share=0.0)
         return replace(base, changes=self.model, train=train, batch=batch, rehearsal=rehearsal)
@@ -60,6 +62,12 @@ VARIANTS = {
         "own outputs", "no rehearsals, and always the true heard words", train={"own_heard": 0.0, "rehearse_every": 0}, rehearsed=False
     ),
     "experts": Variant("experts", "one shared and the best two of eight experts, a third of the width each", Changes(experts=8)),
+    "experts, as long": Variant("equal time", "experts for as many seconds of a core as the base", Changes(experts=8), share=AS_LONG),
+    "experts, as long, 2": Variant("equal time", "the same, trained with seed 1", Changes(experts=8), train={"seed": 1}, share=AS_LONG),
+    "experts, as long, 3": Variant("equal time", "the same, trained with seed 2", Changes(experts=8), train={"seed": 2}, share=AS_LONG),
+    "base, again": Variant("seed", "the base once more, on the computer of the rows called 2 and 3"),
+    "base, 2": Variant("seed", "the base, trained with seed 1: other weights to begin with, another order of the talk", train={"seed": 1}),
+    "base, 3": Variant("seed", "the base, trained with seed 2", train={"seed": 2}),
     "sharp": Variant("sharpness", "gains of queries and keys learn eight times as fast", train={"sharpen": 8.0}),
     "log mel": Variant("sound", "log mel magnitudes instead of dMel levels", Changes(audio="log_mel")),
     "silence 0.02": Variant("silence", "sure silence weighs 0.02", loss={"silence": 0.02}),
