@@ -23,10 +23,10 @@ from workbench.exports.fdb_folder import read_label, read_sample, read_words
 from workbench.exports.mtr import read_rounds
 from workbench.exports.simuleval import read_instances
 from workbench.exports.tau_voice import read_trajectory
-from workbench.exports.turnbench import read_marks, read_submission
+from workbench.exports.turnbench import read_conversations, read_marks, read_submission
 from workbench.scoring.mtr import judge
 from workbench.scoring.tau_voice import tau_voice
-from workbench.scoring.turnbench import Marked, match
+from workbench.scoring.turnbench import Marked, match, turnbench
 
 COUNT = int(os.environ.get("MICROTURN_MUTATIONS", "400"))
 SCRAPS = (
@@ -64,6 +64,17 @@ INSTANCE = {"index": 0, "prediction": "a b", "delays": [1.5, 2.0], "reference": 
 SUBMISSION = {"schema_version": 1, "predictions": [{"conversation_id": "c", "speaker_1": EVENTS, "speaker_2": EVENTS}]}
 MARKED = {kind: {"positives": [0.5, 2.0], "negatives": [[2.4, 3.0]]} for kind in EVENTS}
 MARKS = {"schema_version": 1, "marks": [{"conversation_id": "c", "speaker_1": MARKED, "speaker_2": MARKED}]}
+GOLD_LISTS = {
+    f"{kind}_{key}": rows
+    for kind in ("eot", "int")
+    for key, rows in (
+        ("positive_events", [{"speaker": 1, "time_s": 2.0}, {"speaker": 2, "time_s": 0.5}]),
+        ("negative_spans", [{"speaker": 1, "start": 2.4, "end": 3.0}]),
+        ("excluded", [{"speaker": 2, "start": 1.5, "end": 1.75}]),
+    )
+}
+WINDOWS = {"tau_pre_s": 0.25, "tau_max_s": 3.0}
+GOLD = {"scorer_sha": "0dda64e", "dataset_revision": "r", **WINDOWS, "conversations": {"c": {"duration_s": 9.5, **GOLD_LISTS}}}
 TURN = {"user_start": 1.0, "user_end": 2.0, "model_start": 3.0, "model_end": 4.0}
 ROUND = {"dialogue_id": "7", "round_num": 1, "scenario": "smooth-turntaking", "timestamp": TURN}
 HEARD = {
@@ -123,9 +134,19 @@ def marks_scored(path: Path) -> object:
     return [match(marked, [0.5, 2.5]) for who in read_marks(path).values() for kinds in who.values() for marked in kinds.values()]
 
 
+def gold_scored(path: Path) -> object:
+    (path.parent / "submission.json").write_bytes(as_json(SUBMISSION))
+    return turnbench(read_conversations(path.parent))
+
+
 def rounds_scored(encoding: Path, recognised: Path) -> object:
     rounds = [one for ones in read_rounds(encoding, "smooth", recognised).values() for one in ones]
     return [(judge(one, "compatible"), judge(one, "clean")) for one in rounds]
+
+
+def test_a_damaged_gold_is_an_error_or_a_result(tmp_path: Path) -> None:
+    path = tmp_path / "gold.json"
+    assert 0 < survives(as_json(GOLD), path, lambda: gold_scored(path), seed=9) < COUNT
 
 
 @pytest.mark.parametrize(

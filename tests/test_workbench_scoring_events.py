@@ -15,7 +15,8 @@ from tests.sample_session import stopped_count
 from tests.test_workbench_scoring import beat, expect, question, request, says, trace_of
 from workbench.errors import InputError
 from workbench.exports import export
-from workbench.exports.turnbench import SPEAKERS, read_marks, read_submission, write_marks, write_submission
+from workbench.exports.turnbench import read_marks, read_submission, write_marks, write_submission
+from workbench.exports.turnbench_gold import SPEAKERS, read_gold
 from workbench.scenarios.world import counting
 from workbench.scoring.turnbench import KINDS, Marked, match, noticed, turnbench
 from workbench.scoring.vap import (
@@ -113,12 +114,12 @@ def test_a_session_is_exported_as_a_submission(tmp_path: Path) -> None:
 
 def test_an_exported_folder_scores_as_its_trace_does_and_another_submission_as_what_it_says(tmp_path: Path) -> None:
     trace = stopped_count()
-    submission, marks = export(trace, "turnbench", tmp_path / "own")
+    submission, gold = export(trace, "turnbench", tmp_path / "own")
     own = SUITES["turnbench"].folder(tmp_path / "own")
     assert own is not None
     numbers = [(score.name, score.n, score.value) for score in turnbench(own) if score.n]
     assert numbers == [(score.name, score.n, score.value) for score in turnbench({"a": noticed(trace)}) if score.n]
-    user, other = (read_marks(marks)["session"][who]["interruption"] for who in SPEAKERS)
+    user, other = (read_gold(gold).conversations["session"].marks[who]["interruption"] for who in SPEAKERS)
     assert (user.positives, other) == ((4.3,), Marked())
     write_submission({"session": {"speaker_1": {"eot": (), "interruption": (4.4,)}}}, submission)
     scores = {score.name: score for score in turnbench(SUITES["turnbench"].folder(tmp_path / "own") or {})}
@@ -138,7 +139,7 @@ def test_a_submission_without_marks_or_of_other_conversations_is_refused(tmp_pat
     gather = SUITES["turnbench"].folder
     assert gather(tmp_path) is None
     write_submission({"a": {}, "b": {}}, tmp_path / "submission.json")
-    with pytest.raises(InputError, match=r"has submission.json and no marks.json to judge it by; export a trace"):
+    with pytest.raises(InputError, match=r"has submission.json and no gold.json or marks.json to judge it by; put the gold"):
         gather(tmp_path)
     write_marks({"a": {}}, tmp_path / "marks.json")
     with pytest.raises(InputError, match=r"marks.json has no conversation 'b'; both files need it"):

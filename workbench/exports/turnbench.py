@@ -3,58 +3,85 @@
 `{"schema_version": 1, "predictions": [{"conversation_id", "speaker_1": {"eot": [t, ...], "interruption": [t, ...]}, "speaker_2": {...}}]}`,
 times in seconds, strictly increasing.
 
-What a submission is judged by is no file of the benchmark. So a trace is written with a file of our own beside it, marks.json, which has
-`marks` in place of `predictions` and `{"positives": [t, ...], "negatives": [[start, end], ...]}` in place of every `[t, ...]`: whoever
-predicts from the sound of the session writes another submission.json, and the folder can be scored. Spans in which predictions count for
-nothing may be given as `"excluded": [[start, end], ...]`.
+A trace is written with its truth beside it as gold.json, in the form of the official gold (`workbench.exports.turnbench_gold`): whoever
+predicts from the sound of the session writes another submission.json, and the folder can be scored. So can a submission beside the
+official gold itself. In place of gold.json there may be marks.json, a form of our own that is easier to write by hand: it has `marks` in
+place of `predictions` and `{"positives": [t, ...], "negatives": [[start, end], ...]}` in place of every `[t, ...]`; spans in which
+predictions count for nothing may be given as `"excluded": [[start, end], ...]`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from workbench.errors import InputError
 from workbench.exports.numbers import finite
+from workbench.exports.turnbench_gold import GOLD, SPEAKERS, Conversation, Gold, read_gold, write_gold
 from workbench.scoring.turnbench import KINDS, Kind, Marked, Noticed, noticed
 from workbench.trace import Trace
 
 SCHEMA = 1
-SPEAKERS = ("speaker_1", "speaker_2")
 SUBMISSION, MARKS = "submission.json", "marks.json"
 Times: TypeAlias = tuple[float, ...]
 Submission: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Times]]]  # conversation, speaker, kind
-Marks: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Marked]]]
+Marks: TypeAlias = Mapping[str, Mapping[str, Mapping[Kind, Marked]]]  # conversation, speaker, kind
 
 
 def write_turnbench(trace: Trace, folder: Path) -> list[Path]:
     """What the agent of a trace noticed of its user, who is the first speaker, and what is marked of them."""
     found = noticed(trace)
     said: dict[str, Times] = {kind: times[0] for kind, times in found.predicted.items()}
-    marked: dict[str, Marked] = {kind: marks[0] for kind, marks in found.marked.items()}
+    marked = {SPEAKERS[0]: {kind: marks[0] for kind, marks in found.marked.items()}}
+    session = Conversation(duration_s=trace.duration_s, marks=marked)
     return [
         write_submission({"session": {SPEAKERS[0]: said}}, folder / SUBMISSION),
-        write_marks({"session": {SPEAKERS[0]: marked}}, folder / MARKS),
+        write_gold(Gold(conversations={"session": session}, window=found.window), folder / GOLD),
     ]
 
 
 def read_conversations(folder: Path) -> Mapping[str, Noticed]:
-    """Every conversation of the two files of a folder, by the folder and its name. Raises InputError unless both name the same ones."""
-    if not (folder / MARKS).is_file():
-        raise InputError(f"{folder} has {SUBMISSION} and no {MARKS} to judge it by; export a trace to turnbench for those of a session")
-    said, marks = read_submission(folder / SUBMISSION), read_marks(folder / MARKS)
+    """Every conversation of the two files of a folder, by the folder and its name.
+
+    Raises InputError unless both name the same ones, and for predictions beyond the end of a conversation whose gold says how long it is.
+    """
+    there = [name for name in (GOLD, MARKS) if (folder / name).is_file()]
+    if len(there) != 1:
+        held = f"{SUBMISSION}, {' and '.join(there)}" if there else f"{SUBMISSION} and no {GOLD} or {MARKS} to judge it by"
+        fix = "keep the one to judge it by" if there else "put the gold beside it, or export a trace to turnbench for that of a session"
+        raise InputError(f"{folder} has {held}; {fix}")
+    said = read_submission(folder / SUBMISSION)
+    gold = read_gold(folder / GOLD) if there == [GOLD] else None
+    marks: Marks = {name: one.marks for name, one in gold.conversations.items()} if gold else read_marks(folder / MARKS)
     for name in said.keys() ^ marks.keys():
-        lacks = SUBMISSION if name in marks else MARKS
+        lacks = SUBMISSION if name in marks else there[0]
         raise InputError(f"{folder / lacks} has no conversation {name!r}; both files need it, with empty lists where nothing is")
-    return {f"{folder}/{name}": _conversation(marks[name], said[name]) for name in marks}
+    source = f"{GOLD} of {gold.scorer}, {gold.revision}" if gold else MARKS
+    found = {name: _conversation(marks[name], said[name], f"{source} and {SUBMISSION}") for name in marks}
+    if gold:
+        found = {name: replace(_within(one, name, gold), window=gold.window) for name, one in found.items()}
+    return {f"{folder}/{name}": one for name, one in found.items()}
 
 
-def _conversation(marks: Mapping[str, Mapping[str, Marked]], said: Mapping[str, Mapping[str, Times]]) -> Noticed:
+def _conversation(marks: Mapping[str, Mapping[Kind, Marked]], said: Mapping[str, Mapping[str, Times]], source: str) -> Noticed:
     marked: dict[Kind, tuple[Marked, ...]] = {kind: tuple(marks[who][kind] for who in SPEAKERS) for kind in KINDS}
-    return Noticed(marked, {kind: tuple(said[who][kind] for who in SPEAKERS) for kind in KINDS}, f"{MARKS} and {SUBMISSION}")
+    return Noticed(marked, {kind: tuple(said[who][kind] for who in SPEAKERS) for kind in KINDS}, source)
+
+
+def _within(one: Noticed, name: str, gold: Gold) -> Noticed:
+    """The same; no prediction may lie outside the conversation, where no program can have made it."""
+    duration_s = gold.conversations[name].duration_s
+    for kind, speakers in one.predicted.items():
+        outside = [t for times in speakers for t in times if not 0 <= t <= duration_s]
+        if outside:
+            raise InputError(
+                f"{kind} in {name!r} is predicted at {outside[0]:g} s; give times from 0 to its end, {duration_s:g} s by {GOLD}"
+            )
+    return one
 
 
 def write_submission(found: Submission, path: Path) -> Path:
@@ -92,7 +119,7 @@ def _lists(marked: Marked) -> Mapping[str, Any]:
 
 def read_marks(path: Path) -> Marks:
     """What is marked by conversation, speaker and kind. Raises InputError naming what breaks the format."""
-    found: dict[str, Mapping[str, Mapping[str, Marked]]] = {}
+    found: dict[str, Mapping[str, Mapping[Kind, Marked]]] = {}
     for name, row in _rows(path, "marks").items():
         found[name] = {who: {kind: _marked(row.get(who), name, who, kind) for kind in KINDS} for who in SPEAKERS}
     return found
