@@ -80,7 +80,7 @@ def test_the_report_carries_what_was_promised_and_is_json() -> None:
     whole = json.loads(json.dumps(judged(OracleAgent()).to_json()))
     assert set(whole) >= {"suite", "agent", "voices", "seed", "families", "mean_both", "latency_s", "false_starts", "config"}
     assert set(whole["families"]["answer"]) >= {"n", "sessions", "meaning", "timing", "both", "ci95", "meaning_ci95", "timing_ci95"}
-    assert set(whole["latency_s"]["yield"]) == {"median", "ci95", "p95", "n", "sessions", "from", "to"}
+    assert set(whole["latency_s"]["yield"]) == {"median", "ci95", "p95", "p95_ci95", "n", "sessions", "from", "to", "people"}
     assert set(whole["false_starts_ci95"]) == set(whole["false_starts"])
     assert REPLY_DELAY_S <= whole["latency_s"]["reply"]["median"] <= REPLY_DELAY_S + 0.2
     assert whole["heard_words"]["word_error_rate"] is None  # the oracle keeps no transcript of the user

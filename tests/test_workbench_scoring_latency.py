@@ -13,8 +13,9 @@ from tests.sample_session import stopped_count
 from tests.test_workbench_scoring import beat, question, says, trace_of
 from workbench.events import DeadlineMissed
 from workbench.packets import rng_for
-from workbench.scoring.latency import FLOOR_TRANSFER, LATENCY_SPECS, LatencyReport, latency_report, measure, quantile_interval
-from workbench.scoring.measured import DRAWS
+from workbench.scoring.latency import LATENCY_SPECS, LatencyReport, latency_report, measure, overlap_share, quantile_interval
+from workbench.scoring.people import FLOOR_TRANSFER, FLOOR_TRANSFER_OF_CALLS, OVERLAP, told
+from workbench.scoring.resample import DRAWS
 from workbench.trace import Trace
 
 
@@ -56,11 +57,47 @@ def test_the_hand_written_session_yields_in_its_own_time() -> None:
 def test_the_sentence_can_be_quoted_with_its_events_and_peoples_band() -> None:
     text = reports(trace_of(*question(1.0), *says(("seven", 2.0))))["floor transfer"].sentence()
     assert text.startswith(
-        "floor transfer: median 0.40 s (95 % interval 0.40 to 0.40), 95th percentile 0.40 s, 1 cases in 1 sessions, from"
+        "floor transfer: median 0.40 s (95 % interval 0.40 to 0.40), 95th percentile 0.40 s (0.40 to 0.40), 1 cases in 1 sessions, from"
     )
     assert "from end of the user's last word (truth) to first sound of the agent's turn; includes " in text
     assert "not network" in text
-    assert text.endswith(f"people: 0.10 s, {FLOOR_TRANSFER.of} ({FLOOR_TRANSFER.source})")
+    assert text.endswith(f"people: 0.1 s {FLOOR_TRANSFER.of} ({FLOOR_TRANSFER.source}); {FLOOR_TRANSFER_OF_CALLS.text()}")
+
+
+def test_people_stand_beside_the_latencies_whose_events_are_theirs_with_source_and_departure() -> None:
+    known = {spec.name: [band.by for band in spec.people] for spec in LATENCY_SPECS}
+    assert known == {
+        "floor transfer": ["12 Switchboard calls", "2,438 Switchboard calls"],
+        "reply": ["Stivers et al. 2009", "Stivers et al. 2009"],
+        "right reply": [],
+        "yield": [],
+        "overlap at a yield": ["Levinson and Torreira 2015"],
+    }
+    assert all(band.source and band.departs for spec in LATENCY_SPECS for band in spec.people)
+    found = reports(trace_of(*question(1.0), *says(("seven", 2.0))))["reply"]
+    (median, mean) = found.median.to_json()["setup"]["people"]
+    assert (median["value"], mean["value"], mean["unit"]) == (0.1, 0.208, "s")
+    assert mean["short"] == "0.208 s mean offset of answers to yes-no questions, 7 to 469 ms by language (Stivers et al. 2009)"
+    assert found.p95.setup["people"] == [], "a median of people is no neighbour of a 95th percentile"
+
+
+def test_the_overlap_at_a_yield_runs_from_the_start_of_the_word_that_stops_it() -> None:
+    found = reports(stopped_count())
+    yielded, overlap = found["yield"].median, found["overlap at a yield"].median
+    assert overlap.value == pytest.approx(yielded.value + 4.62 - 4.3, abs=0.03)
+    assert overlap.moments[0].start_s == pytest.approx(4.3)
+    assert told((OVERLAP,))[0]["by"] == "Levinson and Torreira 2015"
+
+
+def test_the_share_of_transfers_in_overlap_stands_beside_that_of_people() -> None:
+    early = trace_of(*beat(1.0, "three", "four"), *says(("seven", 1.4)))
+    late = trace_of(*beat(1.0, "three", "four"), *says(("seven", 2.0)))
+    found = overlap_share({str(n): measure(trace) for n, trace in enumerate((early, late, late, late))})
+    assert (found.name, found.value, found.n) == ("floor transfer, in overlap", 0.25, 4)
+    assert [m.session for m in found.moments] == ["0"]
+    assert [band["value"] for band in dict(found.setup)["people"]] == [0.301, 0.4]
+    assert found.interval is not None
+    assert found.interval[0] < 0.25 < found.interval[1]
 
 
 def test_nothing_measured_is_said_and_not_zero() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.packets import rng_for
-from workbench.scoring.measured import DRAWS, Part
-from workbench.scoring.resample import Resample, Share, count_interval, drawn_quantiles, mean_share, share_interval, times_drawn
+from workbench.scoring.measured import Case, bootstrap, mean
+from workbench.scoring.resample import (
+    DRAWS,
+    Part,
+    Resample,
+    Share,
+    count_interval,
+    drawn_quantiles,
+    mean_share,
+    share_interval,
+    times_drawn,
+)
 from workbench.scoring.score import Outcome, wilson
 from workbench.scoring.summary import latencies, rates, summarise
 
@@ -142,6 +153,54 @@ def test_rates_and_latencies_say_how_many_sessions_they_rest_on() -> None:
     reply = latencies(found)["reply"]
     assert (reply["n"], reply["sessions"]) == (5, 2)
     assert reply["ci95"][0] <= reply["median"] <= reply["ci95"][1]
+    assert reply["p95_ci95"][0] <= reply["p95"] <= reply["p95_ci95"][1]
+
+
+def test_the_interval_of_a_95th_percentile_is_over_sessions_and_wider_where_slow_cases_come_together() -> None:
+    times = [0.3 + 0.002 * n for n in range(360)] + [3.0 + 0.01 * n for n in range(40)]
+    apart = {"answer": [[outcome(latency_s=t)] for t in times]}
+    together = {"answer": [[outcome(latency_s=t) for t in times[at : at + 10]] for at in range(0, 400, 10)]}
+    (one, other) = (latencies(found)["reply"] for found in (apart, together))
+    assert one["p95"] == other["p95"]
+    assert width(other["p95_ci95"]) > 1.5 * width(one["p95_ci95"]) > 0
+    assert other["p95_ci95"][0] < 1.1, "four slow sessions of forty might as well have been one or two"
+    assert latencies({"answer": apart["answer"][::-1]})["reply"] == one
+
+
+@pytest.mark.parametrize(("kind", "best"), [("share", 1.0), ("percentage", 100.0)])
+def test_a_suites_share_of_nothing_or_all_has_the_interval_that_the_families_have(kind: Any, best: float) -> None:
+    for value in (0.0, 1.0):
+        parts = [(best * value, 1.0)] * 50 + [(0.0, 0.0)] * 7
+        expected = tuple(best * end for end in wilson(50 * value, 50))
+        assert bootstrap([parts], kind=kind) == pytest.approx(expected), "sessions without a case tell nothing"
+        assert bootstrap([parts], kind=None) == (best * value, best * value)
+        thrice = [[(best * value, 1.0)] * 50, [(best * value, 1.0)] * 20, [(best * value, 2.0 if not value else 1.0)] * 50]
+        assert bootstrap(thrice, kind=kind) == pytest.approx(tuple(best * end for end in wilson(60 * value, 60)))
+    mixed = [(best, 1.0)] * 99 + [(0.0, 1.0)]
+    (low, high), (least, most) = (bootstrap([mixed], kind=given) or (0, 0) for given in (kind, None))
+    assert (low, high) == pytest.approx(tuple(best * end for end in wilson(99, 100)), rel=0.02)
+    assert low < least
+    assert high >= most
+
+
+def test_a_share_over_many_sessions_in_the_middle_is_the_bootstraps() -> None:
+    parts = [(float(n % 2), 1.0) for n in range(400)]
+    assert bootstrap([parts], kind="share") == pytest.approx(bootstrap([parts]), abs=0.004)
+
+
+def test_a_count_of_nothing_leaves_room_for_a_few_and_a_time_has_no_room() -> None:
+    none = [Case(session=name, value=0.0) for name in "abcd"]
+    found = mean("x", none, list("abcd"), says="starts by turns", kind="count", setup={})
+    assert found.interval == pytest.approx((0.0, 3.84 / 4), abs=0.01), "of no event in four turns there may be 3.84"
+    assert dict(found.setup["bootstrap"])["floor"] == "a Poisson count's, by its score"
+    many = bootstrap([[(3.0, 1.0)] * 40 + [(1.0, 1.0)] * 40], kind="count") or (0, 0)
+    assert many[0] < 2.0 < many[1]
+    assert mean("x", none, list("abcd"), says="s", unit="s", setup={}).interval == (0.0, 0.0)
+    assert bootstrap([[(0.0, 0.0)]], kind="count") is None is bootstrap([[(0.0, 0.0)]], kind="share")
+
+
+def test_a_share_without_sessions_that_have_a_case_has_no_interval() -> None:
+    assert bootstrap([[(1.0, 1.0)], [(0.0, 0.0)]], kind="share") is None
 
 
 def _covered(rate: float, sessions: int, cases: int, likeness: float, rng: np.random.Generator, times: np.ndarray) -> float:

@@ -108,6 +108,18 @@ def test_every_score_carries_its_interval_its_count_and_its_setup() -> None:
             assert json.loads(json.dumps(one.to_json()))["name"] == one.name
 
 
+def test_no_share_of_a_suite_is_certain_where_every_session_is_alike() -> None:
+    without = ("frequency", "latency", "MAE", "BLEU", "per solved task", "back-channels", "distance")  # times and what has no best
+    found = [one for agent in (OracleAgent(), SilentAgent()) for of in judged(agent, *SUITES).suites.values() for one in of]
+    shares = [one for one in found if one.interval is not None and not any(word in one.name for word in without)]
+    ends = [one for one in shares if one.value in (0.0, 1.0, 100.0) and not one.unit]
+    assert len(ends) > 40
+    for one in ends:
+        low, high = one.interval or (0.0, 0.0)
+        assert low <= one.value <= high
+        assert high - low > 0.1, (one.name, "a few sessions that are all alike leave room for others")
+
+
 @pytest.mark.parametrize("name", ["fdb-v1", "tau-voice", "turnbench", "vap"])
 def test_scores_of_sound_say_how_it_was_found(name: str) -> None:
     (told,) = {json.dumps(one.setup["source"]) for one in judged(OracleAgent(), name, count=1).suites[name]}

@@ -19,6 +19,7 @@ from workbench.agents import OracleAgent
 from workbench.evaluate import Report, evaluate
 from workbench.scoring.delegation import PER_SOLVED
 from workbench.scoring.measured import Measured
+from workbench.scoring.people import ANSWER_MEDIAN, told
 from workbench.tables import comparison_table, evaluation_tables, interval_text, score_text, share_text, suite_table
 
 COST = Measured(name=f"{PER_SOLVED}micro-turns", value=62.333, explanation="micro-turns: many", n=468, interval=(59.6, 64.99), sessions=500)
@@ -55,6 +56,25 @@ def test_sixty_two_micro_turns_are_not_six_thousand_per_cent(report: Report) -> 
     assert "6233" not in page
 
 
+def test_how_people_do_stands_beside_the_scores_that_know_it() -> None:
+    known = replace(COST, name="reply", setup={"people": told((ANSWER_MEDIAN,))})
+    text = printed(suite_table("latency", [known, COST]))
+    assert "people, beside reply: 0.1 s median offset of answers" in " ".join(text.split())
+    assert "people" not in printed(suite_table("background", [COST]))
+
+
+def test_the_page_says_how_people_do_beside_replies_and_suites() -> None:
+    suites = ("interaction", "latency", "vap")
+    found = evaluate(OracleAgent(), ("answer", "stop"), "train", 1, 5, pick=one_voice, speaker_of=Tones, suites=suites)
+    page = board_html([Column.of(found)]).split('<script type="text/plain"')[0]
+    reply = page[page.index('<th scope="row">reply<small>') :]
+    assert "people: 0.1 s median offset" in reply[: reply.index("</th>")]
+    share = page[page.index('<th scope="row">floor transfer, in overlap<small>') :]
+    assert "people: 30.1 % of floor transfers" in share[: share.index("</th>")]
+    murmurs = page[page.index('<th scope="row">back-channels<small>') :]
+    assert "people: 3.9 1/min" in murmurs[: murmurs.index("</th>")]
+
+
 def test_only_a_share_is_written_as_a_share() -> None:
     assert [share_text(share) for share in (0.0, 0.9584, 1.0)] == ["0.000", "0.958", "1.000"]
     for other in (62.333, 1.01, -0.1, math.nan):
@@ -81,4 +101,6 @@ def test_every_number_of_an_evaluation_has_its_interval_beside_it(report: Report
     text = printed(evaluation_tables(whole))
     for name in ("answer", "all ", "replies within 1.0 s", "episodes without a false start", "false starts: words unasked", "│ reply "):
         assert re.search(r"[0-9.]+ to [0-9.]+", row_of(text, name)), name
+    assert len(re.findall(r"[0-9.]+ to [0-9.]+", row_of(text, "│ reply "))) == 2, "the median's, and that of the 95th percentile"
+    assert "people, beside reply: 0.1 s median" in text
     assert "(0." in row_of(printed(comparison_table({"oracle": whole})), "reply, median s")

@@ -24,7 +24,7 @@ from workbench.scoring.delegation import delegation, worked
 from workbench.scoring.fdb_sample import MODES, Mode, Sample, heard_from
 from workbench.scoring.fdb_scenarios import V1_FAMILIES, V15_FAMILIES, v1_samples, v15_sample
 from workbench.scoring.fdb_v15 import DESIRED, Labelled
-from workbench.scoring.latency import latency_report, measure
+from workbench.scoring.latency import latency_report, measure, overlap_share
 from workbench.scoring.measured import TICKS, Measured
 from workbench.scoring.mtr import mtr, rounds_of
 from workbench.scoring.pauc import pauc, turns_of
@@ -170,7 +170,8 @@ def _panel_score(sessions: Sessions) -> list[Measured]:
 
 
 def _latency_score(sessions: Sessions) -> list[Measured]:
-    return [one for report in latency_report(sessions) for one in (report.median, report.p95)]
+    found = [one for report in latency_report(sessions) for one in (report.median, report.p95)]
+    return [*found, overlap_share(sessions)]
 
 
 def _instances_folder(path: Path) -> Sessions | None:

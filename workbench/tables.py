@@ -49,7 +49,19 @@ def suite_table(name: str, found: Sequence[Measured]) -> Table:
     for one in found:
         says = one.explanation.split(": ")[0].replace("[", r"\[")
         table.add_row(one.name, score_text(one.value, one.unit), interval_text(one.interval), str(one.n), str(one.sessions), says)
+    _add_people(table, {one.name: one.setup for one in found})
     return table
+
+
+def _add_people(table: Table, told: Mapping[str, Mapping[str, Any]]) -> None:
+    """Below a table how people do, of setups of scores or rows of latencies by name; of several that know the same once."""
+    known: dict[str, list[str]] = {}
+    for name, one in told.items():
+        for band in one.get("people") or ():
+            known.setdefault(band["short"], []).append(name)
+    if known:
+        table.caption = "\n".join(f"people, beside {names[0]}: {short}" for short, names in known.items())
+        table.caption_justify = "left"
 
 
 def share_text(share: float) -> str:
@@ -133,9 +145,11 @@ def _rates_table(whole: Mapping[str, Any]) -> Table:
 
 def _latency_table(whole: Mapping[str, Any]) -> Table:
     table = Table()
-    for name in ("latency, s", "from", "to", "n", "median", "95 % interval", "95th percentile"):
+    for name in ("latency, s", "from", "to", "n", "median", "95 % interval", "95th percentile", "95 % interval"):
         table.add_column(name, justify="left" if name in ("latency, s", "from", "to") else "right")
     for name, row in whole["latency_s"].items():
         median, p95 = f"{row['median']:.2f}", f"{row['p95']:.2f}"
-        table.add_row(name, row["from"], row["to"], str(row["n"]), median, interval_text(row["ci95"], 2), p95)
+        ends = interval_text(row["ci95"], 2), interval_text(row.get("p95_ci95"), 2)
+        table.add_row(name, row["from"], row["to"], str(row["n"]), median, ends[0], p95, ends[1])
+    _add_people(table, whole["latency_s"])
     return table

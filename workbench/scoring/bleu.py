@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.packets import rng_for
-from workbench.scoring.measured import DRAWS, Interval
+from workbench.scoring.resample import DRAWS, Interval
 
 ORDER = 4
 SIGNATURE = "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp"

@@ -27,8 +27,8 @@ from workbench.events import TickCost, TranscriptDelta
 from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, DelegationResult
 from workbench.packets import rng_for
 from workbench.scoring.interaction import outcomes
-from workbench.scoring.measured import DRAWS, TICKS, Case, Interval, Measured, Moment, mean
-from workbench.scoring.resample import drawn_quantiles, percentiles, times_drawn
+from workbench.scoring.measured import TICKS, Case, Measured, Moment, drawn_how, mean
+from workbench.scoring.resample import DRAWS, Interval, drawn_quantiles, percentiles, times_drawn
 from workbench.scoring.score import Outcome, quantile
 from workbench.trace import Trace
 
@@ -212,14 +212,14 @@ def delegation(sessions: Mapping[str, Worked]) -> list[Measured]:
             for name, session in sessions.items()
             for one in session.ends
         ]
-        found.append(mean(f"tasks {end}", cases, names, says=f"tasks that ended as {end}, of all", setup=setup))
+        found.append(mean(f"tasks {end}", cases, names, says=f"tasks that ended as {end}, of all", kind="share", setup=setup))
     for name, says, of in LATES:
         cases = [
             Case(session=session, value=float(late.as_fresh), moment=(late.at_s, late.at_s + LATE_S))
             for session, kept in sessions.items()
             for late in of(kept)
         ]
-        found.append(mean(name, cases, names, says=says, setup=setup))
+        found.append(mean(name, cases, names, says=says, kind="share", setup=setup))
     return [*found, _small_talk(sessions), *_costs(sessions)]
 
 
@@ -247,7 +247,7 @@ def _share(share: Share, sessions: Mapping[str, Worked], names: Sequence[str], s
         for o in session.outcomes
         if share.counts(o)
     ]
-    return mean(share.name, cases, names, says=share.says, setup=setup)
+    return mean(share.name, cases, names, says=share.says, kind="share", setup=setup)
 
 
 def _shown(outcome: Outcome, session: Worked) -> tuple[float, float]:
@@ -284,7 +284,7 @@ def _small_talk(sessions: Mapping[str, Worked]) -> Measured:
             "suite": "background",
             "from": "end of the question",
             "to": "start of the first word",
-            "bootstrap": {"draws": DRAWS, "seed": 0, "over": "sessions"},
+            "bootstrap": drawn_how(0),
         },
     )
 

@@ -35,7 +35,7 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.scoring.fdb_sample import Mode, Sample, Span, Word
-from workbench.scoring.measured import Case, Measured, mean
+from workbench.scoring.measured import Case, MeanKind, Measured, mean
 
 TURN_S, TURN_WORDS = 1.0, 3  # shorter than the one and no more words than the other is a back-channel
 JOIN_S = 0.5
@@ -182,16 +182,16 @@ def backchannel(samples: Sequence[Sample], mode: Mode = "compatible", seed: int 
     """Take-over rate, back-channels a second, and distance from people's timing (over samples with a histogram); means over speakers."""
     heard = [(sample, listening(sample, mode)) for sample in samples]
 
-    def over(name: str, says: str, unit: str, value: Callable[[Listening], float | None]) -> Measured:
+    def over(name: str, says: str, unit: str, value: Callable[[Listening], float | None], kind: MeanKind | None = None) -> Measured:
         cases = [
             Case(session=s.id, value=v, moment=found.murmurs[0] if found.murmurs else None)
             for s, found in heard
             if (v := value(found)) is not None
         ]
-        return mean(name, cases, _ids(samples), says=says, unit=unit, setup=_setup(samples, mode), seed=seed)
+        return mean(name, cases, _ids(samples), says=says, unit=unit, kind=kind, setup=_setup(samples, mode), seed=seed)
 
     return [
-        over("back-channel, take-over rate", "a listener that took the turn", "", lambda found: float(found.taken)),
+        over("back-channel, take-over rate", "a listener that took the turn", "", lambda found: float(found.taken), "share"),
         over("back-channel, frequency", "back-channels by length of the file", "1/s", lambda found: found.frequency),
         over("back-channel, distance", "Jensen-Shannon distance from people's timing", "", lambda found: found.distance),
     ]
@@ -216,7 +216,8 @@ def _span(run: Sequence[Word]) -> Span:
 def _rate(name: str, takes: Sequence[tuple[Sample, Take]], mode: Mode, seed: int) -> Measured:
     samples = [sample for sample, _ in takes]
     cases = [Case(session=s.id, value=float(take.taken), moment=take.moment) for s, take in takes]
-    return mean(name, cases, _ids(samples), says="samples in which the agent took the turn", setup=_setup(samples, mode), seed=seed)
+    says = "samples in which the agent took the turn"
+    return mean(name, cases, _ids(samples), says=says, kind="share", setup=_setup(samples, mode), seed=seed)
 
 
 def _latency(name: str, says: str, takes: Sequence[tuple[Sample, Take]], mode: Mode, seed: int) -> Measured:

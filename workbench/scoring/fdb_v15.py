@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias, get_args
 from workbench.errors import InputError
 from workbench.scoring.fdb_sample import Mode, Sample, Span, joined
 from workbench.scoring.interaction import judged
-from workbench.scoring.measured import TICKS, Case, Measured, Moment, bootstrap, mean, mean_of
+from workbench.scoring.measured import TICKS, Case, Measured, Moment, bootstrap, drawn_how, mean, mean_of
 from workbench.scoring.reading import Reading
 
 USER_JOIN_S, AGENT_JOIN_S = 0.6, 0.5
@@ -131,7 +131,8 @@ def behaviour_rates(scenario: str, found: Sequence[Labelled], mode: Mode = "comp
     rates = []
     for label in LABELS:
         cases = [Case(session=one.id, value=float(one.label == label), moment=one.event if one.label == label else None) for one in found]
-        rate = mean(f"{scenario}, {label}", cases, [one.id for one in found], says="events so labelled", setup=setup, seed=seed)
+        names = [one.id for one in found]
+        rate = mean(f"{scenario}, {label}", cases, names, says="events so labelled", kind="share", setup=setup, seed=seed)
         rates.append(rate.rounded(2) if mode == "compatible" else rate)
     return rates
 
@@ -145,7 +146,7 @@ def four_task_average(found: Mapping[str, Sequence[Labelled]], seed: int = 0) ->
     if missing:
         raise InputError(f"the four-task average has no labels for {', '.join(missing)}; a mean of fewer tasks is another number")
     strata = [[(100.0 * (one.label == wanted), 1.0) for one in found[scenario]] for scenario, wanted in DESIRED.items()]
-    value, interval = mean_of(strata), bootstrap(strata, seed)
+    value, interval = mean_of(strata), bootstrap(strata, seed, kind="percentage")
     shares = ", ".join(
         f"{scenario} {wanted} {mean_of([part]):.1f}" for (scenario, wanted), part in zip(DESIRED.items(), strata, strict=True)
     )
@@ -164,6 +165,6 @@ def four_task_average(found: Mapping[str, Sequence[Labelled]], seed: int = 0) ->
             "benchmark": "Full-Duplex-Bench v1.5",
             "desired": dict(DESIRED),
             "labels by": sorted({one.by for part in found.values() for one in part}),
-            "bootstrap": {"seed": seed, "over": "sessions within each scenario"},
+            "bootstrap": drawn_how(seed, "percentage", "sessions within each scenario"),
         },
     )

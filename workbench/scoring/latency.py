@@ -7,7 +7,7 @@ where a detector, after its hang-over, said that the user had stopped. So a late
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -15,34 +15,30 @@ import numpy as np
 from workbench.events import DeadlineMissed
 from workbench.packets import rng_for
 from workbench.scoring.interaction import judged
-from workbench.scoring.measured import DRAWS, TICKS, Interval, Measured, Moment
+from workbench.scoring.measured import TICKS, Case, Measured, Moment, drawn_how, mean
+from workbench.scoring.people import (
+    ANSWER,
+    ANSWER_MEDIAN,
+    FLOOR_TRANSFER,
+    FLOOR_TRANSFER_OF_CALLS,
+    OVERLAP,
+    OVERLAPPED,
+    OVERLAPPED_ELSEWHERE,
+    Band,
+    told,
+)
 from workbench.scoring.reading import Reading, read
-from workbench.scoring.resample import drawn_quantiles, percentiles, times_drawn
+from workbench.scoring.resample import DRAWS, Interval, drawn_quantiles, percentiles, times_drawn
 from workbench.scoring.score import Outcome, quantile
 from workbench.trace import Trace
 
 SHARES = (0.5, 0.95)
 TURN_GAP_S = 0.2  # of people's reference: words further apart are two turns
+TRANSFER = "floor transfer"
 Span: TypeAlias = tuple[float, float]
 
 SIMULATED = ("the rest of the micro-turn in which the start falls", "the agent's decision in micro-turns", "the pause inside its own voice")
 NOT_TIMED = ("network", "sound card and loudspeaker", "computing, beyond what the session's pace lets through")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Band:
-    """How people do: a value in seconds, of what, and from where."""
-
-    value_s: float
-    of: str
-    source: str
-
-
-FLOOR_TRANSFER = Band(
-    value_s=0.10,
-    of="median offset of 1,011 floor transfers",
-    source="12 Switchboard conversations, words joined over gaps of 0.2 s",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +54,7 @@ class LatencySpec:
     spans: Callable[[Reading, Sequence[Outcome]], list[Span]]
     includes: tuple[str, ...] = SIMULATED
     excludes: tuple[str, ...] = NOT_TIMED
-    people: Band | None = None
+    people: tuple[Band, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +69,14 @@ class LatencyReport:
 
     def sentence(self) -> str:
         """The report in a line that can be quoted."""
-        spec, low_high = self.spec, self.median.interval
-        if low_high is None:
+        spec, middle, late = self.spec, self.median.interval, self.p95.interval
+        if middle is None or late is None:
             return f"{spec.name}: no case of {spec.start} followed by {spec.end}"
-        people = f"; people: {spec.people.value_s:.2f} s, {spec.people.of} ({spec.people.source})" if spec.people else ""
+        people = f"; people: {'; '.join(band.text() for band in spec.people)}" if spec.people else ""
         return (
-            f"{spec.name}: median {self.median.value:.2f} s (95 % interval {low_high[0]:.2f} to {low_high[1]:.2f}), 95th percentile "
-            f"{self.p95.value:.2f} s, {self.median.n} cases in {self.median.sessions} sessions, from {spec.start} to {spec.end}; includes "
+            f"{spec.name}: median {self.median.value:.2f} s (95 % interval {middle[0]:.2f} to {middle[1]:.2f}), 95th percentile "
+            f"{self.p95.value:.2f} s ({late[0]:.2f} to {late[1]:.2f}), {self.median.n} cases in {self.median.sessions} sessions, "
+            f"from {spec.start} to {spec.end}; includes "
             f"{', '.join(spec.includes)}; not {', '.join(spec.excludes)}{people}"
         )
 
@@ -90,6 +87,13 @@ def _judged(counts: Callable[[Outcome], bool]) -> Callable[[Reading, Sequence[Ou
         return [(anchors[o.id], anchors[o.id] + o.latency_s) for o in outcomes if o.latency_s is not None and counts(o)]
 
     return spans
+
+
+def _overlaps(reading: Reading, outcomes: Sequence[Outcome]) -> list[Span]:
+    """From the start of the word that is to stop the agent to the end of its last sound."""
+    anchors = reading.anchors_s
+    found = [(anchors[o.id], o.latency_s, o.onset_latency_s) for o in outcomes if o.what == "yield"]
+    return [(end + late - onset, end + late) for end, late, onset in found if late is not None and onset is not None]
 
 
 def _transfers(reading: Reading, _: Sequence[Outcome]) -> list[Span]:
@@ -111,17 +115,18 @@ def _transfers(reading: Reading, _: Sequence[Outcome]) -> list[Span]:
 
 LATENCY_SPECS: tuple[LatencySpec, ...] = (
     LatencySpec(
-        name="floor transfer",
+        name=TRANSFER,
         start="end of the user's last word (truth)",
         end="first sound of the agent's turn",
         spans=_transfers,
-        people=FLOOR_TRANSFER,
+        people=(FLOOR_TRANSFER, FLOOR_TRANSFER_OF_CALLS),
     ),
     LatencySpec(
         name="reply",
         start="end of the question (truth)",
         end="start of the agent's first word",
         spans=_judged(lambda o: o.what == "reply"),
+        people=(ANSWER_MEDIAN, ANSWER),
     ),
     LatencySpec(
         name="right reply",
@@ -135,6 +140,14 @@ LATENCY_SPECS: tuple[LatencySpec, ...] = (
         end="end of the agent's last sound",
         spans=_judged(lambda o: o.what == "yield"),
         includes=("recognising the word after its end", "the agent's decision in micro-turns", "the sound already on its way"),
+    ),
+    LatencySpec(
+        name="overlap at a yield",
+        start="start of the word that stops it (truth)",
+        end="end of the agent's last sound",
+        spans=_overlaps,
+        includes=("the word that stops it", "recognising it", "the agent's decision in micro-turns", "the sound already on its way"),
+        people=(OVERLAP,),
     ),
 )
 
@@ -185,10 +198,22 @@ def _quantile(spec: LatencySpec, found: Mapping[str, Sequence[Span]], share: flo
         setup={
             "includes": spec.includes,
             "excludes": spec.excludes,
-            "people": None if spec.people is None else asdict(spec.people),
-            "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions"},
+            "people": told(spec.people if share == SHARES[0] else ()),
+            "bootstrap": drawn_how(seed),
         },
     )
+
+
+def overlap_share(sessions: Mapping[str, Measurings], seed: int = 0) -> Measured:
+    """The share of floor transfers that the agent begins before the user's last word has ended; its moments are those that it does."""
+    cases = [
+        Case(session=name, value=float(end_s < start_s), moment=(end_s, start_s) if end_s < start_s else None)
+        for name, found in sessions.items()
+        for start_s, end_s in found.spans.get(TRANSFER, ())
+    ]
+    setup = {"of": "floor transfers, as the latency of that name", "people": told((OVERLAPPED, OVERLAPPED_ELSEWHERE))}
+    says = "turns of the agent that begin before the user's last word has ended"
+    return mean(f"{TRANSFER}, in overlap", cases, list(sessions), says=says, kind="share", setup=setup, seed=seed)
 
 
 def quantile_interval(sessions: Sequence[Sequence[float]], share: float, seed: int = 0, draws: int = DRAWS) -> Interval | None:

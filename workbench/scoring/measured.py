@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.clock import ClockSpec
 from workbench.packets import rng_for
+from workbench.scoring.resample import DRAWS, Interval, Part, count_interval, percentiles, share_interval
 from workbench.scoring.score import Score
 
-DRAWS = 2000
 TICKS = ClockSpec()
-Part: TypeAlias = tuple[float, float]  # what one session adds to the numerator and to the denominator of a mean
-Interval: TypeAlias = tuple[float, float]
+MeanKind: TypeAlias = Literal["share", "percentage", "count"]  # what a mean is: of 0 to 1, of 0 to 100, or events by cases
+FLOORS: Mapping[MeanKind, str] = {  # under the width of an interval
+    "share": "Wilson's over sessions",
+    "percentage": "Wilson's over sessions",
+    "count": "a Poisson count's, by its score",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +66,31 @@ def mean_of(strata: Sequence[Sequence[Part]]) -> float:
     return sum(ratio(parts) for parts in strata) / len(strata)
 
 
-def bootstrap(strata: Sequence[Sequence[Part]], seed: int = 0, draws: int = DRAWS) -> Interval | None:
+def bootstrap(strata: Sequence[Sequence[Part]], seed: int = 0, draws: int = DRAWS, *, kind: MeanKind | None = None) -> Interval | None:
     """The 95 % percentile interval of `mean_of(strata)`, sessions drawn with replacement within each group (Efron, 1979).
 
     Whole sessions are drawn because cases of one session are not independent. Draws without a case in some group are left out; None if
-    all are. The same seed gives the same interval. With rates of 0 or 1 it has no width: read it together with `n`.
+    all are. The same seed gives the same interval. Percentiles have no width where all sessions are alike, as at 0 and 100 %. So a share
+    and a percentage are never narrower than `share_interval` allows, of several groups over as many sessions as if each had no more than
+    the smallest, and a count by cases never narrower than `count_interval`. A mean of another kind, as a time, has no floor: read it
+    together with `sessions`.
     """
     means = np.mean([_drawn(parts, seed, at, draws) for at, parts in enumerate(strata)], axis=0)
-    kept = means[np.isfinite(means)]
-    if not len(kept):
+    if not np.isfinite(means).any():
         return None
-    low, high = np.percentile(kept, (2.5, 97.5))
-    return float(low), float(high)
+    value = mean_of(strata)
+    match kind:
+        case None:
+            return percentiles(means)
+        case "count":
+            cases = sum(n for parts in strata for _, n in parts) / len(strata)
+            low, high = count_interval(value * cases, means[np.isfinite(means)] * cases)
+            return low / cases, high / cases
+        case "share" | "percentage":
+            best = 1.0 if kind == "share" else 100.0
+            sessions = len(strata) * min(sum(n > 0 for _, n in parts) for parts in strata)
+            low, high = share_interval(value / best, means / best, sessions)
+            return best * low, best * high
 
 
 def _drawn(parts: Sequence[Part], seed: int, group: int, draws: int) -> NDArray[np.float64]:
@@ -101,18 +118,27 @@ class Case:
 
 
 def mean(
-    name: str, cases: Sequence[Case], sessions: Sequence[str], *, says: str, unit: str = "", setup: Mapping[str, object], seed: int = 0
+    name: str,
+    cases: Sequence[Case],
+    sessions: Sequence[str],
+    *,
+    says: str,
+    unit: str = "",
+    kind: MeanKind | None = None,
+    setup: Mapping[str, object],
+    seed: int = 0,
 ) -> Measured:
     """The mean of cases pooled over sessions. `sessions` names every session looked at, those without a case too; `says` is the rule.
 
-    `evidence` holds the tick (of 200 ms) in which each moment begins. Raises KeyError for a case of an unnamed session.
+    `kind` is for its interval (`bootstrap`). `evidence` holds the tick (of 200 ms) in which each moment begins. Raises KeyError for a case
+    of an unnamed session.
     """
     parts = dict.fromkeys(sessions, (0.0, 0.0))
     for case in cases:
         total, count = parts[case.session]
         parts[case.session] = (total + case.value, count + case.weight)
     strata = [list(parts.values())]
-    value, interval = mean_of(strata), bootstrap(strata, seed)
+    value, interval = mean_of(strata), bootstrap(strata, seed, kind=kind)
     moments = tuple(Moment(session=c.session, start_s=c.moment[0], end_s=c.moment[1]) for c in cases if c.moment)
     n = sum(case.weight for case in cases)
     shown = "no cases" if interval is None else f"{value:.3f}{unit and ' ' + unit} over {n}, {_shown(interval)}"
@@ -126,8 +152,13 @@ def mean(
         sessions=len(parts),
         unit=unit,
         moments=moments,
-        setup={**setup, "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions"}},
+        setup={**setup, "bootstrap": drawn_how(seed, kind)},
     )
+
+
+def drawn_how(seed: int, kind: MeanKind | None = None, over: str = "sessions") -> Mapping[str, object]:
+    """How the interval of a mean of this kind was drawn, for the setup of a score."""
+    return {"draws": DRAWS, "seed": seed, "over": over, **({} if kind is None else {"floor": FLOORS[kind]})}
 
 
 def _shown(interval: Interval) -> str:

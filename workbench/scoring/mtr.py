@@ -36,7 +36,7 @@ from typing import Literal, TypeAlias, get_args
 
 from workbench.errors import InputError
 from workbench.scoring.fdb_sample import MODES, Mode, Span
-from workbench.scoring.measured import Case, Measured, mean
+from workbench.scoring.measured import Case, MeanKind, Measured, mean
 from workbench.scoring.reading import Opened, Reading, read, speech_runs
 from workbench.trace import Trace
 from workbench.users import NOISE
@@ -353,11 +353,14 @@ def _scores(cases: _Cases) -> list[Measured]:
     took = [Case(session=key, value=float(was.success), moment=_moment(one)) for key, one, was in cases.found]
     late = [Case(session=key, value=was.latency_s, moment=_moment(one)) for key, one, was in cases.found if was.latency_s is not None]
     often = [Case(session=key, value=was.frequency) for key, _, was in cases.found if was.frequency is not None]
-    rows = [("success", took, "rounds done rightly", ""), ("latency", late, "end of the user to the model's segment", "s")]
-    rows.append(("frequency", often, "short segments for each second spoken", "1/s"))
+    rows: list[tuple[str, list[Case], str, str, MeanKind | None]] = [
+        ("success", took, "rounds done rightly", "", "share"),
+        ("latency", late, "end of the user to the model's segment", "s", None),
+        ("frequency", often, "short segments for each second spoken", "1/s", None),
+    ]
     return [
-        mean(f"{label}, {name} ({cases.mode})", some, cases.sessions, says=says, unit=unit, setup=cases.setup, seed=cases.seed)
-        for name, some, says, unit in rows
+        mean(f"{label}, {name} ({cases.mode})", some, cases.sessions, says=says, unit=unit, kind=kind, setup=cases.setup, seed=cases.seed)
+        for name, some, says, unit, kind in rows
     ]
 
 

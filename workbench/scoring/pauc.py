@@ -74,4 +74,5 @@ def pauc(sessions: Mapping[str, Sequence[Turn]], omega: float = OMEGA, seed: int
         for turn in found
     ]
     setup = {"benchmark": "ProactiveVideoQA", "omega": omega, "judge": "exact words"}
-    return [mean("PAUC", cases, list(sessions), says="area under what is known, by the best (silence: 25)", setup=setup, seed=seed)]
+    says = "area under what is known, by the best (silence: 25)"
+    return [mean("PAUC", cases, list(sessions), says=says, kind="percentage", setup=setup, seed=seed)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from workbench.scenarios.world import number_of
-from workbench.scoring.measured import Case, Measured, mean
+from workbench.scoring.measured import Case, MeanKind, Measured, mean
 from workbench.scoring.reading import read
 from workbench.trace import Trace
 
@@ -68,14 +68,14 @@ def counted(trace: Trace) -> tuple[Counted, ...]:
 def repcount(sessions: Mapping[str, tuple[Counted, ...]], seed: int = 0) -> list[Measured]:
     """Off-by-one accuracy, error, and off-by-one accuracy of the streaming variant."""
 
-    def over(name: str, says: str, value: Callable[[Counted], float]) -> Measured:
+    def over(name: str, says: str, value: Callable[[Counted], float], kind: MeanKind | None = "share") -> Measured:
         every = [(key, one) for key, found in sessions.items() for one in found]
         cases = [Case(session=key, value=value(one), moment=(one.start_s, one.end_s)) for key, one in every]
         setup = {"benchmark": "RepCount", "nothing said": "0; streaming: wrong"}
-        return mean(name, cases, list(sessions), says=says, setup=setup, seed=seed)
+        return mean(name, cases, list(sessions), says=says, kind=kind, setup=setup, seed=seed)
 
     return [
         over("OBO", "last number said within one of the truth", lambda one: float(abs((one.said or 0) - one.true) <= 1)),
-        over("MAE", "error of the last number, by the truth", lambda one: one.error),
+        over("MAE", "error of the last number, by the truth", lambda one: one.error, None),
         over("OBO, streaming", "last number said after the last but one repetition, within one", lambda one: float(one.near_late)),
     ]

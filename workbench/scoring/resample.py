@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.packets import rng_for
-from workbench.scoring.measured import DRAWS, Interval, Part
 from workbench.scoring.score import Z95, wilson
 
+DRAWS = 2000
+ALIKE = 1e-9  # shares of draws closer than this are one
 CELLS = 2_000_000  # draws times values that are held at once
+Part: TypeAlias = tuple[float, float]  # what one session adds to the numerator and to the denominator of a mean
+Interval: TypeAlias = tuple[float, float]
 Parts: TypeAlias = Mapping[str, Sequence[Part]]  # by family, one part a session
 Values: TypeAlias = Mapping[str, Sequence[Sequence[float]]]  # by family, those of each session
 Drawn: TypeAlias = NDArray[np.float64]  # (draws,), NaN where a draw has no case
@@ -94,7 +97,7 @@ def share_interval(value: float, drawn: Drawn, sessions: int) -> Interval:
     low, high = percentiles(drawn)
     if value > 1:  # errors by words can be
         return low, high
-    if low == high and np.nanmin(drawn) == np.nanmax(drawn):
+    if float(np.nanmax(drawn) - np.nanmin(drawn)) < ALIKE:
         unseen = wilson(0, sessions)[1]
         return value * (1 - unseen), value + (1 - value) * unseen
     cases = value * (1 - value) / float(np.nanvar(drawn))

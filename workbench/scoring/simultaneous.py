@@ -20,7 +20,7 @@ from math import ceil
 
 from workbench.errors import InputError
 from workbench.scoring.bleu import SIGNATURE, Matches, bleu, bleu_interval, matches
-from workbench.scoring.measured import DRAWS, TICKS, Case, Measured, Moment, mean
+from workbench.scoring.measured import TICKS, Case, Measured, Moment, drawn_how, mean
 from workbench.scoring.reading import Reading, read
 from workbench.trace import Trace
 
@@ -193,5 +193,5 @@ def _quality(sessions: Mapping[str, Sequence[Translated]], seed: int) -> Measure
         interval=interval,
         sessions=len(texts),
         moments=moments,
-        setup={"benchmark": "SimulEval", "sacrebleu": SIGNATURE, "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions"}},
+        setup={"benchmark": "SimulEval", "sacrebleu": SIGNATURE, "bootstrap": drawn_how(seed)},
     )

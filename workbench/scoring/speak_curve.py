@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from workbench.events import TruthExpect
 from workbench.scoring.interaction import outcomes
-from workbench.scoring.measured import DRAWS, TICKS, Measured, Moment, bootstrap, mean_of
+from workbench.scoring.measured import TICKS, Measured, Moment, bootstrap, drawn_how, mean_of
 from workbench.trace import Trace
 
 CURVE_S = (0.25, 0.5, 1.0)
@@ -64,14 +64,14 @@ def speak_curve(name: str, families: Sequence[str], sessions: Mapping[str, Aimed
                 explanation=f"right meaning within {within_s:g} s of its moment, macro-average of {', '.join(present) or 'no family'}",
                 evidence=tuple(TICKS.tick_at(max(0.0, m.start_s)) for m in moments),
                 n=sum(len(s.aimed) for s in sessions.values()),
-                interval=bootstrap(strata, seed) if strata else None,
+                interval=bootstrap(strata, seed, kind="share") if strata else None,
                 sessions=len(sessions),
                 moments=moments,
                 setup={
                     "families": present,
                     "left out": [f for f in families if f not in present],
                     "moments shown": "missed",
-                    "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions within each family"},
+                    "bootstrap": drawn_how(seed, "share", "sessions within each family"),
                 },
             )
         )

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 from workbench.scenarios import FAMILIES, GROUPS
 from workbench.scenarios.timer import CURVE_S
-from workbench.scoring.measured import Measured, Part
-from workbench.scoring.resample import Resample, Share, mean_share
+from workbench.scoring.measured import Measured
+from workbench.scoring.people import ANSWER, ANSWER_MEDIAN, OVERLAP, Band, told
+from workbench.scoring.resample import Part, Resample, Share, mean_share
 from workbench.scoring.score import Outcome, quantile
 
 Session: TypeAlias = Sequence[Outcome]
@@ -47,22 +48,26 @@ class Latency:
     start: str
     end: str
     value: Callable[[Outcome], float | None]
+    people: tuple[Band, ...] = ()
 
     def of(self, by_family: Families, drawn: Resample) -> dict[str, Any] | None:
-        """Median with its interval, 95th percentile, numbers of cases and sessions, and the events it runs between; None without values."""
+        """Median and 95th percentile with an interval each (`ci95` is the median's), numbers of cases and sessions, and the events it runs
+        between; None without values. The interval of a percentile reaches no further than the slowest case."""
         by_session = {name: [[v for o in one if (v := self.value(o)) is not None] for one in some] for name, some in by_family.items()}
         values = [value for some in by_session.values() for one in some for value in one]
-        interval = drawn.quantile_interval(by_session, 0.5)
-        if interval is None:
+        median, late = (drawn.quantile_interval(by_session, share) for share in (0.5, 0.95))
+        if median is None or late is None:
             return None
         return {
             "median": quantile(values, 0.5),
-            "ci95": list(interval),
+            "ci95": list(median),
             "p95": quantile(values, 0.95),
+            "p95_ci95": list(late),
             "n": len(values),
             "sessions": sum(bool(one) for some in by_session.values() for one in some),
             "from": self.start,
             "to": self.end,
+            "people": told(self.people),
         }
 
 
@@ -158,7 +163,7 @@ def _off(counts: Callable[[Outcome], bool]) -> Callable[[Outcome], float | None]
 
 
 LATENCIES: tuple[Latency, ...] = (
-    Latency("reply", "end of the question", "start of the first word", _when(_is("reply"))),
+    Latency("reply", "end of the question", "start of the first word", _when(_is("reply")), (ANSWER_MEDIAN, ANSWER)),
     Latency("count", "end of the request", "start of the first word", _when(_is("count"))),
     Latency("yield", "end of the word stop", "last agent sound", _when(_is("yield", "stop"))),
     Latency(
@@ -166,6 +171,7 @@ LATENCIES: tuple[Latency, ...] = (
         "start of the word stop",
         "last agent sound",
         lambda o: o.onset_latency_s if _is("yield", "stop")(o) else None,
+        (OVERLAP,),
     ),
     Latency("yield_to_question", "end of the question's second word", "last agent sound", _when(_is("yield", "new_question"))),
     Latency("amend", "end of the correction", "start of the first number of the new kind", _when(_is("amend"))),

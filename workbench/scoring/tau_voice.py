@@ -16,7 +16,7 @@ from workbench.events import TruthWord
 from workbench.packets import AGENT_AUDIO
 from workbench.scenarios.world import BACKCHANNELS
 from workbench.scoring.fdb_sample import joined
-from workbench.scoring.measured import DRAWS, Case, Measured, bootstrap, mean, mean_of
+from workbench.scoring.measured import Case, MeanKind, Measured, bootstrap, drawn_how, mean, mean_of
 from workbench.scoring.reading import people_spans, sound_spans, where_from
 from workbench.trace import Trace
 
@@ -131,10 +131,10 @@ def tau_voice(
     events = [(name, event) for name, ticks in sessions.items() for event in panel_events(ticks, used)]
     setup = {"benchmark": "τ-voice tick panel", "windows": asdict(used), "source": sorted(source)}
 
-    def over(name: str, says: str, cases: Sequence[Case], unit: str = "") -> Measured:
+    def over(name: str, says: str, cases: Sequence[Case], unit: str = "", kind: MeanKind | None = "share") -> Measured:
         counted = sum(case.weight for case in cases)
         note = f" (fewer than {HIDDEN_BELOW}: hidden on the leaderboard)" if counted < HIDDEN_BELOW else ""
-        return mean(name, cases, list(sessions), says=says + note, unit=unit, setup=setup, seed=seed)
+        return mean(name, cases, list(sessions), says=says + note, unit=unit, kind=kind, setup=setup, seed=seed)
 
     def case(session: str, event: PanelEvent, value: float, weight: int = 1) -> Case:
         return Case(session=session, value=value, moment=(event.from_tick * used.tick_s, event.to_tick * used.tick_s), weight=weight)
@@ -149,11 +149,11 @@ def tau_voice(
     turns = [case(name, e, 0.0) for name, e in events if e.kind == "response"]
     passed: dict[str, Kind] = {"S_BC": "backchannel", "S_VT": "vocal_tic", "S_ND": "non_directed"}
     return [
-        over("L_R", "end of the user's turn to the agent's start", late("response"), "s"),
-        over("L_Y", "start of an interruption to the agent's silence, where it yields", late("yield"), "s"),
+        over("L_R", "end of the user's turn to the agent's start", late("response"), "s", None),
+        over("L_Y", "start of an interruption to the agent's silence, where it yields", late("yield"), "s", None),
         over("R_R", "turns answered before the user speaks again", share("response")),
         over("R_Y", f"interruptions to which the agent yields within {used.no_yield_s} s", share("yield")),
-        over("I_A", "the agent's starts while the user speaks, by the user's turns", [*broken_in, *turns]),
+        over("I_A", "the agent's starts while the user speaks, by the user's turns", [*broken_in, *turns], kind="count"),
         *(over(name, f"{kind.replace('_', ' ')}: not stopped for and not answered", share(kind)) for name, kind in passed.items()),
         _selectivity({name: share(kind) for name, kind in passed.items()}, list(sessions), setup, seed),
     ]
@@ -171,9 +171,9 @@ def _selectivity(shares: Mapping[str, Sequence[Case]], sessions: Sequence[str], 
         value=mean_of(strata),
         explanation=f"unweighted mean of {', '.join(shares)}; the smallest has {fewest} events, {HIDDEN_BELOW} are needed to be shown",
         n=fewest,
-        interval=bootstrap(strata, seed),
+        interval=bootstrap(strata, seed, kind="share"),
         sessions=len(sessions),
-        setup={**setup, "bootstrap": {"draws": DRAWS, "seed": seed, "over": "sessions, for each of the three"}},
+        setup={**setup, "bootstrap": drawn_how(seed, "share", "sessions, for each of the three")},
     )
 
 

@@ -16,7 +16,7 @@ Our code from their definitions. Voice activity of two speakers is a boolean arr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from workbench.errors import InputError
 from workbench.packets import AGENT_AUDIO
-from workbench.scoring.measured import Case, Measured, mean
+from workbench.scoring.measured import Case, MeanKind, Measured, mean
+from workbench.scoring.people import MURMURS, told
 from workbench.scoring.reading import people_spans, sound_spans, where_from
 from workbench.trace import Trace
 
@@ -234,8 +235,8 @@ def vap(sessions: Mapping[str, VapSession], seed: int = 0) -> list[Measured]:
     def case(key: str, event: VapEvent, value: float, weight: int = 1) -> Case:
         return Case(session=key, value=value, moment=(event.frames[0] / RATE, event.frames[1] / RATE), weight=weight)
 
-    def over(name: str, says: str, cases: Sequence[Case], unit: str = "") -> Measured:
-        return mean(name, cases, list(sessions), says=says, unit=unit, setup=setup, seed=seed)
+    def over(name: str, says: str, cases: Sequence[Case], unit: str = "", kind: MeanKind | None = None) -> Measured:
+        return mean(name, cases, list(sessions), says=says, unit=unit, kind=kind, setup=setup, seed=seed)
 
     silences = [(key, e) for key, e in every if e.kind != "backchannel"]
     last = {id(e): 1 - e.speaker if e.kind == "shift" else e.speaker for _, e in silences}
@@ -244,9 +245,10 @@ def vap(sessions: Mapping[str, VapSession], seed: int = 0) -> list[Measured]:
     murmurs = [case(key, e, 60 / sessions[key].duration_s, 0) for key, e in every if e.kind == "backchannel" and e.speaker == AGENT] + [
         Case(session=key, value=0.0) for key, one in sessions.items() if one.duration_s
     ]
+    often = over("back-channels", "short stretches of the agent on its own, a minute", murmurs, "1/min")
     return [
-        over("shifts after the user", "silences after the user that the agent ended", shares[0]),
-        over("shifts after the agent", "silences after the agent that the user ended", shares[1]),
+        over("shifts after the user", "silences after the user that the agent ended", shares[0], kind="share"),
+        over("shifts after the agent", "silences after the agent that the user ended", shares[1], kind="share"),
         over("gap of shifts to the agent", "silence before the agent took over", shifts, "s"),
-        over("back-channels", "short stretches of the agent on its own, a minute", murmurs, "1/min"),
+        replace(often, setup={**often.setup, "people": told((MURMURS,))}),
     ]
