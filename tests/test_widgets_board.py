@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from tests.conftest import CHROMIUM_FLAGS
 from tests.scenario_fakes import Tones, one_voice
 from widgets.board import board_html, with_pages, write_scoreboard
 from widgets.episode import session_html
-from widgets.scores import LISTED, WELL, Column, listed, tables
+from widgets.scores import LISTED, SWEPT, WELL, Column, Key, listed, robustness_table, tables
+from widgets.scores import opened as opened_columns
 from widgets.sweeps import restraint_figure, robustness_figure, threshold_figure
 from widgets.theme import DARK, LIGHT, exchanged
 from workbench.agents import OracleAgent, SilentAgent
@@ -44,14 +46,28 @@ def judged(agent: Participant, families: tuple[str, ...] = ("answer", "stop", "t
 
 
 @pytest.fixture(scope="module")
-def conditions() -> Sweep:
-    found = [judged(OracleAgent(), ("answer", "stop"), condition=parse_condition(setting.text)) for setting in CONDITIONS]
-    return Sweep.of("robustness", CONDITIONS, found)
+def swept(tmp_path_factory: pytest.TempPathFactory) -> dict[Key, Path]:
+    """Where the traces of every point lie; of the jitter no traces were kept."""
+    folder = tmp_path_factory.mktemp("swept")
+    return {(s.curve, s.label): folder / f"{at}" for at, s in enumerate((*CONDITIONS, *BARS)) if s.curve != "jitter"}
+
+
+def at_points(settings: tuple[Setting, ...], swept: dict[Key, Path], agent: Participant) -> list[Report]:
+    found = []
+    for setting in settings:
+        condition = parse_condition(setting.text if settings is CONDITIONS else "")
+        found.append(judged(agent, ("answer", "stop"), condition=condition, keep=swept.get((setting.curve, setting.label))))
+    return found
 
 
 @pytest.fixture(scope="module")
-def bars() -> Sweep:
-    return Sweep.of("thresholds", BARS, [judged(OracleAgent(), ("answer", "stop"))] * len(BARS))
+def conditions(swept: dict[Key, Path]) -> Sweep:
+    return Sweep.of("robustness", CONDITIONS, at_points(CONDITIONS, swept, OracleAgent()))
+
+
+@pytest.fixture(scope="module")
+def bars(swept: dict[Key, Path]) -> Sweep:
+    return Sweep.of("thresholds", BARS, at_points(BARS, swept, OracleAgent()))
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +80,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
 
 
 @pytest.fixture(scope="module")
-def page_path(kept: tuple[Path, Report], conditions: Sweep, bars: Sweep) -> Path:
+def page_path(kept: tuple[Path, Report], conditions: Sweep, bars: Sweep, swept: dict[Key, Path]) -> Path:
     folder, report = kept
-    column = with_pages(Column.of(report, robustness=conditions, thresholds=bars), folder / "scoreboard.html", folder / "traces")
+    whole = Column.of(report, robustness=conditions, thresholds=bars)
+    column = with_pages(whole, folder / "scoreboard.html", folder / "traces", swept=swept)
     return write_scoreboard([column], folder / "scoreboard.html")
 
 
@@ -77,7 +94,8 @@ def packed(page: str, name: str) -> Any:
 
 def test_the_page_shows_every_number_and_the_worst_family_first(page_path: Path) -> None:
     text = page_path.read_text(encoding="utf-8")
-    assert re.findall(r"<button[^>]*data-more[^>]*>([^<]*)<", text) == ["answer", "stop", "think pause"]
+    unfold = re.findall(r"<button[^>]*data-more[^>]*>([^<]*)<", text)
+    assert unfold == ["answer", "stop", "think pause", "as drawn", "packets lost: 5 %", "packets lost: 10 %", "jitter: 120 ms"]
     for shown in ("SilentAgent on train voices", "6 episodes in closed loop", "replies within 1.0 s", "episodes without a false start"):
         assert shown in text
     assert "wanted" in text
@@ -90,14 +108,14 @@ def test_the_page_shows_every_number_and_the_worst_family_first(page_path: Path)
 
 def test_every_number_that_counts_sessions_opens_them(page_path: Path) -> None:
     text = page_path.read_text(encoding="utf-8")
-    counted = text[: text.index("<h2>Robustness, both right</h2>")]
-    assert 'class="cell' in counted
-    assert re.findall(r'<div class="cell[^>]*>.*?</div>', counted) == [], "no number of a session is dead text"
+    assert 'class="cell' in text
+    assert re.findall(r'<div class="cell[^>]*>.*?</div>', text) == [], "no number of a session is dead text"
     cells = packed(text, "told")["cells"]
     assert sorted(map(int, re.findall(r'data-cell="(\d+)"', text))) == list(range(len(cells)))
     titles = {cell["title"] for cell in cells}
     wanted = {"mean of 3 families · both right", "stop · meaning", "think pause, pause · timing", "replies within 1.0 s · share"}
     assert wanted | {"episodes without a false start · share", "false starts unasked · found"} <= titles
+    assert {"packets lost: 5 % · both right", "jitter: 120 ms, stop · both right", "threshold 0.4 · reply, median"} <= titles
     assert all(cell["listed"] for cell in cells)
 
 
@@ -108,6 +126,7 @@ def test_the_slowest_and_the_most_misheard_come_first() -> None:
     for number in latencies.numbers():
         seconds = [float(at.text.split()[0]) for at in number.listed]
         assert seconds == sorted(seconds, reverse=True)
+        assert re.search(r"[0-9.]+ to [0-9.]+", number.small), "the 95th percentile has its interval as the median has"
     few = replace(report.episodes[0].heard, errors=2, words=4, named=3)
     heard = [replace(e, heard=few if at == 3 else replace(few, errors=0)) for at, e in enumerate(report.episodes)]
     words = next(table for table in tables([Column.of(replace(report, episodes=tuple(heard)))]) if table.title.startswith("False"))
@@ -130,7 +149,7 @@ def test_a_number_names_its_worst_sessions_and_few_in_which_nothing_went_wrong()
 
 def test_sessions_that_are_not_in_the_page_have_one_of_their_own(kept: tuple[Path, Report], page_path: Path) -> None:
     folder, report = kept
-    (column,) = packed(page_path.read_text(encoding="utf-8"), "told")["columns"]
+    column, *_ = packed(page_path.read_text(encoding="utf-8"), "told")["columns"]
     there = {f"{family}-{seed}" for family, seed in listed(tables([Column.of(report)]))} - {"think_pause-6"}
     assert set(column["pages"]) == there
     assert {path.stem for path in (folder / "sessions").glob("*.html")} == there
@@ -139,6 +158,57 @@ def test_sessions_that_are_not_in_the_page_have_one_of_their_own(kept: tuple[Pat
     text = (folder / "sessions" / "stop-6.html").read_text(encoding="utf-8")
     for shown in ('href="../scoreboard.html"', 'href="../traces/stop-6.sqlite"', "expectations missed", "Ticks worth reading"):
         assert shown in text
+
+
+def test_every_point_of_a_curve_names_a_number_that_opens_its_sessions(page_path: Path) -> None:
+    text = page_path.read_text(encoding="utf-8")
+    cells = packed(text, "told")["cells"]
+    by_point = {html.unescape(name): cells[int(cell)] for cell, name in re.findall(r'data-cell="(\d+)" data-point="([^"]*)"', text)}
+    names = [
+        name
+        for figure in ("robustness", "restraint", "threshold-0")
+        for trace in packed(text, figure)["data"]
+        for name in trace["customdata"]
+    ]
+    assert len(names) == 3 * 3 + 1 + 3 * 2, (
+        "three conditions of a mean and two families, one place of both thresholds, three lines over two"
+    )
+    assert set(names) <= set(by_point)
+    assert all(by_point[name]["listed"] for name in names)
+    assert {family for family, *_ in by_point["SilentAgent|packets lost|10 %|stop"]["listed"]} == {"stop"}
+    assert {family for family, *_ in by_point["SilentAgent|packets lost|10 %|both"]["listed"]} == {"answer", "stop"}
+
+
+def test_sessions_of_points_have_pages_of_their_own_beside_one_plotly_where_they_were_kept(page_path: Path) -> None:
+    folder, told = page_path.parent, packed(page_path.read_text(encoding="utf-8"), "told")
+    lost = next(cell for cell in told["cells"] if cell["title"] == "packets lost: 5 % · both right")
+    column = told["columns"][lost["column"]]
+    assert column["at"] == "sessions/packets-lost-5"
+    assert {f"{family}-{seed}" for family, seed, *_ in lost["listed"]} <= set(column["pages"])
+    inner = (folder / column["at"] / "stop-5.html").read_text(encoding="utf-8")
+    for shown in (
+        'href="../../scoreboard.html"',
+        'src="../plotly.js"',
+        "microturn run --scenario stop --seed 5 --voice train --condition loss:5",
+    ):
+        assert shown in inner
+    assert len(list(folder.rglob("plotly.js"))) == 1
+    jitter = next(cell for cell in told["cells"] if cell["title"] == "jitter: 120 ms · both right")
+    assert (told["columns"][jitter["column"]]["pages"], told["columns"][jitter["column"]]["absent"]) == ([], "its trace was not kept")
+
+
+def test_failures_come_first_behind_a_point_and_a_family_of_it_names_two(swept: dict[Key, Path]) -> None:
+    report = evaluate(SilentAgent(), ("answer", "think_pause"), "train", 4, 5, pick=one_voice, speaker_of=Tones)
+    column = Column.of(report, robustness=Sweep.of("robustness", CONDITIONS[:2], [report, report]))
+    _, line = robustness_table([column]).lines
+    (mean,), parts = line.cells, {part.name: part.cells[0] for part in line.parts}
+    assert mean is not None
+    goods = [at.good for at in mean.listed]
+    assert goods == sorted(goods, key=bool)
+    assert goods.count(False) == min(LISTED, sum(e.failed for e in report.episodes)) > 0
+    assert mean.column == 2, "the second point, after the column itself and the first"
+    assert [len(cell.listed) for cell in parts.values() if cell] == [SWEPT] * 2
+    assert opened_columns([column])[2].episodes == column.points[("packets lost", "5 %")].episodes
 
 
 def test_a_page_of_a_session_is_drawn_again_only_when_its_trace_is_newer(tmp_path: Path) -> None:
@@ -281,6 +351,50 @@ def test_rates_false_starts_and_the_mean_open_sessions_by_the_keyboard_and_a_ses
     gone = page.locator("tr.opened .sessions li", has_text="seed 6")
     assert "its trace was not kept" in gone.inner_text()
     assert gone.locator("a, button").count() == 0
+    assert page.problems == []
+    page.context.close()
+
+
+def centre(page: Any, figure: str, trace: int, point: int) -> tuple[float, float]:
+    """Where a point of a curve is on the screen."""
+    marks = (
+        f"document.querySelectorAll(\"[data-figure='{figure}'] .scatterlayer .trace\")[{trace}].querySelectorAll('.points path')[{point}]"
+    )
+    x, y = page.evaluate(f"(() => {{ const r = {marks}.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()")
+    return x, y
+
+
+@pytest.mark.browser
+def test_a_point_that_is_clicked_opens_the_sessions_behind_it(browser: Any, page_path: Path) -> None:
+    page = opened(browser, page_path, 1280)
+    for figure, trace, point, title in (
+        ("robustness", 2, 1, "packets lost: 10 % · both right"),
+        ("threshold-0", 2, 1, "threshold 0.6 · episodes without a false start"),
+        ("restraint", 0, 0, "threshold 0.4 · episodes without a false start"),
+    ):
+        drawn(page, figure)
+        page.wait_for_timeout(300)
+        page.mouse.move(*centre(page, figure, trace, point))
+        page.wait_for_selector(f"[data-figure='{figure}'].opens")
+        page.mouse.click(*centre(page, figure, trace, point))
+        page.wait_for_selector("tr.opened .sessions a")
+        assert page.locator("tr.opened").count() == 1, "one number is open at a time"
+        assert page.locator("tr.opened p b").first.inner_text() == title
+        page.wait_for_function("document.activeElement.matches('[data-point][aria-expanded=true]')")
+        page.wait_for_function("document.querySelector('tr.opened').getBoundingClientRect().top < innerHeight - 100")
+    link = page.locator("tr.opened .sessions a").first
+    assert link.get_attribute("href").startswith("sessions/threshold-0.4/")
+    with page.context.expect_page() as found:
+        link.click()
+    found.value.wait_for_selector("[data-ready] .main-svg")
+    found.value.locator("a", has_text="Scoreboard").click()
+    found.value.wait_for_selector("table.scores")
+    page.keyboard.press("Escape")
+    assert page.locator("tr.opened").count() == 0
+    page.evaluate("window.board.point('SilentAgent|packets lost|5 %|stop')")  # a faint line, under a bold one here
+    page.wait_for_selector("tr.opened .sessions a")
+    assert page.locator("tr.opened p b").first.inner_text() == "packets lost: 5 %, stop · both right"
+    assert page.locator("tr.line", has_text="packets lost: 5 %").locator("[data-more]").get_attribute("aria-expanded") == "true"
     assert page.problems == []
     page.context.close()
 

@@ -76,6 +76,7 @@ def test_every_number_of_every_agent_is_a_cell_with_what_it_rests_on(columns: li
         "Suite fdb-v1.5",
         "Suite tau-voice",
         "Restraint against latency",
+        "Thresholds, oracle",
         "Robustness",
         "Robustness, both right",
     ]
@@ -125,7 +126,21 @@ def test_the_robustness_figure_has_a_line_an_agent(columns: list[Column]) -> Non
     assert len({trace.line.color for trace in figure.data}) == 3
     page = board_html(columns)
     rows = page[page.index("<h2>Robustness, both right</h2>") :]
-    assert re.findall(r'<th scope="row">([^<]*)</th>', rows) == ["as drawn", "jitter: 40 ms", "jitter: 120 ms"]
+    assert re.findall(r"<button[^>]*data-more[^>]*>([^<]*)<", rows) == ["as drawn", "jitter: 40 ms", "jitter: 120 ms"]
+    assert re.findall(r'<th scope="row">([^<]*)</th>', rows) == ["answer", "stop"] * 3, "each unfolds into its families"
+    cells = packed(page, "told")["cells"]
+    assert {f"jitter: 40 ms, stop · {column.name}" for column in columns} <= {cell["title"] for cell in cells}
+
+
+def test_the_points_of_every_agent_open_sessions_of_their_own(columns: list[Column]) -> None:
+    cells, kept = (packed(board_html(columns), "told")[key] for key in ("cells", "columns"))
+    assert [column["name"] for column in kept[:3]] == ["oracle", "silent", "chatterer"]
+    for column in columns:
+        cell = next(cell for cell in cells if cell["title"] == f"jitter: 120 ms · {column.name}")
+        assert kept[cell["column"]]["name"] == column.name
+        assert {(family, seed) for family, seed, *_ in cell["listed"]} <= {e.job for e in column.episodes}
+    alone = columns[0].seen_from("oracle")
+    assert (alone.pages_at, alone.points[("jitter", "40 ms")].pages_at) == ("oracle/oracle/sessions", "oracle/oracle/sessions/jitter-40-ms")
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@
     place.classList.remove("waiting");
     await Plotly.react(place, figure.data, figure.layout, { displayModeBar: false, responsive: !figure.layout.width, scrollZoom: false });
     if (session && !place.dataset.ready) joinSound(place);
+    if (!session && !place.dataset.ready) joinPoints(place);
     place.dataset.ready = "yes";
     ready.get(place)?.();
     ready.delete(place);
@@ -68,6 +69,12 @@
 
   const from = /^#t=([0-9.]+)$/.exec(location.hash), only = document.querySelector("[data-end-s]");
   if (from && only) ready.set(only, () => window.board.seek(only, Number(from[1]))); // a page of one session, opened at a moment
+
+  function joinPoints(place) { // of a curve, which open the sessions behind them
+    place.on("plotly_click", ({ points }) => window.board.point?.(points[0].customdata));
+    place.on("plotly_hover", ({ points }) => place.classList.toggle("opens", window.board.opens?.(points[0].customdata) ?? false));
+    place.on("plotly_unhover", () => place.classList.remove("opens"));
+  }
 
   function joinSound(place) {
     const inside = place.closest(".inside"), sound = inside.querySelector("audio"), cursor = inside.querySelector(".cursor");

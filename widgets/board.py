@@ -8,19 +8,34 @@ colours are those of the light theme, exchanged for the dark ones in the browser
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from widgets.episode import Packed, colours_inside, session_block, session_figure, write_sessions
+from widgets.episode import Packed, Pages, colours_inside, session_block, session_figure, write_sessions
 from widgets.page import HERE, framed
-from widgets.scores import Column, Line, Number, Table, listed, robustness_table, tables
+from widgets.scores import (
+    AS_IT_IS,
+    Column,
+    Key,
+    Line,
+    Number,
+    Table,
+    listed,
+    opened,
+    robustness_table,
+    sweep_tables,
+    tables,
+    thresholds_table,
+)
 from widgets.sweeps import restraint_figure, robustness_figure, threshold_figure
 from widgets.theme import DARK, LIGHT
 from workbench.evaluate import Progress
@@ -29,6 +44,7 @@ from workbench.trace import Trace
 POOR = 0.8  # a share under this is marked
 EMBEDDED = 40  # sessions in the page itself; the others have pages of their own
 SESSIONS = "sessions"  # the folder of those
+NOWHERE: Mapping[Key, Path] = MappingProxyType({})
 RESTRAINT = (
     "Up is restraint: the share of episodes in which nothing was said that nobody asked for. Left is quick: the median time from the end "
     "of a question to the first word. Who never replies is left out."
@@ -45,34 +61,55 @@ def write_scoreboard(columns: Sequence[Column], path: str | Path) -> Path:
     return target
 
 
-def with_pages(column: Column, board: Path, traces: Path, progress: Progress | None = None, *, at: str = SESSIONS) -> Column:
-    """The column with a page for every session that a number lists and whose trace lies in `traces`.
+def with_pages(
+    column: Column,
+    board: Path,
+    traces: Path,
+    progress: Progress | None = None,
+    *,
+    at: str = SESSIONS,
+    swept: Mapping[Key, Path] = NOWHERE,
+) -> Column:
+    """The column with a page for every session that a number lists and whose trace lies in `traces`; those of points where `swept` says.
 
-    `board` is where the scoreboard will be; pages are written into the folder `at` beside it. `progress(done, all)` is called after each.
+    `board` is where the scoreboard will be; pages are written into the folder `at` beside it, those of a point into one in that.
+    `progress(done, all)` is called after each.
     """
-    pages = write_sessions(listed(tables([column])), traces, board.parent / at, board, progress)
-    return replace(column, pages=pages, pages_at=at)
+    numbers, folder = [*tables([column]), *sweep_tables([column])], board.parent / at
+    places = {key: f"{at}/{_slug(' '.join(key))}" for key in column.points}
+    parts = [Pages(listed(numbers), traces, folder)]
+    for number, (key, place) in enumerate(places.items(), 1):
+        parts.append(Pages(listed(numbers, number) if key in swept else (), swept.get(key, traces), board.parent / place))
+    pages, *others = write_sessions(parts, folder, board, progress)
+    found = zip(column.points.items(), others, strict=True)
+    points = {key: replace(point, pages=names, pages_at=places[key]) for (key, point), names in found}
+    return replace(column, pages=pages, pages_at=at, points=points)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
 
 
 def board_html(columns: Sequence[Column], room: int = EMBEDDED) -> str:
     """The page as text, with `room` for that many sessions in it. Everything that came from a session is escaped."""
     found, told = tables(columns), list[Told]()
     shown = _embedded(columns, room)
-    restraint, robustness = _restraint(columns), _robustness(columns, told)
+    numbers = "\n".join(_table(table, told) for table in found)
+    restraint, robustness = _restraint(columns, told), _robustness(columns, told)
     figures = restraint[1] | robustness[1] | {_figure_name(place, family): session_figure(trace) for place, family, trace in shown}
     text = Template((HERE / "board.html").read_text(encoding="utf-8")).substitute(
         title=escape(board_title(columns)),
         facts=escape(_facts(columns)),
         poor=f"{100 * POOR:.0f}&nbsp;%",
         opens=_opens(columns),
-        tables="\n".join(_table(table, told) for table in found),
+        tables=numbers,
         curves=restraint[0] + robustness[0],
         sessions="\n".join(_session(place, family, trace) for place, family, trace in shown),
         config=escape(json.dumps({c.name: {"seed": c.whole["seed"], **c.whole["config"]} for c in columns}, indent=1)),
     )
     packed = [Packed(name, str(figure.to_json())) for name, figure in figures.items()]
     packed += [Packed("plotly", get_plotlyjs())] if figures else []
-    packed.append(Packed("told", json.dumps({"cells": told, "columns": [_column(column) for column in columns]})))
+    packed.append(Packed("told", json.dumps({"cells": told, "columns": [_column(column) for column in opened(columns)]})))
     style, script = (_file("board", kind) + _file("scores", kind) for kind in ("css", "js"))
     carried = "\n".join(map(str, packed))
     return framed(f"{board_title(columns)} · Microturn scoreboard", f"{text}{colours_inside()}\n{carried}", style, script, (LIGHT, DARK))
@@ -163,7 +200,8 @@ def _cell(number: Number, key: int | None) -> str:
     kind = f"cell{' poor' if number.share is not None and number.share < POOR else ''}"
     if key is None:
         return f'<div class="{kind}">{inner}</div>'
-    return f'<button type="button" class="{kind}" data-cell="{key}" aria-expanded="false">{inner}</button>'
+    point = f' data-point="{escape(number.point)}"' if number.point else ""
+    return f'<button type="button" class="{kind}" data-cell="{key}"{point} aria-expanded="false">{inner}</button>'
 
 
 def _strip(number: Number) -> str:
@@ -209,19 +247,24 @@ def _figure_name(place: int, family: str) -> str:
 Section: TypeAlias = tuple[str, dict[str, go.Figure]]  # a part of the page, and its figures by the names of their places
 
 
-def _restraint(columns: Sequence[Column]) -> Section:
+def _restraint(columns: Sequence[Column], told: list[Told]) -> Section:
     """Restraint against latency: every agent of several a point, and a line where it was swept over thresholds."""
     swept = {f"threshold-{place}": column for place, column in enumerate(columns) if column.thresholds}
     if not swept and len(columns) == 1:
         return "", {}
-    curves = {column.name: column.thresholds or [{**column.whole, "label": "as it is"}] for column in columns}
-    figures = {"restraint": restraint_figure(curves)} | {name: threshold_figure(column.thresholds) for name, column in swept.items()}
+    curves = {column.name: column.thresholds or [{**column.whole, "label": AS_IT_IS}] for column in columns}
+    figures = {"restraint": restraint_figure(curves)} | {
+        name: threshold_figure(column.thresholds, agent=column.name) for name, column in swept.items()
+    }
     text = RESTRAINT
     if swept:
         count = _each(next(iter(swept.values())).thresholds)
         text += f" A line runs over thresholds for speaking, {count}: what a lower bar wins in latency and loses in restraint."
     places = [_place("restraint"), *(_place(name, column.name if len(columns) > 1 else "") for name, column in swept.items())]
-    return f'<h2>Restraint against latency</h2><p class="hint">{escape(text)}</p><div class="pair">{"".join(places)}</div>', figures
+    text += _points(columns)
+    numbers = "".join(_table(thresholds_table(columns, place), told) for place, column in enumerate(columns) if column.thresholds)
+    shown = f'<p class="hint">{escape(text)}</p><div class="pair">{"".join(places)}</div>{numbers}'
+    return f"<h2>Restraint against latency</h2>{shown}", figures
 
 
 def _robustness(columns: Sequence[Column], told: list[Told]) -> Section:
@@ -230,10 +273,18 @@ def _robustness(columns: Sequence[Column], told: list[Told]) -> Section:
     if not swept:
         return "", {}
     lines = "Bold: mean over families; faint: one family; dashed: as drawn." if len(columns) == 1 else "Dashed: as drawn."
-    text = f"The same episodes under other conditions, {_each(next(iter(swept.values())))}, the mean over families. {lines}"
+    text = (
+        f"The same episodes under other conditions, {_each(next(iter(swept.values())))}, the mean over families. {lines}{_points(columns)}"
+    )
     figure = f'<div class="scroll">{_place("robustness", wide=True)}</div>'
     table = _table(robustness_table(columns), told)
     return f'<h2>Robustness</h2><p class="hint">{escape(text)}</p>{figure}{table}', {"robustness": robustness_figure(swept)}
+
+
+def _points(columns: Sequence[Column]) -> str:
+    """What a click on a figure does, where it does something."""
+    known = any(point.episodes for column in columns for point in column.points.values())
+    return " A point that is clicked opens the sessions behind it, in the table below." if known else ""
 
 
 def _place(name: str, title: str = "", *, wide: bool = False) -> str:

@@ -10,7 +10,7 @@ import base64
 import gzip
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
@@ -93,30 +93,45 @@ def _outcome(outcome: Outcome, trace: Trace) -> str:
 # Page ------------------------------------------------------------------------------------------------------------------------
 
 
-def write_sessions(jobs: Iterable[Job], traces: Path, folder: Path, board: Path, progress: Progress | None = None) -> frozenset[str]:
-    """Write a page into `folder` for each of these sessions whose trace lies in `traces`; the names of those that there are.
+@dataclass(frozen=True)
+class Pages:
+    """Sessions whose traces lie in `traces`, and the folder for a page of each."""
 
-    Each leads back to the scoreboard at `board`. `progress(done, all)` is called after each.
+    jobs: Iterable[Job]
+    traces: Path
+    folder: Path
+
+    def there(self) -> list[str]:
+        """The names of the sessions that have a trace."""
+        names = sorted({f"{family}-{seed}" for family, seed in self.jobs})
+        return [name for name in names if (self.traces / f"{name}.sqlite").exists()]
+
+
+def write_sessions(parts: Sequence[Pages], shared: Path, board: Path, progress: Progress | None = None) -> list[frozenset[str]]:
+    """Write a page for every session of which there is a trace; for each of `parts` the names of those that there are.
+
+    Each leads back to the scoreboard at `board`; all use one plotly in the folder `shared`. `progress(done, all)` is called after each.
     """
-    names = sorted({f"{family}-{seed}" for family, seed in jobs})
-    there = [name for name in names if (traces / f"{name}.sqlite").exists()]
-    if there:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / PLOTLY).write_text(f"window.packed = {{ plotly: '{Packed('plotly', get_plotlyjs()).inner}' }};\n", encoding="utf-8")
-    for done, name in enumerate(there, 1):
-        source, page = traces / f"{name}.sqlite", folder / f"{name}.html"
+    names = [part.there() for part in parts]
+    pages = [(part, name) for part, found in zip(parts, names, strict=True) for name in found]
+    if pages:
+        shared.mkdir(parents=True, exist_ok=True)
+        (shared / PLOTLY).write_text(f"window.packed = {{ plotly: '{Packed('plotly', get_plotlyjs()).inner}' }};\n", encoding="utf-8")
+    for done, (part, name) in enumerate(pages, 1):
+        source, page = part.traces / f"{name}.sqlite", part.folder / f"{name}.html"
         if not _is_newer(page, source):
-            lies, back = (Path(os.path.relpath(path, folder)).as_posix() for path in (source, board))
-            page.write_text(session_html(read_trace(source), lies, back), encoding="utf-8")
+            part.folder.mkdir(parents=True, exist_ok=True)
+            seen = (Path(os.path.relpath(path, part.folder)).as_posix() for path in (source, board, shared / PLOTLY))
+            page.write_text(session_html(read_trace(source), *seen), encoding="utf-8")
         if progress is not None:
-            progress(done, len(there))
-    return frozenset(there)
+            progress(done, len(pages))
+    return [frozenset(found) for found in names]
 
 
-def session_html(trace: Trace, lies: str, back: str) -> str:
-    """The page of a session, which says where its trace file `lies`, and leads `back` to a scoreboard; both as seen from the page.
+def session_html(trace: Trace, lies: str, back: str, plotly: str = PLOTLY) -> str:
+    """The page of a session, which says where its trace file `lies`, leads `back` to a scoreboard, and loads `plotly`.
 
-    Everything that came from the session is escaped.
+    All three are as seen from the page. Everything that came from the session is escaped.
     """
     view = session_view(trace)
     file = f'Its trace: <a href="{escape(lies)}" download>{escape(lies)}</a>'
@@ -126,7 +141,7 @@ def session_html(trace: Trace, lies: str, back: str) -> str:
         f'<div class="inside">{session_block(trace, "session")}'
         f'<h2>Ticks worth reading</h2><div class="scroll">{decisions_table(notable(view))}</div></div><p class="hint">{file}</p>'
     )
-    carried = f'{Packed("session", str(session_figure(trace).to_json()))}<script src="{PLOTLY}"></script>'
+    carried = f'{Packed("session", str(session_figure(trace).to_json()))}<script src="{escape(plotly)}"></script>'
     style, script = ((HERE / f"board.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return framed(f"{view.title} · Microturn session", f"{body}{colours_inside()}\n{carried}", style, script, (LIGHT, DARK))
 

@@ -78,6 +78,24 @@
     }
   }
 
+  const cellOf = (point) => (point ? document.querySelector(`[data-point="${CSS.escape(point)}"]`) : null);
+
+  async function openPoint(point) { // of a figure: the number that it stands for, unfolded and opened
+    const button = cellOf(point);
+    if (!button) return;
+    const row = button.closest("tr");
+    if (row.hidden) {
+      let head = row;
+      while (!head.querySelector("[data-more]")) head = head.previousElementSibling;
+      unfold(head.querySelector("[data-more]"));
+    }
+    close();
+    await open(button);
+    row.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    button.focus({ preventScroll: true });
+  }
+  Object.assign(window.board, { point: openPoint, opens: (point) => cellOf(point) !== null });
+
   document.addEventListener("click", (event) => {
     const more = event.target.closest("[data-more]");
     if (more) unfold(more);

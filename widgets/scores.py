@@ -12,8 +12,9 @@ from workbench.evaluate import Episode, Report
 from workbench.playing import Job
 from workbench.scenarios import FAMILIES
 from workbench.scoring.delegation import PER_SOLVED
+from workbench.scoring.people import told
 from workbench.scoring.score import Outcome
-from workbench.scoring.summary import LATENCIES, RATES
+from workbench.scoring.summary import LATENCIES, RATES, Latency, Rate
 from workbench.suites import SUITES
 from workbench.sweeps import Sweep
 from workbench.trace import Trace
@@ -22,7 +23,12 @@ LISTED = 10  # sessions behind a number that are named, the worst; how many ther
 SPELLED = 6  # words of a sentence that are all written
 WELL = 3  # of those at most, where nothing went wrong
 ALONE = ("both right", "meaning", "timing")  # what one agent's families are told by
+AS_IT_IS = "as it is"  # the label of an agent whose threshold was not moved
+SWEPT = 2  # sessions behind one family at a point of a sweep: there are many such numbers
+IN_TIME = next(rate for rate in RATES if rate.name == "replies within 1.0 s")
+REPLY = next(latency for latency in LATENCIES if latency.name == "reply")
 Row: TypeAlias = Mapping[str, Any]
+Key: TypeAlias = tuple[str, str]  # of a point of a sweep: its curve and its label
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -32,7 +38,8 @@ class Column:
 
     `episodes` are what the numbers count, without them a number opens nothing; `examples` are drawn in the page itself. Other sessions have
     a page each where `pages` (names such as `stop-6`) says so, in the folder `pages_at` as seen from the scoreboard; of the rest it says
-    `absent`. `robustness` and `thresholds` are the points of the agent's sweeps.
+    `absent`. `robustness` and `thresholds` are the points of the agent's sweeps; `points` are what was found at each, by its key, with what
+    there is to open of it.
     """
 
     whole: Row
@@ -43,13 +50,28 @@ class Column:
     absent: str = "its trace was not kept"
     robustness: Sequence[Row] = ()
     thresholds: Sequence[Row] = ()
+    points: Mapping[Key, Column] = field(default_factory=dict)
 
     @classmethod
     def of(cls, report: Report, *, robustness: Sweep | None = None, thresholds: Sweep | None = None) -> Column:
         """The column of a report and its sweeps. Episodes in which something went wrong come first, and so in every list."""
-        points = {name: () if sweep is None else sweep.to_json()["points"] for name, sweep in (("r", robustness), ("t", thresholds))}
-        episodes = tuple(sorted(report.episodes, key=lambda episode: not episode.failed))
-        return cls(whole=report.to_json(), episodes=episodes, examples=report.examples, robustness=points["r"], thresholds=points["t"])
+        rows = {name: () if sweep is None else sweep.to_json()["points"] for name, sweep in (("r", robustness), ("t", thresholds))}
+        points = {
+            (point.setting.curve, point.setting.label): cls(
+                whole=point.whole, episodes=_worst_first(point.episodes), examples=point.examples
+            )
+            for sweep in (robustness, thresholds)
+            if sweep is not None
+            for point in sweep.points
+        }
+        return cls(
+            whole=report.to_json(),
+            episodes=_worst_first(report.episodes),
+            examples=report.examples,
+            robustness=rows["r"],
+            thresholds=rows["t"],
+            points=points,
+        )
 
     @property
     def name(self) -> str:
@@ -61,6 +83,15 @@ class Column:
         """When the first of these ticks was; None without any."""
         clock = next((trace.header.clock for trace in self.examples.values()), ClockSpec())
         return clock.seconds(evidence[0]) if evidence else None
+
+    def seen_from(self, folder: str) -> Column:
+        """The same for a scoreboard that sees the folders of its pages in `folder`."""
+        points = {key: point.seen_from(folder) for key, point in self.points.items()}
+        return replace(self, pages_at=f"{folder}/{self.pages_at}" if self.pages_at else "", points=points)
+
+
+def _worst_first(episodes: Iterable[Episode]) -> tuple[Episode, ...]:
+    return tuple(sorted(episodes, key=lambda episode: not episode.failed))
 
 
 @dataclass(frozen=True)
@@ -80,7 +111,10 @@ class At:
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """What stands in a cell, and behind it: `listed` are the worst of `sessions`."""
+    """What stands in a cell, and behind it: `listed` are the worst of `sessions`.
+
+    `column` is whose sessions they are, a place in `opened`. `point` names the points of figures that open the same.
+    """
 
     column: int
     text: str
@@ -90,6 +124,7 @@ class Number:
     ci95: tuple[float, float] | None = None
     sessions: int = 0
     listed: tuple[At, ...] = ()
+    point: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,14 +167,81 @@ def listed(tables: Iterable[Table], column: int = 0) -> list[Job]:
     return list(dict.fromkeys(at.job for table in tables for number in table.numbers() if number.column == column for at in number.listed))
 
 
+def opened(columns: Sequence[Column]) -> list[Column]:
+    """All that numbers open sessions of: the columns, and after them the points of their sweeps."""
+    return [*columns, *(point for column in columns for point in column.points.values())]
+
+
+def _places(columns: Sequence[Column]) -> dict[tuple[int, Key], int]:
+    """Where the points of each column are in `opened`."""
+    keys = [(place, key) for place, column in enumerate(columns) for key in column.points]
+    return {key: at for at, key in enumerate(keys, len(columns))}
+
+
+def point_name(agent: str, row: Row, what: str = "both") -> str:
+    """A point of a figure, by which the number is found that opens the same: `what` is both, in time, restraint or a family."""
+    return "|".join((agent, str(row.get("curve", "")), str(row["label"]), what))
+
+
+def sweep_tables(columns: Sequence[Column]) -> list[Table]:
+    """What the points of all sweeps say."""
+    robust = [robustness_table(columns)] if any(column.robustness for column in columns) else []
+    return [*robust, *(thresholds_table(columns, place) for place, column in enumerate(columns) if column.thresholds)]
+
+
 def robustness_table(columns: Sequence[Column]) -> Table:
-    """The mean of the families under every condition, for those that were swept."""
+    """The mean of the families under every condition, for those that were swept; a condition unfolds into its families."""
     swept = [{(row["curve"], row["label"]): row for row in column.robustness} for column in columns]
     lines = []
-    for curve, label in dict.fromkeys(key for rows in swept for key in rows):
-        cells = [_mean(place, rows.get((curve, label)), ()) for place, rows in enumerate(swept)]
-        lines.append(Line(label if curve == label else f"{curve}: {label}", cells))
-    return Table("Robustness, both right", _heads(columns, "mean of the families"), lines)
+    for key in dict.fromkeys(key for rows in swept for key in rows):
+        rows = [found.get(key) for found in swept]
+        names = dict.fromkeys(name for row in rows if row for name in row["families"])
+        parts = [Line(_spaced(name), _under(columns, rows, key, name)) for name in names] if len(names) > 1 else []
+        curve, label = key
+        lines.append(Line(label if curve == label else f"{curve}: {label}", _under(columns, rows, key), parts=tuple(parts)))
+    return Table(
+        "Robustness, both right", _heads(columns, "both right"), lines, "The mean of the families, and each where a condition unfolds."
+    )
+
+
+def _under(columns: Sequence[Column], rows: Sequence[Row | None], key: Key, family: str = "") -> list[Number | None]:
+    """The mean of the families at one point of every column, or one family; without a family that was not played there."""
+    places, cells = _places(columns), list[Number | None]()
+    for place, (column, row) in enumerate(zip(columns, rows, strict=True)):
+        known = row is not None and (not family or row["families"].get(family, NOTHING).get("n"))
+        if row is None or not known:
+            cells.append(None)
+            continue
+        point, at = column.points.get(key, Column(whole=row)), places.get((place, key), place)
+        if family:
+            found = [(e, o) for e in point.episodes if e.family == family for o in e.outcomes]
+            number = _expected(at, point, row["families"][family], "both", found)
+            number = number and replace(number, listed=number.listed[:SWEPT])
+        else:
+            number = _mean(at, row, _everything(point, list(row["families"])))
+        cells.append(number and replace(number, point=point_name(column.name, row, family or "both")))
+    return cells
+
+
+def thresholds_table(columns: Sequence[Column], place: int) -> Table:
+    """What every threshold of one column gives and takes."""
+    column, places, lines = columns[place], _places(columns), []
+    for row in column.thresholds:
+        key = (row["curve"], row["label"])
+        point, at = column.points.get(key, Column(whole=row)), places.get((place, key), place)
+        median, late = _late(at, point, REPLY, alone=True)
+        cells = {
+            "both": _mean(at, row, _everything(point, list(row["families"]))),
+            "in time": _rate(at, point, IN_TIME),
+            "median": median,
+            "late": late,
+            "restraint": _restraint(at, point),
+        }
+        named = [number and replace(number, point=point_name(column.name, row, what)) for what, number in cells.items()]
+        lines.append(Line(f"threshold {row['label']}", named))
+    title = f"Thresholds, {column.name}" if len(columns) > 1 else "Thresholds"
+    heads = ("both right", IN_TIME.name, "reply, median", "reply, 95th percentile", "episodes without a false start")
+    return Table(title, heads, lines)
 
 
 # Tables ----------------------------------------------------------------------------------------------------------------------
@@ -213,35 +315,41 @@ def _mean(place: int, row: Row | None, moments: Sequence[At]) -> Number | None:
 
 
 def _rates(columns: Sequence[Column]) -> Table:
-    lines = []
-    for rate in RATES:
-        cells = []
-        for place, column in enumerate(columns):
-            row = column.whole["rates"].get(rate.name)
-            counted = ((e, o) for e in column.episodes for o in e.outcomes if rate.counts(o))
-            moments = [_moment(column, e, o, rate.hits(o)) for e, o in counted]
-            cells.append(None if row is None else _share(place, row["value"], row["ci95"], row["n"], f"{row['n']} cases", moments))
-        lines.append(Line(rate.name, cells))
+    lines = [Line(rate.name, [_rate(place, column, rate) for place, column in enumerate(columns)]) for rate in RATES]
     restraint = []
     for place, column in enumerate(columns):
-        row = column.whole["restraint"]
-        restraint.append(_share(place, row["value"], row["ci95"], row["n"], f"{row['n']} episodes", _unasked(column, None)))
+        point = point_name(column.name, {"label": AS_IT_IS}, "restraint")
+        restraint.append(replace(_restraint(place, column), point=point))
     return Table("Rates", _heads(columns, "share"), [*lines, Line("episodes without a false start", restraint)])
 
 
+def _rate(place: int, column: Column, rate: Rate) -> Number | None:
+    row = column.whole["rates"].get(rate.name)
+    if row is None:
+        return None
+    moments = [_moment(column, e, o, rate.hits(o)) for e in column.episodes for o in e.outcomes if rate.counts(o)]
+    return _share(place, row["value"], row["ci95"], row["n"], f"{row['n']} cases", moments)
+
+
+def _restraint(place: int, column: Column) -> Number:
+    row = column.whole["restraint"]
+    return _share(place, row["value"], row["ci95"], row["n"], f"{row['n']} episodes", _unasked(column, None))
+
+
 def _latencies(columns: Sequence[Column]) -> Table:
-    """Median and 95th percentile; behind them the cases, the slowest first."""
     lines = []
     for latency in LATENCIES:
-        cells: list[Number | None] = []
-        for place, column in enumerate(columns):
-            row = column.whole["latency_s"].get(latency.name)
-            cases = ((value, e, o) for e in column.episodes for o in e.outcomes if (value := latency.value(o)) is not None)
-            slowest = sorted(cases, key=lambda case: -case[0])
-            moments = [At(e.family, e.seed, column.seconds(o.evidence), None, f"{value:.2f} s") for value, e, o in slowest]
-            cells += _times(place, row, moments, alone=len(columns) == 1)
-        lines.append(Line(_spaced(latency.name), cells, note=f"from {latency.start} to {latency.end}"))
+        cells = [cell for place, column in enumerate(columns) for cell in _late(place, column, latency, alone=len(columns) == 1)]
+        lines.append(Line(_spaced(latency.name), cells, note=f"from {latency.start} to {latency.end}{_people(told(latency.people))}"))
     return Table("Latencies", _heads(columns, "median", "95th percentile"), lines)
+
+
+def _late(place: int, column: Column, latency: Latency, *, alone: bool) -> list[Number | None]:
+    """Median and 95th percentile; behind them the cases, the slowest first."""
+    cases = ((value, e, o) for e in column.episodes for o in e.outcomes if (value := latency.value(o)) is not None)
+    slowest = sorted(cases, key=lambda case: -case[0])
+    moments = [At(e.family, e.seed, column.seconds(o.evidence), None, f"{value:.2f} s") for value, e, o in slowest]
+    return _times(place, column.whole["latency_s"].get(latency.name), moments, alone=alone)
 
 
 def _times(place: int, row: Row | None, moments: Sequence[At], *, alone: bool) -> list[Number | None]:
@@ -249,9 +357,10 @@ def _times(place: int, row: Row | None, moments: Sequence[At], *, alone: bool) -
     if row is None:
         return [None, None] if alone else [None]
     median = _told(Number(column=place, text=f"{row['median']:.2f} s", about=f"{row['n']} cases"), moments)
-    late = replace(median, text=f"{row['p95']:.2f} s")
-    small = [f"{row['ci95'][0]:.2f} to {row['ci95'][1]:.2f}"] if row.get("ci95") else []
-    small += [f"95 % within {late.text}"] if not alone else []
+    ends = {key: f"{row[key][0]:.2f} to {row[key][1]:.2f}" for key in ("ci95", "p95_ci95") if row.get(key)}
+    late = replace(median, text=f"{row['p95']:.2f} s", small=ends.get("p95_ci95", ""))
+    small = [ends["ci95"]] if "ci95" in ends else []
+    small += [f"95 % within {late.text}" + (f" ({late.small})" if late.small else "")] if not alone else []
     median = replace(median, small=", ".join([*small, f"n {row['n']}"]))
     return [median, late] if alone else [median]
 
@@ -316,7 +425,17 @@ def _measured(
     scores = [column.whole.get("suites", {}).get(suite, ()) for column in columns]
     found = [{row["name"]: row for row in rows if wanted(row["name"]) and row["value"] is not None} for rows in scores]
     names = dict.fromkeys(name for rows in found for name in rows)
-    return [Line(name, cells([rows.get(name) for rows in found])) for name in names]
+    lines = []
+    for name in names:
+        there = [rows.get(name) for rows in found]
+        setup = next((row.get("setup", NOTHING) for row in there if row), NOTHING)
+        lines.append(Line(name, cells(there), note=_people(setup.get("people") or ()).removeprefix("; ")))
+    return lines
+
+
+def _people(bands: Sequence[Row]) -> str:
+    """How people do, after what stands beside the name of a row."""
+    return f"; people: {'; '.join(band['short'] for band in bands)}" if bands else ""
 
 
 def _scores(rows: Sequence[Row | None]) -> list[Number | None]:

@@ -1,6 +1,6 @@
 """Evaluations at many settings as figures: a robustness curve over conditions, and restraint against latency over thresholds.
 
-A row is one point of `workbench.sweeps.Sweep.to_json()`.
+A row is one point of `workbench.sweeps.Sweep.to_json()`. The points of a figure carry their names (`widgets.scores.point_name`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
 
+from widgets.scores import point_name
 from widgets.theme import LIGHT, Theme, faded
 from workbench.errors import InputError
 from workbench.sweeps import AS_DRAWN
@@ -37,7 +38,7 @@ def robustness_figure(curves: Curves, theme: Theme = LIGHT) -> go.Figure:
         for place, (_, curve) in enumerate(groupby(others, key=lambda row: str(row["curve"]))):
             points = list(curve)
             for family in base["families"] if alone else ():
-                figure.add_trace(_family_line(points, family, theme))
+                figure.add_trace(_family_line(points, name, family, theme))
             figure.add_trace(_mean_line(points, name, colour, named=not place))
         figure.add_hline(y=base["mean_both"], line={"color": theme.user if alone else colour, "width": 1.5, "dash": "dash"})
         if alone:
@@ -85,6 +86,7 @@ def _restraint_line(name: str, places: Mapping[tuple[float, float], Sequence[Row
         name=escape(name),
         text=[_labels(same) if swept else escape(name) for same in places.values()],
         textposition=[LABEL_PLACES[sorted(x).index(s) % len(LABEL_PLACES)] for s in x] if swept else "bottom right",
+        customdata=[point_name(name, same[0], "restraint") for same in places.values()],
         hovertext=["<br>".join(map(_late, same)) for same in places.values()],
         hovertemplate=f"{escape(name)}: restraint %{{y:.2f}}, median reply %{{x:.2f}} s<br>%{{hovertext}}<extra></extra>",
         line={"color": colour, "width": 2},
@@ -113,21 +115,22 @@ def _name(figure: go.Figure, curves: Curves) -> None:
         figure.update_layout(showlegend=True, legend=legend, height=figure.layout.height + 30, margin={"t": 54})
 
 
-def threshold_figure(rows: Sequence[Row], theme: Theme = LIGHT) -> go.Figure:
+def threshold_figure(rows: Sequence[Row], theme: Theme = LIGHT, agent: str = "") -> go.Figure:
     """What a threshold gives and takes: both right, replies in time and restraint, each with its 95 % interval."""
     figure = go.Figure()
     series = (
-        ("both right, mean", "mean_both", theme.user),
-        ("replies in time", "reply", theme.heard),
+        ("both right, mean", "both", theme.user),
+        ("replies in time", "in time", theme.heard),
         ("restraint", "restraint", theme.agent),
     )
     for name, key, colour in series:
-        found = [(row["label"], rate) for row in rows if (rate := _rate(row, key)) is not None]
+        found = [(row, rate) for row in rows if (rate := _rate(row, key)) is not None]
         hover = f"{name} %{{y:.2f}} at threshold %{{x}}<extra></extra>"
         figure.add_trace(
             go.Scatter(
-                x=[float(label) for label, _ in found],
+                x=[float(row["label"]) for row, _ in found],
                 y=[rate["value"] for _, rate in found],
+                customdata=[point_name(agent, row, key) for row, _ in found],
                 error_y=_bars([rate for _, rate in found], colour),
                 mode="lines+markers",
                 name=name,
@@ -154,9 +157,9 @@ def _late(row: Row) -> str:
 
 def _rate(row: Row, key: str) -> Row | None:
     match key:
-        case "mean_both":
+        case "both":
             return {"value": row["mean_both"], "ci95": row["mean_ci95"]}
-        case "reply":
+        case "in time":
             found: Row | None = row["rates"].get("replies within 1.0 s")
             return found
         case _:
@@ -170,21 +173,23 @@ def _mean_line(points: Sequence[Row], name: str, colour: str, *, named: bool) ->
     return go.Scatter(
         x=_under(points),
         y=[rate["value"] for rate in rates],
+        customdata=[point_name(name, row) for row in points],
         error_y=_bars(rates, colour),
         mode="lines+markers",
         name=escape(name),
         legendgroup=name,
         showlegend=named,
         line={"color": colour, "width": 2.5},
-        marker={"size": 8},
+        marker={"size": 6},  # no larger: of points that coincide plotly takes the smaller, or the last
         hovertemplate=f"<b>{escape(name)}, mean over families %{{y:.2f}}</b><br>%{{x}}<extra></extra>",
     )
 
 
-def _family_line(points: Sequence[Row], family: str, theme: Theme) -> go.Scatter:
+def _family_line(points: Sequence[Row], agent: str, family: str, theme: Theme) -> go.Scatter:
     return go.Scatter(
         x=_under(points),
         y=[row["families"][family]["both"] for row in points],
+        customdata=[point_name(agent, row, family) for row in points],
         mode="lines+markers",
         showlegend=False,
         marker={"size": 3},

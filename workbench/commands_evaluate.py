@@ -209,8 +209,8 @@ def _show(asked: Asked, columns: Sequence[Column], reports: Mapping[Cell, Report
         swept = {name: Sweep.of(name, settings, [reports[c] for c in cells]) for name, (settings, cells) in column.sweeps.items()}
         written: list[Path] = []
         if folder is not None and asked.out is not None:
-            written, on_page = _write(report, swept, folder, keep_traces=asked.keep_traces)
-            shown.append(replace(on_page, pages_at=(folder / on_page.pages_at).relative_to(asked.out).as_posix()))
+            written, on_page = _write(column, report, swept, folder, keep_traces=asked.keep_traces)
+            shown.append(on_page.seen_from(folder.relative_to(asked.out).as_posix()) if several else on_page)
         if not as_json:
             _print(report, () if several else asked.suites, swept.values(), written)
     bodies = {column.cell.name: reports[column.cell].to_json() for column in columns}
@@ -230,18 +230,20 @@ def _show(asked: Asked, columns: Sequence[Column], reports: Mapping[Cell, Report
             error_console.print("written: " + ", ".join(map(str, files)), markup=False, soft_wrap=True)
 
 
-def _write(report: Report, swept: Mapping[str, Sweep], out: Path, *, keep_traces: bool) -> tuple[list[Path], Any]:
+def _write(column: Column, report: Report, swept: Mapping[str, Sweep], out: Path, *, keep_traces: bool) -> tuple[list[Path], Any]:
     """The files of one column: its numbers, those of its sweeps, and the page that shows them; and the column of that page."""
     out.mkdir(parents=True, exist_ok=True)
     report.write(out / "evaluation.json")
     for name, sweep in swept.items():
         sweep.write(out / f"{name}.json")
-    page, column = out / "scoreboard.html", _board().Column.of(report, **swept)
+    page, on_page = out / "scoreboard.html", _board().Column.of(report, **swept)
     if keep_traces:
+        points = [(one, cell) for settings, cells in column.sweeps.values() for one, cell in zip(settings, cells, strict=True)]
+        lie = {(one.curve, one.label): cell.folder / TRACES for one, cell in points if cell.folder is not None}
         with long_progress(f"drawing sessions of {report.agent}", "pages") as show:
-            column = _board().with_pages(column, page, out / TRACES, show)
-    _board().write_scoreboard([column], page)
-    return [out / "evaluation.json", *(out / f"{name}.json" for name in swept), page], column
+            on_page = _board().with_pages(on_page, page, out / TRACES, show, swept=lie)
+    _board().write_scoreboard([on_page], page)
+    return [out / "evaluation.json", *(out / f"{name}.json" for name in swept), page], on_page
 
 
 def _board() -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.evaluate import Report
+from workbench.evaluate import Episode, Report
+from workbench.trace import Trace
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,10 +40,12 @@ THRESHOLDS: tuple[Setting, ...] = tuple(Setting("threshold", f"{tenths / 10:g}",
 
 @dataclass(frozen=True)
 class Point:
-    """What an evaluation said (`workbench.evaluate.Report.to_json`) at one setting."""
+    """What an evaluation said (`workbench.evaluate.Report.to_json`) at one setting, its sessions, and the traces that it has at hand."""
 
     setting: Setting
     whole: Mapping[str, Any]
+    episodes: tuple[Episode, ...] = ()
+    examples: Mapping[str, Trace] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Sweep:
     @classmethod
     def of(cls, name: str, settings: Sequence[Setting], reports: Sequence[Report]) -> Sweep:
         """The sweep of one report a setting, in the order of the settings."""
-        return cls(name, tuple(Point(setting, report.to_json()) for setting, report in zip(settings, reports, strict=True)))
+        told = zip(settings, reports, strict=True)
+        return cls(name, tuple(Point(setting, one.to_json(), tuple(one.episodes), one.examples) for setting, one in told))
 
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object: `points`, each with its curve, label and setting beside the whole report."""
