@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from bokeh.document import Document
+from bokeh.document.events import MessageSentEvent
 
 from tests.talk_fakes import FakeRuntime
 from widgets.components import MOST_WAITING, PanelTalk
@@ -49,18 +53,43 @@ def say(talk: PanelTalk, n: int) -> None:
 
 
 def test_what_a_page_sends_faster_than_it_is_taken_is_thrown_away_beyond_a_bound_and_told_once() -> None:
-    runtime = Held()
-    talk = Told(runtime)
-    say(talk, 0)
-    until(lambda: talk._room._value == MOST_WAITING)  # it is being fed, and waits no more
-    for n in range(1, MOST_WAITING + 50):
-        say(talk, n)
-    assert [message["code"] for message in talk.told] == ["slow"]
-    assert f"{MOST_WAITING} messages of this page wait already" in talk.told[0]["text"]
-    runtime.let.set()
-    until(lambda: len(runtime.heard) == MOST_WAITING + 1)
-    say(talk, 1000)  # there is room again
-    until(lambda: len(runtime.heard) == MOST_WAITING + 2)
-    assert [message["n"] for message in runtime.of("audio")] == [*range(MOST_WAITING + 1), 1000]
-    assert len(talk.told) == 1
-    talk.leave()
+    async def crowd() -> None:
+        runtime = Held()
+        talk = Told(runtime)
+        say(talk, 0)
+        until(lambda: talk._room._value == MOST_WAITING)  # it is being fed, and waits no more
+        for n in range(1, MOST_WAITING + 50):
+            say(talk, n)
+        await asyncio.sleep(0)
+        assert [message["code"] for message in talk.told] == ["slow"]
+        assert f"{MOST_WAITING} messages of this page wait already" in talk.told[0]["text"]
+        runtime.let.set()
+        until(lambda: len(runtime.heard) == MOST_WAITING + 1)
+        say(talk, 1000)  # there is room again
+        until(lambda: len(runtime.heard) == MOST_WAITING + 2)
+        assert [message["n"] for message in runtime.of("audio")] == [*range(MOST_WAITING + 1), 1000]
+        await asyncio.sleep(0)
+        assert len(talk.told) == 1
+        talk.leave()
+
+    asyncio.run(crowd())
+
+
+def test_what_a_thread_tells_a_page_is_sent_from_the_loop_in_its_order() -> None:
+    sent: list[tuple[int, int]] = []
+
+    def note(event: Any) -> None:
+        if isinstance(event, MessageSentEvent):
+            sent.append((threading.get_ident(), unpack(event.msg_data.data["packed"])[0]["tick"]))
+
+    async def tell() -> None:
+        runtime, document = FakeRuntime(), Document()
+        talk = PanelTalk(runtime)
+        talk.get_root(document)
+        document.callbacks.on_change(note)
+        await asyncio.to_thread(lambda: [runtime.say({"t": "tick", "tick": tick}) for tick in range(3)])
+        await asyncio.sleep(0)
+        talk.leave()
+
+    asyncio.run(tell())
+    assert sent == [(threading.get_ident(), tick) for tick in range(3)]

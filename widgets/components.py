@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import param
@@ -83,7 +85,8 @@ class PanelTalk(JSComponent):
     """The client to talk to a runtime through, carried by messages of this component: one packed buffer in each direction.
 
     The messages of a page are fed in their order from a thread of their own, so a session that takes long to begin holds up no other page.
-    While `MOST_WAITING` of them wait, those that come are thrown away, and the page is told so once.
+    While `MOST_WAITING` of them wait, those that come are thrown away, and the page is told so once. What a page is told is sent from the
+    server's loop, on which this is made: a thread that sends now and then passes for it, where Panel asks, and is then refused by Bokeh.
     """
 
     _esm = module()
@@ -93,6 +96,7 @@ class PanelTalk(JSComponent):
     def __init__(self, runtime: Runtime, **values: Any) -> None:
         super().__init__(sizing_mode="stretch_width", **values)  # type: ignore[no-untyped-call]
         self.runtime = runtime
+        self._loop = asyncio.get_running_loop()
         self._mail = ThreadPoolExecutor(1, thread_name_prefix="talk")
         self._room = threading.Semaphore(MOST_WAITING)
         self._crowded = False
@@ -122,4 +126,5 @@ class PanelTalk(JSComponent):
             self.runtime.feed(message, buffers)
 
     def _tell(self, message: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
-        self._send_msg({"packed": pack(message, buffers)})
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            self._loop.call_soon_threadsafe(self._send_msg, {"packed": pack(message, buffers)})

@@ -6,6 +6,7 @@ so that the server's loop is free to carry the sound of those who talk.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import signal
@@ -60,7 +61,7 @@ class Page:
         self.desk, self.query, self.opened, self.found = desk, Query(), Opened(), tuple[Evaluation, ...]()
         document = pn.state.curdoc
         assert document is not None, "a page is made for a visitor"
-        self._document = document
+        self._document, self._loop = document, asyncio.get_running_loop()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="page")
         self._waiting = False
         self.host = desk.host()
@@ -195,11 +196,16 @@ class Page:
                 done = partial(then, work())
             except FAILURES as error:
                 done = partial(self._trouble, f"{type(error).__name__}: {error}")
-            with contextlib.suppress(RuntimeError):  # the document was closed meanwhile
-                self._document.add_next_tick_callback(done)
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._soon, done)
 
         with contextlib.suppress(RuntimeError):  # the page was left meanwhile
             self._worker.submit(do)
+
+    def _soon(self, done: Callable[[], None]) -> None:
+        """Do this with the document's lock; asked for on the loop, as what another thread asks of a document can be lost."""
+        with contextlib.suppress(RuntimeError):  # the document was closed meanwhile
+            self._document.add_next_tick_callback(done)
 
 
 def _read(desk: Desk, names: Sequence[str]) -> tuple[Opened, dict[str, Any]]:
