@@ -142,3 +142,27 @@ def test_the_leakage_of_a_tone_is_measured_in_decibels(browser: Any, pages: Page
     if gain >= 0.05:
         assert found["db"] == pytest.approx(20 * np.log10(gain), abs=1)
     assert ("headphones" in found["text"]) is leaks
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.0, "too loud to tell"), (1.0, "hears the loudspeaker at")])
+def test_a_voice_during_the_tone_is_not_taken_for_it(browser: Any, pages: Pages, gain: float, expected: str) -> None:
+    page = browser.new_page()
+    page.goto(pages.address)
+    found = page.evaluate(
+        """async (gain) => {
+      const { leakage } = await import("./sound.js");
+      const hz = (i) => 110 + 40 * Math.sin(i / 4000), harmonics = Array.from({ length: 20 }, (_, k) => k + 1); // a voice that glides
+      let angle = 0;
+      const turns = Array.from({ length: 12800 }, (_, i) => (angle += 2 * Math.PI * hz(i) / 16000));
+      const voice = turns.map((turn) => 3000 * harmonics.map((k) => Math.sin(k * turn) / k).reduce((a, b) => a + b));
+      const heard = voice.map((value, i) => value + (i >= 3200 && i < 9600 ? gain * 3276.8 * Math.sin(2 * Math.PI * i / 16) : 0));
+      const frames = (sound) => Array.from({ length: sound.length / 640 }, (_, i) => Int16Array.from(sound.slice(640 * i, 640 * (i + 1))));
+      return leakage(frames(Array(6400).fill(0)), frames(heard));
+    }""",
+        gain,
+    )
+    page.close()
+    assert expected in found["text"]
+    assert found["leaks"] is (gain > 0)
+    if gain:
+        assert found["db"] == pytest.approx(0, abs=3)

@@ -1,7 +1,8 @@
 // Sound in and out at 16 kHz, in two AudioWorklets; pictures from a camera or the screen; how much of the loudspeaker the microphone hears.
 
 const SOUND_RATE = 16000, FRAME = 640, REPORT = 3200; // samples: 40 ms from the microphone, 200 ms between two reports of what was played
-const TONE_HZ = 1000, TONE_LEVEL = 0.1;
+const TONE_HZ = 1000, TONE_LEVEL = 0.1, BESIDE_HZ = [-200, -100, 100, 200]; // a steady tone has nothing there, in frames of 40 ms
+const TONE_FRAMES = 5, FAINT_DB = -50, MASKED_DB = -30; // of 20 frames with the tone in 10; what lies above the latter may hide it
 
 /** Something that stands in the way, with what to do about it. */
 export class Trouble extends Error {
@@ -246,20 +247,30 @@ function listenForTone(context, listen) {
   });
 }
 
-/** Amplitude (full scale is 1) of the probe tone in one frame of PCM16, by Goertzel's single bin. */
-function toneLevel(samples) {
+/** Amplitude (full scale is 1) of one frequency in a frame of PCM16, by Goertzel's single bin. */
+function levelAt(hz, samples) {
   let cosine = 0, sine = 0;
-  const step = (2 * Math.PI * TONE_HZ) / SOUND_RATE;
+  const step = (2 * Math.PI * hz) / SOUND_RATE;
   samples.forEach((value, i) => { cosine += value * Math.cos(step * i); sine += value * Math.sin(step * i); });
   return (2 * Math.hypot(cosine, sine)) / samples.length / 32768;
 }
 
-/** { db, leaks, text }: the tone in the microphone against the tone as played, in dB, from the frames before and those with the tone. */
+/**
+ * { db, leaks, text }: the tone in the microphone against the tone as played, in dB, from the frames before and those with the tone.
+ *
+ * A voice has sound at the tone's frequency too, but beside it as well, and not for long: a frame holds the tone where it stands out.
+ */
 export function leakage(before, during) {
-  const noise = Math.max(...before.map(toneLevel)), level = Math.max(...during.map(toneLevel));
-  const db = 20 * Math.log10(Math.max(level, 1e-5) / TONE_LEVEL), heard = level > 2 * noise && db > -50;
-  if (!heard) return { db, leaks: false, text: "Probe tone: the microphone does not hear the loudspeaker. Good." };
-  return { db, leaks: true, text: `Probe tone: the microphone hears the loudspeaker at ${db.toFixed(0)} dB, so the agent would hear itself. Use headphones.` };
+  const decibels = (level) => 20 * Math.log10(Math.max(level, 1e-5) / TONE_LEVEL), noise = Math.max(...before.map((frame) => levelAt(TONE_HZ, frame)));
+  const levels = during.map((frame) => [levelAt(TONE_HZ, frame), Math.max(...BESIDE_HZ.map((by) => levelAt(TONE_HZ + by, frame)))]);
+  const held = levels.filter(([level, beside]) => level > 2 * noise && level > 2 * beside).map(([level]) => level).sort((a, b) => b - a);
+  const db = decibels(held[held.length >> 1] ?? 0), masked = levels.filter(([, beside]) => decibels(beside) > MASKED_DB).length > TONE_FRAMES;
+  if (held.length >= TONE_FRAMES && db > FAINT_DB) {
+    return { db, leaks: true, text: `Probe tone: the microphone hears the loudspeaker at ${db.toFixed(0)} dB, so the agent would hear itself. Use headphones.` };
+  }
+  const found = masked ? "other sound was too loud to tell whether the microphone hears the loudspeaker. Headphones are advised."
+    : "the microphone does not hear the loudspeaker. Good.";
+  return { db, leaks: false, text: `Probe tone: ${found}` };
 }
 
 /** Small pictures, two a tick: onFrames(Uint8Array of 2 x 32 x 32 x RGB). `kind` is "camera" or "screen". Returns { close }. Throws Trouble. */
