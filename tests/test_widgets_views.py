@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from workbench.packets import AGENT_TEXT, MicroTurn, Packet
 from workbench.trace import Header, Trace
 
 
-def _empty(*turns: MicroTurn, **labels: str) -> Trace:
+def _empty(*turns: MicroTurn, **labels: Any) -> Trace:
     return Trace(Header(clock=ClockSpec(), seed=3, participants={}, labels=labels), list(turns))
 
 
@@ -122,6 +123,12 @@ def test_the_reason_of_a_row_names_the_rule_that_decided() -> None:
 def test_the_title_names_family_and_seed() -> None:
     assert views.title(_empty(family="think_pause")) == "think pause · seed 3"
     assert views.title(_empty()) == "session · seed 3"
+
+
+def test_a_session_that_no_seed_made_has_none_in_its_title() -> None:
+    assert views.title(_empty(live=True)) == "live session"
+    assert views.title(_empty(recording="call.wav")) == "recording"
+    assert views.title(_empty(live=True, family="stop")) == "stop · seed 3"
 
 
 def test_windows_that_overlap_stand_in_rows_of_their_own() -> None:

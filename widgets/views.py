@@ -205,10 +205,12 @@ def session_view(trace: Trace, attribution: Attribution | None = None) -> Sessio
 
 
 def title(trace: Trace) -> str:
-    """A heading of family and seed, as in `stop · seed 7`; `session · seed 0` when no family is known."""
-    specs = trace.header.participants.values()
-    family = trace.header.labels.get("family") or next((spec["family"] for spec in specs if spec.get("family")), "session")
-    return f"{str(family).replace('_', ' ')} · seed {trace.header.seed}"
+    """A heading of family and seed, as in `stop · seed 7`, or `session · seed 0` when no family is known; no seed where it says nothing."""
+    labels, specs = trace.header.labels, trace.header.participants.values()
+    family = labels.get("family") or next((spec["family"] for spec in specs if spec.get("family")), "")
+    if not family and (labels.get("live") or labels.get("recording")):
+        return "live session" if labels.get("live") else "recording"
+    return f"{str(family or 'session').replace('_', ' ')} · seed {trace.header.seed}"
 
 
 def envelope(samples: Audio, sample_rate: int, bin_ms: int = ENVELOPE_MS) -> Envelope:
