@@ -1,6 +1,6 @@
 """A dashboard in a process of its own that also offers an agent without a model, which hears words by how long they sound.
 
-python -m tests.dashboard_fakes FOLDER [further HOST:PORT under which browsers come]
+python -m tests.dashboard_fakes FOLDER
 """
 
 from __future__ import annotations
@@ -99,4 +99,4 @@ def _make(name: str, threshold: float) -> Participant:
 
 
 if __name__ == "__main__":
-    serve(Desk(Path(sys.argv[1]), Models(names=("listener", "nano"), make=_make)), port=0, origins=sys.argv[2:])
+    serve(Desk(Path(sys.argv[1]), Models(names=("echo", "listener"), make=_make)), port=0)

@@ -1,8 +1,7 @@
-"""The three pages that one talks through, each served by a process of its own behind a wire that can be cut, with an agent that listens.
+"""The three pages that one talks through, as they ship: each with `nano`, served by a process of its own behind a wire that can be cut.
 
-    python -m tests.surface_fakes gradio FOLDER
-
-serves the shared page; `tests.dashboard_fakes` serves the dashboard, and the cell of a notebook calls `notebook`.
+In JupyterLab there is one more notebook, `busy`: a cell of it computes, and its agent (`tests.dashboard_fakes.Listener`) understands at any
+speed.
 """
 
 from __future__ import annotations
@@ -27,15 +26,23 @@ import nbformat
 
 from tests.conftest import ROOT
 from tests.dashboard_fakes import Listener
-from tests.shared_fakes import site
 from widgets import Talk
-from workbench.clock import ClockSpec, RealTime, few_pauses
+from workbench.clock import ClockSpec, RealTime
 from workbench.live.admission import Admission, Limits
 from workbench.live.host import Host
 
 START_S = 120.0
 ENOUGH, COMPUTES = "enough", "computes"
 KERNEL = "kernel.pid"
+MICROTURN = (sys.executable, "-u", "-c", "from workbench.cli import main; main()")
+SHIPPED = """import os
+from pathlib import Path
+from widgets import Talk
+Path({folder!r}, {kernel!r}).write_text(str(os.getpid()))
+Talk.with_nano(folder={folder!r}, websocket=False)"""
+BUSY = """from tests.surface_fakes import computes, listener
+listener({folder!r})"""
+COMPUTING = "computes({folder!r})"
 RUN = "() => void window.jupyterapp.commands.execute('notebook:run-all-cells')"  # its promise holds once every cell is done
 
 
@@ -145,12 +152,10 @@ def surface(name: str, folder: Path) -> Iterator[Surface]:
 @contextmanager
 def _page(name: str, folder: Path, wire: Wire) -> Iterator[subprocess.Popen[str]]:
     command = {
-        "gradio": ["tests.surface_fakes", "gradio", str(folder)],
-        "dashboard": ["tests.dashboard_fakes", str(folder), f"localhost:{wire.port}"],
+        "gradio": ["talk", "--port", "0", "--out", str(folder)],
+        "dashboard": ["dashboard", str(folder), "--port", "0", "--origin", f"localhost:{wire.port}"],
     }
-    with subprocess.Popen(
-        [sys.executable, "-m", *command[name]], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([*MICROTURN, *command[name]], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         wire.target = next(int(found[1]) for line in process.stdout if (found := re.search(r" at http://\S+:(\d+)$", line.strip())))
         try:
@@ -163,9 +168,8 @@ def _page(name: str, folder: Path, wire: Wire) -> Iterator[subprocess.Popen[str]
 @contextmanager
 def _lab(name: str, folder: Path, wire: Wire) -> Iterator[subprocess.Popen[str]]:
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    shows = "from tests.surface_fakes import computes, notebook\nnotebook({folder!r}, websocket={websocket})"
-    for file, cells in {"talk": [shows], "busy": [shows, "computes({folder!r})"]}.items():
-        codes = [nbformat.v4.new_code_cell(cell.format(folder=str(folder), websocket=file == "busy")) for cell in cells]
+    for file, cells in {"talk": [SHIPPED], "busy": [BUSY, COMPUTING]}.items():
+        codes = [nbformat.v4.new_code_cell(cell.format(folder=str(folder), kernel=KERNEL)) for cell in cells]
         nbformat.write(nbformat.v4.new_notebook(cells=codes, metadata=kernel), folder / f"{file}.ipynb")
     wire.target = _free_port()
     flags = "--allow-root --no-browser --ServerApp.token= --ServerApp.password= --LabApp.expose_app_in_browser=True".split()
@@ -206,14 +210,7 @@ def computes(folder: str) -> None:
     (Path(folder) / COMPUTES).unlink()
 
 
-def notebook(folder: str, *, websocket: bool) -> Talk:
-    """What the cell shows: a panel over the widget's comm, or a WebSocket of the kernel, with a host of its own."""
-    (Path(folder) / KERNEL).write_text(str(os.getpid()))
+def listener(folder: str) -> Talk:
+    """A panel over a WebSocket of the kernel, to talk to an agent that understands at any speed."""
     host = Host(Listener, Path(folder), Admission(Limits(), RealTime(ClockSpec()).now))
-    return Talk(host.open("notebook"), websocket=websocket)
-
-
-if __name__ == "__main__":
-    with few_pauses(), site(Listener(), Path(sys.argv[2])) as served:
-        print(f"page at {served.address}", flush=True)  # noqa: T201 - the one line that says where to look
-        sys.stdin.read()
+    return Talk(host.open("notebook"))

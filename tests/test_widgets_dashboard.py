@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,11 +18,11 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import CHROMIUM_FLAGS, ROOT
 from tests.sample_session import YIELD_TICK, stopped_count
 from tests.scenario_fakes import Tones, one_voice
-from tests.talk_fakes import AGENT, FAKE_MICROPHONE, HEARD, INKED, USER, until
+from tests.talk_fakes import FAKE_MICROPHONE, until
 from workbench.agents import OracleAgent
 from workbench.clock import Tick
 from workbench.evaluate import evaluate
-from workbench.events import Decision, ModelYielded, PlaybackPosition, TranscriptDelta
+from workbench.events import Decision
 from workbench.packets import MicroTurn
 from workbench.store import read_trace, save_trace, verify
 from workbench.trace import Trace
@@ -86,8 +85,8 @@ def address(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: str, microphone: Path) -> Iterator[Any]:
-    fake = (*FAKE_MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}", "--autoplay-policy=no-user-gesture-required")
+def browser(chromium: str) -> Iterator[Any]:
+    fake = (*FAKE_MICROPHONE, "--autoplay-policy=no-user-gesture-required")
     with sync_playwright() as play:
         opened = play.chromium.launch(executable_path=chromium, args=[*CHROMIUM_FLAGS, *fake])
         yield opened
@@ -194,54 +193,28 @@ def test_a_scoreboard_is_shown_in_a_frame_of_its_own(browser: Any, address: str)
         assert page.frame_locator("iframe").locator("h1").inner_text() == "OracleAgent on train voices"
 
 
-@pytest.mark.checkpoint
-def test_a_person_is_heard_answered_aloud_and_stops_the_shipped_agent(
-    browser: Any, address: str, folder: Path, tmp_path: Path, checkpoint: Path
-) -> None:
-    def said(page: Any, side: str) -> list[str]:
-        return [word for line in page.locator(f".mt-log li[data-side='{side}'] span").all_inner_texts() for word in line.split()]
-
-    def yielded() -> bool:
-        return any(read_trace(trace, streams=(), kinds=(ModelYielded.kind,)).events(ModelYielded)) if (trace := newest()) else False
-
-    def newest() -> Path | None:
-        return next((path for path in folder.glob("live-*.sqlite") if path not in before), None)
-
-    before = set(folder.glob("live-*.sqlite"))
-
+def test_the_agent_that_was_chosen_is_talked_to_and_listed_while_it_runs_and_after(browser: Any, address: str, folder: Path) -> None:
     with visit(browser, address, "#live", permissions=["microphone"], viewport={"width": 1200, "height": 1000}) as page:
-        page.get_by_label("Agent", exact=True).and_(page.locator("#part-live select")).select_option("nano")
+        page.get_by_label("Agent", exact=True).and_(page.locator("#part-live select")).select_option("listener")
         page.get_by_label("Threshold to begin with").evaluate(
             "(bar) => { bar.value = 0.6; bar.dispatchEvent(new Event('input')); bar.dispatchEvent(new Event('change')); }"
         )
         page.wait_for_function(
-            "(note) => note.innerText.includes('nano is ready')", arg=page.locator("#part-live .mtd-facts").element_handle()
+            "(note) => note.innerText.includes('listener is ready')", arg=page.locator("#part-live .mtd-facts").element_handle()
         )
         page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_label("first check with a short tone").uncheck()
         page.get_by_role("button", name="Agree").click()
         page.wait_for_selector("[data-state='talking']")
         assert "Panel message" in page.locator(".mt-route").inner_text()
-        page.wait_for_selector("#part-live .mtd-table tr[data-name^='live-']")
-        until(lambda: {"count", "stop"} <= set(said(page, "user")) and "two" in said(page, "model") and yielded(), page, PATIENCE_MS / 1000)
-        inked = page.locator(".mt-base").evaluate(INKED, [USER, HEARD, AGENT])
-        page.screenshot(path=tmp_path / "live.png")
+        name = page.wait_for_selector("#part-live .mtd-table tr[data-name^='live-']").get_attribute("data-name")
         page.get_by_role("button", name="Stop", exact=True).click()
         page.wait_for_selector("[data-state='ended']")
-        shown = {side: Counter(said(page, side)) for side in ("user", "model")}
-        path = newest()
-        assert path is not None
         page.get_by_role("link", name="Sessions").click()
-        page.wait_for_selector(f"tr[data-name='{path.name}'][data-state='whole']")
+        page.wait_for_selector(f"tr[data-name='{name}.sqlite'][data-state='whole']")
+    path = folder / f"{name}.sqlite"
     assert verify(path).ok
-    trace = read_trace(path)
-    assert (trace.header.participants["agent"]["kind"], trace.header.participants["agent"]["threshold"]) == ("nano", 0.6)
-    for side, words in shown.items():
-        assert words <= Counter(e.word for _, e in trace.events(TranscriptDelta) if e.side == side)
-    heard_s = max(e.heard_s for _, e in trace.events(PlaybackPosition))
-    first_s = min(e.start_s for _, e in trace.events(TranscriptDelta) if e.side == "model")
-    assert heard_s > first_s, "the page counted no played sample of the agent's voice"
-    assert min(inked) > 0, f"the timeline lacks the user's wave, the words heard or the agent: {inked} pixels"
+    assert dict(read_trace(path).header.participants["agent"]) == {"kind": "listener", "threshold": 0.6}
 
 
 def test_with_a_password_nobody_gets_in_without_it(folder: Path) -> None:

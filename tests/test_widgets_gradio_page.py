@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from playwright.sync_api import TimeoutError as NotYet
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS
@@ -17,28 +15,17 @@ from workbench.agents import EchoAgent
 from workbench.events import ModelYielded, PlaybackPosition, TranscriptDelta
 from workbench.live.admission import Limits
 from workbench.live.protocol import Welcome
-from workbench.speech import speaker
 from workbench.store import read_trace, verify
 from workbench.trace import Trace
-from workbench.voices import pick_voice
 
 pytestmark = pytest.mark.browser
 
 PATIENCE_MS = 120_000
-ATTEMPTS = 3
-BUSY = 0.05  # of the ticks late: a model that misses so much of what is said cannot be held to what it heard
-# A microphone that is silent until it is given samples at 16 kHz, and a list of the ticks that the page is told of.
+# A silent microphone, how often it was opened, and a list of the ticks that the page is told of.
 PREPARED = """() => {
   const context = new AudioContext({ sampleRate: 16000 }), out = context.createMediaStreamDestination();
   window.opened = 0;
   navigator.mediaDevices.getUserMedia = async () => { window.opened++; await context.resume(); return out.stream; };
-  window.speak = (samples) => {
-    const buffer = context.createBuffer(1, samples.length, 16000);
-    buffer.copyToChannel(Float32Array.from(samples), 0);
-    const source = new AudioBufferSourceNode(context, { buffer });
-    source.connect(out);
-    source.start();
-  };
   window.told = [];
   talk.on("tick", (message) => window.told.push(message));
 }"""
@@ -81,15 +68,8 @@ def ready(page: Any) -> None:
     page.evaluate(PREPARED)
 
 
-def agree(page: Any) -> None:
-    page.get_by_role("button", name="Start", exact=True).click()
-    page.get_by_label("first check with a short tone").uncheck()
-    page.get_by_role("button", name="Agree").click()
-    page.wait_for_function("talk.state === 'talking'")
-
-
-def until(page: Any, condition: str, argument: Any = None, within_ms: int = PATIENCE_MS) -> None:
-    page.wait_for_function(condition, arg=argument, timeout=within_ms)
+def until(page: Any, condition: str) -> None:
+    page.wait_for_function(condition, timeout=PATIENCE_MS)
 
 
 def taken_home(page: Any, folder: Path) -> Trace:
@@ -177,40 +157,3 @@ def test_the_page_is_behind_its_login_and_one_that_was_logged_out_says_so(visit:
             other.get_by_label("username").wait_for()
         page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_role("alert").get_by_text("not logged in any more; load the page again and log in").wait_for()
-
-
-@pytest.mark.checkpoint
-def test_the_shipped_agent_hears_a_spoken_count_and_a_stop_and_is_heard(visit: Any, checkpoint: Path, tmp_path: Path) -> None:
-    from workbench.neural import load_agent
-
-    person = speaker(pick_voice("unseen", 3))
-    count, stop = (np.round(person.phrase(text).samples, 4).tolist() for text in ("count to twenty", "stop"))
-    said = "(from) => told.slice(from).some((tick) => tick.words.some(([side, word]) => side === 'model' && word === 'three'))"
-    gave_way = "(from) => told.slice(from).some((tick) => tick.events.some(([kind]) => kind === 'model.yielded'))"
-    agent = load_agent(checkpoint)
-    with site(agent, tmp_path) as served:
-        page = visit(served)
-        ready(page)
-        agree(page)
-        until(page, "told.length > 5")
-        for _ in range(ATTEMPTS):  # on a busy machine ticks are late, and what is said in them may be missed
-            begun = page.evaluate("(samples) => { speak(samples); return told.length; }", count)
-            try:
-                until(page, said, begun, 30_000)
-                page.evaluate("(samples) => speak(samples)", stop)
-                until(page, gave_way, begun, 15_000)
-                break
-            except NotYet:
-                continue
-        else:
-            late = page.evaluate("told.filter((tick) => tick.events.some(([kind]) => kind === 'deadline.missed')).length / told.length")
-            if late > BUSY:
-                pytest.skip(f"this machine is too busy for a live model: {late:.0%} of its ticks were late")
-            raise AssertionError(f"not answered and stopped in {ATTEMPTS} attempts; it heard: {page.get_by_role('log').inner_text()}")
-        until(page, "talk.timeline.record.played > 16000")
-        assert page.evaluate(COLOURS) > 20
-        page.screenshot(path=tmp_path / "counted-and-stopped.png", full_page=True)
-        trace = taken_home(page, tmp_path)
-    words = {(event.side, event.word) for _, event in trace.events(TranscriptDelta)}
-    assert {("user", "count"), ("user", "stop"), ("model", "one"), ("model", "three")} <= words
-    assert max(event.heard_s for _, event in trace.events(PlaybackPosition)) > 1

@@ -1,7 +1,6 @@
-"""Each page that one talks through, in a real browser: a spoken request is answered aloud and stopped, and what goes wrong costs no trace.
+"""Each page that one talks through, as it ships, in a real browser: `nano` hears "count to twenty" and "stop", counts aloud, and stops.
 
-The agent hears words by how long they sound (`tests.dashboard_fakes`), so the tests hold on a busy computer. The shipped one is talked with
-in `test_widgets_gradio_page.py` and `test_widgets_dashboard.py`.
+What goes wrong costs no trace. Where a cell computes meanwhile, an agent listens that needs no fast machine (`tests.dashboard_fakes`).
 """
 
 from __future__ import annotations
@@ -18,16 +17,18 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import CHROMIUM_FLAGS, artifact
 from tests.surface_fakes import COMPUTES, ENOUGH, Surface, surface
 from tests.talk_fakes import AGENT, FAKE_MICROPHONE, HEARD, INKED, USER
-from workbench.events import LinkLost, LinkResumed, ModelYielded, PlaybackPosition, TranscriptDelta
+from workbench.events import DeadlineMissed, LinkLost, LinkResumed, ModelYielded, PlaybackPosition, TranscriptDelta
 from workbench.index import scan
 from workbench.store import read_trace, verify
 from workbench.trace import Trace
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.checkpoint]
 
 PATIENCE_S = 120.0
 PULLED_S = 5.0
 FROZEN_S = 4.0
+STOPS_S, QUIET_S = 2.0, 1.0  # so soon after "stop" it gives way, and so long it then says no number; the next request comes later
+BUSY = 0.05  # of the ticks late: a model that misses so much of what is said cannot be held to what it heard
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def browser(chromium: str, microphone: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module", params=["gradio", "dashboard", "notebook"])
-def at(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surface]:
+def at(request: pytest.FixtureRequest, browser: Any, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surface]:
     with surface(request.param, tmp_path_factory.mktemp(request.param)) as served:
         yield served
 
@@ -80,19 +81,41 @@ def closed(at: Surface) -> Trace:
     return read_trace(path)
 
 
-def test_a_spoken_request_is_heard_answered_aloud_and_stopped(browser: Any, at: Surface) -> None:
-    def yielded() -> bool:
-        return any(read_trace(newest(at), streams=(), kinds=(ModelYielded.kind,)).events(ModelYielded))
+def stopped(trace: Trace) -> bool:
+    """Whether it gave way upon a "stop" that it heard, and was quiet then."""
+    words = [event for _, event in trace.events(TranscriptDelta)]
+    told = [word.start_s for word in words if (word.side, word.word) == ("user", "stop")]
+    counted = [word.start_s for word in words if word.side == "model"]
+    yields = [event.at_s for _, event in trace.events(ModelYielded) if any(0 <= event.at_s - at_s <= STOPS_S for at_s in told)]
+    return any(trace.duration_s >= at_s + QUIET_S and not any(0 < said_s - at_s < QUIET_S for said_s in counted) for at_s in yields)
+
+
+def too_busy(trace: Trace) -> str:
+    """Why nothing can be asked of a live model here; empty when it kept its pace."""
+    late = sum(1 for _ in trace.events(DeadlineMissed)) / max(1, len(trace))
+    return f"this machine is too busy for a live model: {late:.0%} of its ticks were late" if late > BUSY else ""
+
+
+def test_a_spoken_count_is_heard_answered_aloud_and_stopped(browser: Any, at: Surface) -> None:
+    def counted_and_stopped() -> bool:
+        heard = {"count", "stop"} <= set(said(page, "user")) and {"one", "two"} <= set(said(page, "model"))
+        return heard and stopped(read_trace(newest(at), streams=(), kinds=(ModelYielded.kind, TranscriptDelta.kind)))
 
     with at.opened(browser) as page:
         talk(page)
-        until(lambda: {"count", "stop"} <= set(said(page, "user")) and "two" in said(page, "model") and yielded())
+        try:
+            until(counted_and_stopped)  # over and over, as the microphone does
+        except AssertionError:
+            if why := too_busy(read_trace(newest(at), streams=())):
+                pytest.skip(why)
+            raise
         inked = page.locator(".mt-base").evaluate(INKED, [USER, HEARD, AGENT])
         page.screenshot(path=artifact(f"surface-{at.name}.png"))
         page.get_by_role("button", name="Stop", exact=True).click()
         page.wait_for_selector("[data-state='ended']")
         shown = {side: Counter(said(page, side)) for side in ("user", "model")}
         trace = closed(at)
+    assert trace.header.participants["agent"]["kind"] == "nano"
     for side, words in shown.items():
         assert words <= Counter(e.word for _, e in trace.events(TranscriptDelta) if e.side == side)
     heard_s = max(e.heard_s for _, e in trace.events(PlaybackPosition))
@@ -122,6 +145,7 @@ def test_a_pulled_network_and_a_frozen_tab_are_resumed_and_a_closed_tab_ends_the
         until(lambda: ticks(page) > 5)
         at.wire.cut()
         time.sleep(PULLED_S)
+        until(lambda: any(read_trace(newest(at), streams=(), kinds=(LinkLost.kind,)).events(LinkLost)))
         at.wire.mend()
         before = ticks(page)
         page.wait_for_selector("[data-state='talking']")

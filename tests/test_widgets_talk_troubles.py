@@ -204,14 +204,15 @@ def test_a_rule_of_speaking_is_set_while_the_session_goes_on(browser: Any, pages
         assert overlap.is_disabled()
 
 
-def test_the_camera_sends_two_small_pictures_a_tick(browser: Any, pages: Pages) -> None:
+@pytest.mark.parametrize("source", ["Camera", "Screen"])
+def test_two_small_pictures_a_tick_are_sent(browser: Any, pages: Pages, source: str) -> None:
     runtime = FakeRuntime()
     with visit(browser, pages, runtime, permissions=["microphone", "camera"]) as page:
-        page.get_by_role("button", name="Camera").click()
+        page.get_by_role("button", name=source).click()
         until(lambda: len(runtime.of("frame")) >= 2, page)
         (message, (pixels,)) = next((m, b) for m, b in runtime.heard if m["t"] == "frame")
         assert (message["w"], message["h"], message["count"], len(pixels)) == (32, 32, 2, 2 * 32 * 32 * 3)
-        page.get_by_role("button", name="Camera").click()
+        page.get_by_role("button", name=source).click()
 
 
 def test_another_page_takes_the_session_over_and_the_first_says_so(browser: Any, pages: Pages) -> None:
