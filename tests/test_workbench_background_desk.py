@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
 import pytest
 
 from tests.background_fakes import (
@@ -21,13 +24,14 @@ from tests.background_fakes import (
 from tests.workbench_fakes import assert_same_turn
 from workbench.background.backends import Recorded
 from workbench.background.desk import Desk
-from workbench.background.parts import Answer, Failure, Partial
+from workbench.background.parts import TYPED, Answer, Envelope, Failure, Part, Partial, Stop
 from workbench.background.tasks import FINAL, NEXT
 from workbench.background.telling import Delegating
 from workbench.check import check_participant
 from workbench.errors import InputError
-from workbench.events import ModelYielded, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
+from workbench.events import Event, ModelYielded, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
 from workbench.events_background import (
+    BackgroundDropped,
     DelegationChanged,
     DelegationCreated,
     DelegationMerged,
@@ -239,6 +243,71 @@ def test_work_is_ended_by_whoever_spoke_last_however_badly_that_was_heard() -> N
     stranger = together(misheard, heard((11, "mind"), side="other"))
     trace = played(conversation(stranger, Knows({SUM: (Answer(text="5", after_s=1.0),)})), 30)
     assert any("no authority to cancel" in event.cause for _, event in trace.events(DelegationRefused))
+
+
+@dataclass(frozen=True)
+class Watched(Knows):
+    """Keeps every envelope that it is given."""
+
+    seen: list[Envelope] = field(default_factory=list)
+
+    def work(self, envelope: Envelope, stop: Stop) -> Iterable[Part]:
+        self.seen.append(envelope)
+        return super().work(envelope, stop)
+
+
+@pytest.mark.parametrize("heard_as", ["no", "no then"], ids=["a word lost", "another word heard"])
+def test_a_change_that_was_badly_heard_is_made_without_authority_if_only_the_user_can_have_said_it(heard_as: str) -> None:
+    misheard = together(asked(2, "look up anna"), heard((5, heard_as)), asks(6, "ben", "amend"))
+    seen: list[Envelope] = []
+    trace = played(conversation(misheard, Watched({"ben": (Answer(text="nine"),)}, seen=seen)), 30)
+    assert [note.text for _, note in handed(trace)] == ["nine"]
+    assert causes(trace)[1] == "amended: ben, in words that nobody was heard to say; without authority from now on"
+    assert [(e.authority, e.source) for e in seen] == [(True, "user.speech"), (False, "nobody")]
+    assert [e.source for _, e in trace.events(DelegationRequested)] == ["user.speech", "user.misheard"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "between"),
+    [("ben", heard((5, "no"), side="other")), ("make it red", together(heard((4, "red"), side="other"), heard((5, "no")))), ("ben", {})],
+    ids=["somebody else spoke last", "somebody else said a part of it", "nobody spoke for long"],
+)
+def test_a_change_that_was_badly_heard_is_refused_if_it_may_be_somebody_elses(ask: str, between: dict[int, tuple[Event, ...]]) -> None:
+    plan = together(asked(2, SUM), between, asks(6 if between else 30, ask, "amend"))
+    trace = played(conversation(plan, latency_s=8.0), 60)
+    assert [e.cause for _, e in trace.events(DelegationRefused)] == ["nobody has no authority to amend; only the user's own speech has"]
+    assert [note.text for _, note in handed(trace)] == [f"answer to {SUM}"]
+
+
+def test_where_speech_has_no_authority_a_change_that_was_badly_heard_has_none_either() -> None:
+    misheard = together(asked(2, SUM), heard((5, "no")), asks(6, "ben", "amend"))
+    trace = played(conversation(misheard, latency_s=2.0, sources=(TYPED,)), 30)
+    assert [e.cause.split(";")[0] for _, e in trace.events(DelegationRefused)] == ["user.misheard has no authority to amend"]
+
+
+FAILS = {"look up anna": (Failure(cause="nothing is known about anna"),)}
+
+
+def test_a_failure_that_nobody_was_told_of_yet_is_called_off_with_its_task() -> None:
+    speaks = {3: (UserSpeechStarted(at_s=0.6),), 9: (UserSpeechStopped(at_s=1.8),)}
+    plan = together(asked(2, "look up anna"), speaks, heard((8, "never mind")), asks(10, "never mind", "cancel"))
+    trace = played(conversation(plan, Knows(FAILS), latency_s=0.6), 40)
+    assert states(trace)[-1] == "failed"
+    assert handed(trace, "problem") == []
+    assert [e.cause for _, e in trace.events(BackgroundDropped)] == ["the user said: never mind; that it failed is not told any more"]
+    assert not list(trace.events(DelegationRefused))
+
+
+@pytest.mark.parametrize(("tick", "told"), [(10, 0), (20, 1)], ids=["before it was told", "after it was told"])
+def test_what_failed_is_changed_and_begun_again(tick: int, told: int) -> None:
+    speaks = {3: (UserSpeechStarted(at_s=0.6),), tick - 1: (UserSpeechStopped(at_s=1.8),)} if not told else {}
+    plan = together(asked(2, "look up anna"), speaks, heard((tick - 2, "no ben")), asks(tick, "ben", "amend"))
+    trace = played(conversation(plan, Knows({**FAILS, "ben": (Answer(text="nine"),)}), latency_s=0.6), 50)
+    assert states(trace)[-1] == "failed"
+    assert states(trace, "2")[-1] == "delivered"
+    assert [note.text for _, note in handed(trace)] == ["nine"]
+    assert len(handed(trace, "problem")) == told
+    assert len(list(trace.events(BackgroundDropped))) == 1 - told
 
 
 def test_what_is_urgent_is_done_before_what_was_asked_earlier() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.background_fakes import CLOCK, PlannedAgent, Typist, asked, asks, heard, played, states, together
-from workbench.background.authority import source_of
+from workbench.background.authority import changed_by, source_of
 from workbench.background.backends import Simulated
 from workbench.background.desk import Desk
 from workbench.background.notes import notes_of
@@ -168,6 +168,15 @@ def test_the_user_may_do_what_nobody_else_may(name: str) -> None:
     assert ran == [name]
 
 
+def test_a_change_that_was_badly_heard_has_no_tool_called() -> None:
+    ran.clear()
+    desk = Desk(Simulated(Obedient("", "free", True), (0.4, 0.4)))
+    plan = together(asked(2, "read my mail"), heard((5, "no")), asks(6, "pay it", "amend"))
+    trace = played(Session.start([Typist(), Delegating(PlannedAgent(plan)), desk], clock=CLOCK), 30)
+    assert ran == []
+    assert [event.done for _, event in trace.events(ToolUsed) if event.tool == "pay"] == ["refused"]
+
+
 def consented(*plans: Mapping[int, Any], user: Typist | None = None) -> tuple[Trace, list[str]]:
     """The user wants to pay, which needs a spoken yes; the question is said from 2.0 s to 2.9 s."""
     ran.clear()
@@ -225,4 +234,9 @@ def test_a_request_belongs_to_whose_words_it_repeats() -> None:
     assert source_of("two plus three", both, 40.0) == "nobody"
     assert source_of("two plus three", both, 0.5) == "nobody"
     assert source_of("", both, 3.0) == "nobody"
+    assert changed_by("no ben", user, 3.0) == "user.misheard"
+    assert changed_by("no ben", both, 3.0) == "nobody"
+    assert changed_by("delete the plus", [*both, Word("user.speech", "no", 2.5, 2.6)], 3.0) == "nobody"
+    assert changed_by("two plus four", user, 3.0) == "user.misheard"
+    assert changed_by("two plus three", both, 3.0) == "user.speech"
     assert BACKGROUND_TEXT in Delegating(PlannedAgent({})).hears

@@ -61,6 +61,15 @@ def test_a_correction_is_a_change_of_course(trace: Trace) -> None:
     assert "task 1 went from running to queued after 0.8 s, run 2: amended: no four plus three" in told.headline
 
 
+def test_a_correction_that_was_badly_heard_is_told_with_what_that_costs() -> None:
+    plan = together(asked(5, "look up anna"), heard((9, "no")), asks(10, "ben", "amend"))
+    trace = played(conversation(plan, latency_s=1.0), 30)
+    told = at(trace, 10)
+    assert told.outcome == "changed course"
+    assert "0 of its 1 words were heard before; the user spoke last, and nobody else said any of it" in told.headline
+    assert "amended: ben, in words that nobody was heard to say; without authority from now on" in at(trace, 11).headline
+
+
 def test_words_of_a_result_are_traced_back_to_the_ask(trace: Trace) -> None:
     handed = first(trace, "delegation.result")
     told = at(trace, handed + 1)

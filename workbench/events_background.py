@@ -19,7 +19,8 @@ class DelegationRequested(EventBase):
 
     `act` is open, amend or cancel. `task` names which (empty: the newest that lives; for cancel, "*": all). `at_s` is when the agent began
     to say so: evidence that came later does not count. `source` says whose words the ask repeats; it is set by whoever listens along, never
-    by the agent itself (`workbench.background.authority`). `schedule` is silent, when_idle or interrupt, `urgency` low, normal or high;
+    by the agent itself (`workbench.background.authority`); user.misheard is a change that only the user can have wished for, though nobody
+    was heard to say it. `schedule` is silent, when_idle or interrupt, `urgency` low, normal or high;
     `expires_s` is how long the answer is of use.
     """
 
@@ -121,7 +122,7 @@ class BackgroundArrived(EventBase):
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundDropped(EventBase):
-    """What the background sent was thrown away, and why: its task is over, or was begun anew."""
+    """What came of a task was thrown away, and why: the task is over or was begun anew, or it failed and nobody wants to know any more."""
 
     kind: ClassVar[str] = "background.dropped"
     task: str

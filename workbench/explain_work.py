@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench.asking import CANCEL, REPERTOIRE, SORRY, WANTED_CHARS
 from workbench.background.authority import source_of
-from workbench.background.parts import NOBODY, OTHER_SPEECH, USER_SPEECH, Word
+from workbench.background.parts import MISHEARD, NOBODY, OTHER_SPEECH, USER_SPEECH, Word
 from workbench.background.words import spoken_words as words_of
 from workbench.clock import Tick
 from workbench.events import AgentHeld, Decision, Event, SettingChanged
@@ -158,7 +158,8 @@ def _requested(trace: Trace, tick: int, event: DelegationRequested, heard: Seque
     source = event.source or source_of(event.ask, known, event.at_s)
     act = {"open": "asked for slow work", "amend": "changed course", "cancel": "called slow work off"}.get(event.act, event.act)
     whose = f"{len(found)} of its {len(wanted)} words were heard before" + (f", the last at {shown[-1].end_s:.2f} s" if shown else "")
-    authority = "nobody answers for it" if source == NOBODY else f"it repeats {source}"
+    misheard = "the user spoke last, and nobody else said any of it; it may change work, which has no authority from then on"
+    authority = {NOBODY: "nobody answers for it", MISHEARD: misheard}.get(source, f"it repeats {source}")
     about = f" about task {event.task}" if event.task else ""
     yield Cause(
         f'it wanted to {event.act} slow work{about}, "{event.ask}", with evidence up to {event.at_s:.1f} s: {whose}; {authority}',

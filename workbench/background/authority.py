@@ -7,13 +7,17 @@ behind it may not do is decided by the desk (amend, cancel, consent) and by the 
 
 To end work is a lesser thing than to begin it, and "never mind" is said once and easily misheard: such a request belongs to whoever spoke
 last, whatever its words.
+
+To change work lies between the two. "No, ben" is as short, and work that goes on for the wrong person is told as if it were right. A change
+in words that nobody was heard to say is the user's if the user spoke last and nobody else said any of them; the desk makes it, and the work
+has no authority from then on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.background.parts import NOBODY, USER_SPEECH, Word
+from workbench.background.parts import AGENT_SPEECH, MISHEARD, NOBODY, USER_SPEECH, Word
 from workbench.background.words import spoken_words
 
 LAST_S = 3.0  # how far back the words lie of which a request to end work may be the answer
@@ -31,14 +35,7 @@ def source_of(ask: str, words: Sequence[Word], at_s: float) -> str:
     The user's speech is its source when it holds at least REPEATED of the request's content words, and no other source holds more. Of the
     others the one that holds most is named.
     """
-    wanted = [word for word in spoken_words(ask) if word not in _EMPTY] or list(spoken_words(ask))
-    if not wanted:
-        return NOBODY
-    said: dict[str, set[str]] = {}
-    for word in words:
-        if at_s - EVIDENCE_S <= word.start_s <= at_s:
-            said.setdefault(word.source, set()).add(word.word)
-    shares = {source: sum(word in theirs for word in wanted) / len(wanted) for source, theirs in said.items()}
+    shares = _shares(ask, words, at_s)
     most = max(shares.values(), default=0.0)
     if most < REPEATED:
         return NOBODY
@@ -47,7 +44,25 @@ def source_of(ask: str, words: Sequence[Word], at_s: float) -> str:
     return min(source for source, share in shares.items() if share == most)
 
 
+def changed_by(ask: str, words: Sequence[Word], at_s: float) -> str:
+    """Whose wish a change of work is: whose words it repeats, or MISHEARD where those are nobody's and it can only be the user's."""
+    source = source_of(ask, words, at_s)
+    others = [word for word in words if word.source != AGENT_SPEECH]
+    elsewhere = {other for other, share in _shares(ask, others, at_s).items() if share and other != USER_SPEECH}
+    return MISHEARD if source == NOBODY and not elsewhere and spoke_last(others, at_s) == USER_SPEECH else source
+
+
 def spoke_last(words: Sequence[Word], at_s: float) -> str:
     """Whose word was the last that began in the LAST_S before `at_s`: a source, or "nobody"."""
     near = [word for word in words if at_s - LAST_S <= word.start_s <= at_s]
     return max(near, key=lambda word: word.start_s).source if near else NOBODY
+
+
+def _shares(ask: str, words: Sequence[Word], at_s: float) -> dict[str, float]:
+    """Of every source that said anything, the share of a request's content words that it said; empty where the request asks nothing."""
+    wanted = [word for word in spoken_words(ask) if word not in _EMPTY] or list(spoken_words(ask))
+    said: dict[str, set[str]] = {}
+    for word in words if wanted else ():
+        if at_s - EVIDENCE_S <= word.start_s <= at_s:
+            said.setdefault(word.source, set()).add(word.word)
+    return {source: sum(word in theirs for word in wanted) / len(wanted) for source, theirs in said.items()}

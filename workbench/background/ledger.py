@@ -11,6 +11,8 @@ from workbench.background.backends import Arrival, Run
 from workbench.background.notes import Note
 from workbench.background.parts import (
     AGENT_SPEECH,
+    MISHEARD,
+    NOBODY,
     USER_SPEECH,
     Answer,
     Earlier,
@@ -137,6 +139,12 @@ class Ledger:
     def live(self) -> list[Task]:
         return [task for task in self.tasks.values() if task.live]
 
+    @property
+    def untold(self) -> list[Task]:
+        """The tasks that failed, and of which the agent has not been told so."""
+        told_of = {note.task for note in self.problems}
+        return [task for task in self.tasks.values() if task.id in told_of]
+
     def in_state(self, *states: str) -> list[Task]:
         """The tasks in these states, the urgent first, then the older."""
         found = [task for task in self.tasks.values() if task.state in states]
@@ -165,6 +173,7 @@ class Ledger:
     def request(self, request: DelegationRequested) -> None:
         """Open, amend or cancel, or refuse with a cause."""
         authority = request.source in self.spec.sources
+        misheard = request.act == "amend" and request.source == MISHEARD and USER_SPEECH in self.spec.sources
         if request.act not in ("open", "amend", "cancel"):
             self._refuse(request, f"act {request.act!r} is not known; ask to open, amend or cancel")
         elif request.schedule not in SCHEDULES or request.urgency not in URGENCIES or not request.expires_s > 0:
@@ -174,10 +183,10 @@ class Ledger:
             self._refuse(request, "it asks nothing; give the words of the request")
         elif request.act == "open":
             self._open(request, authority)
-        elif not authority:
+        elif not authority and not misheard:
             self._refuse(request, f"{request.source or 'nobody'} has no authority to {request.act}; only the user's own speech has")
         elif request.act == "amend":
-            self._amend(request)
+            self._amend(request, authority)
         else:
             self._cancel(request)
 
@@ -242,23 +251,35 @@ class Ledger:
 
     def _target(self, request: DelegationRequested) -> Task | None:
         if request.task:
-            task = self.tasks.get(request.task)
-            return task if task is not None and task.live else None
-        return max(self.live, key=lambda task: int(task.id), default=None)
+            return next((task for task in (*self.live, *self.untold) if task.id == request.task), None)
+        return max((*self.live, *self.untold), key=lambda task: int(task.id), default=None)
 
-    def _amend(self, request: DelegationRequested) -> None:
+    def _amend(self, request: DelegationRequested, authority: bool) -> None:
         task = self._target(request)
-        if task is None:
-            done = [t for t in self.tasks.values() if t.state == DELIVERED and request.task in ("", t.id)]
+        cause = f"amended: {request.ask}" + ("" if authority else ", in words that nobody was heard to say; without authority from now on")
+        if task is None or task.state == FAILED:
+            done = [t for t in self.tasks.values() if t.state in (DELIVERED, FAILED) and request.task in ("", t.id)]
             if not done:
                 self._refuse(request, f"there is no task {request.task or 'left'} to amend")
                 return
-            last = max(done, key=lambda t: int(t.id)).envelope
-            self._create(replace(request, schedule=last.schedule), last.ask, (*last.amendments, request.ask), last.authority)
+            task = task or max(done, key=lambda t: int(t.id))
+            self._leave_untold(task, cause)
+            last = task.envelope
+            ask = replace(request, schedule=last.schedule, source=request.source if authority else NOBODY)
+            self._create(ask, last.ask, (*last.amendments, request.ask), last.authority and authority)
         elif task.state == CANCELLING:
             self._refuse(request, f"task {task.id} is being cancelled")
         else:
-            self._begin_anew(task, f"amended: {request.ask}", request.at_s, request.ask)
+            lost: dict[str, Any] = {} if authority else {"authority": False, "source": NOBODY}
+            self._begin_anew(task, cause, request.at_s, request.ask, **lost)
+
+    def _leave_untold(self, task: Task, cause: str) -> None:
+        """Tell the agent nothing of the failure of a task which it has not been told of yet."""
+        if task in self.untold:
+            self.problems = [note for note in self.problems if note.task != task.id]
+            self.events.append(
+                BackgroundDropped(task=task.id, run=task.envelope.run, cause=f"{cause}; that it failed is not told any more")
+            )
 
     def _begin_anew(self, task: Task, cause: str, at_s: float, amendment: str = "", **changes: Any) -> None:
         """Back to the queue with another run, on the evidence up to `at_s`; what the run before still sends is dropped."""
@@ -280,7 +301,8 @@ class Ledger:
 
     def _cancel(self, request: DelegationRequested) -> None:
         target = self._target(request) if request.task != "*" else None
-        tasks = [task for task in self.live if task.state != CANCELLING] if request.task == "*" else [target] if target else []
+        every = [task for task in (*self.live, *self.untold) if task.state != CANCELLING]
+        tasks = every if request.task == "*" else [target] if target else []
         if not tasks:
             self._refuse(request, f"there is no task {request.task.strip('*') or 'left'} to cancel")
         for task in tasks:
@@ -288,6 +310,8 @@ class Ledger:
             if task.state == RUNNING:
                 self.run.cancel(self.tick, task.id, task.envelope.run)
                 self.move(task, CANCELLING, cause)
+            elif task.state == FAILED:
+                self._leave_untold(task, cause)
             elif task.state != CANCELLING:
                 self.move(task, CANCELLED, cause)
 

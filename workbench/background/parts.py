@@ -20,6 +20,7 @@ AGENT_SPEECH = "agent.speech"
 OTHER_SPEECH = "other.speech"  # said by somebody else, or not to the agent
 TYPED = "user.text"
 BACKGROUND = "background.text"
+MISHEARD = "user.misheard"  # the user spoke last, and nobody was heard to say it
 NOBODY = "nobody"
 
 Stop: TypeAlias = Callable[[], bool]

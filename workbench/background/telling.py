@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from workbench.asking import REPERTOIRE
-from workbench.background.authority import EVIDENCE_S, source_of, spoke_last
+from workbench.background.authority import EVIDENCE_S, changed_by, source_of, spoke_last
 from workbench.background.notes import bodies, notes_of
 from workbench.background.parts import AGENT_SPEECH, BACKGROUND, OTHER_SPEECH, TYPED, USER_SPEECH, Word
 from workbench.background.words import spoken_words
@@ -115,8 +115,13 @@ def _concerns(event: Told) -> bool:
 
 
 def _sourced(request: DelegationRequested, words: Sequence[Word]) -> DelegationRequested:
-    others = [word for word in words if word.source != AGENT_SPEECH]
-    source = spoke_last(others, request.at_s) if request.act == "cancel" else source_of(request.ask, words, request.at_s)
+    match request.act:
+        case "cancel":
+            source = spoke_last([word for word in words if word.source != AGENT_SPEECH], request.at_s)
+        case "amend":
+            source = changed_by(request.ask, words, request.at_s)
+        case _:
+            source = source_of(request.ask, words, request.at_s)
     return replace(request, source=source)
 
 
