@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, GREY = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#9AA3AD"
 
-_LIGHT_FLOOR = MappingProxyType({"idle": "#E3E7EC", "listen": "#BFE1F6", "speak": "#F4B183", "wait": "#F6DE9C", "dual": "#E7BDD3"})
-_DARK_FLOOR = MappingProxyType({"idle": "#2C323B", "listen": "#1F5E86", "speak": "#A14A0B", "wait": "#8A6510", "dual": "#8B4A6C"})
+_LIGHT_FLOOR = MappingProxyType({"idle": "#E3E7EC", "listen": "#BFE1F6", "speak": "#F4B183", "wait": "#F6DE9C", "dual": "#DDA9C6"})
+_DARK_FLOOR = MappingProxyType({"idle": "#2C323B", "listen": "#1F5E86", "speak": "#A14A0B", "wait": "#5A4A1C", "dual": "#8B4A6C"})
 
 
 @dataclass(frozen=True, kw_only=True)
