@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM_FLAGS
 from tests.shared_fakes import Counter, Site, hello, site
 from workbench.agents import EchoAgent
+from workbench.clock import ClockSpec
 from workbench.events import ModelYielded, PlaybackPosition, TranscriptDelta
 from workbench.live.admission import Limits
 from workbench.live.protocol import Welcome
+from workbench.packets import AGENT_AUDIO, USER_AUDIO
 from workbench.store import read_trace, verify
 from workbench.trace import Trace
 
@@ -28,6 +31,13 @@ PREPARED = """() => {
   navigator.mediaDevices.getUserMedia = async () => { window.opened++; await context.resume(); return out.stream; };
   window.told = [];
   talk.on("tick", (message) => window.told.push(message));
+}"""
+HUMMING = """(hz) => {
+  const context = new AudioContext({ sampleRate: 16000 }), out = context.createMediaStreamDestination(), tone = context.createOscillator();
+  tone.frequency.value = hz;
+  tone.connect(out);
+  tone.start();
+  navigator.mediaDevices.getUserMedia = async () => { await context.resume(); return out.stream; };
 }"""
 COLOURS = """() => {
   const base = document.querySelector(".mt-base"), { data } = base.getContext("2d").getImageData(0, 0, base.width, base.height);
@@ -70,6 +80,12 @@ def ready(page: Any) -> None:
 
 def until(page: Any, condition: str) -> None:
     page.wait_for_function(condition, timeout=PATIENCE_MS)
+
+
+def loudness(samples: np.ndarray, hz: float) -> float:
+    """The power that lies within 20 Hz of a frequency."""
+    power = np.abs(np.fft.rfft(samples)) ** 2 / max(1, len(samples))
+    return float(power[np.abs(np.fft.rfftfreq(len(samples), 1 / ClockSpec().sample_rate) - hz) < 20].sum())
 
 
 def taken_home(page: Any, folder: Path) -> Trace:
@@ -127,6 +143,30 @@ def test_what_is_tried_is_answered_and_stopped_and_the_session_taken_home(visit:
         assert [event.side for _, event in trace.events(TranscriptDelta)][:3] == ["model"] * 3
         assert len(list(trace.events(ModelYielded))) == 1
         assert max(event.heard_s for _, event in trace.events(PlaybackPosition)) > 0
+
+
+def test_two_visitors_at_once_hear_each_their_own_voice_and_the_fifth_of_four_is_told_to_wait(visit: Any, tmp_path: Path) -> None:
+    with site(EchoAgent(), tmp_path, limits=Limits(sessions=4, visitor_minutes=600.0)) as served:
+        pages = {hz: visit(served) for hz in (440, 1_250)}
+        for hz, page in pages.items():
+            ready(page)
+            page.evaluate(HUMMING, hz)
+            page.get_by_role("button", name="Start", exact=True).click()
+            page.get_by_label("first check with a short tone").uncheck()
+            page.get_by_role("button", name="Agree").click()
+        for page in pages.values():
+            until(page, "talk.state === 'talking' && told.length > 15 && talk.timeline.record.played > 0")
+        with served.connect() as third, served.connect() as fourth:
+            assert all(isinstance(hello(other), Welcome) for other in (third, fourth))
+            fifth = visit(served)
+            ready(fifth)
+            fifth.get_by_role("button", name="Start", exact=True).click()
+            fifth.get_by_role("alert").get_by_text("full: 4 conversations of 4 going on; try again in").wait_for()
+        traces = {hz: taken_home(page, tmp_path) for hz, page in pages.items()}
+    for hz, other_hz in ((440, 1_250), (1_250, 440)):
+        for stream in (USER_AUDIO, AGENT_AUDIO):
+            own, others = (loudness(traces[hz].audio(stream), at) for at in (hz, other_hz))
+            assert own > 100 * max(others, 1e-6), f"{stream} of who hums at {hz} Hz: {own} there, {others} at {other_hz} Hz"
 
 
 def test_a_visitor_who_finds_it_full_is_told_when_to_come_back_and_can_start_again(visit: Any, tmp_path: Path) -> None:
