@@ -62,17 +62,17 @@ VARIANTS = {
         "own outputs", "no rehearsals, and always the true heard words", train={"own_heard": 0.0, "rehearse_every": 0}, rehearsed=False
     ),
     "experts": Variant("experts", "one shared and the best two of eight experts, a third of the width each", Changes(experts=8)),
-    "experts, as long": Variant("equal time", "experts for as many seconds of a core as the base", Changes(experts=8), share=AS_LONG),
-    "experts, as long, 2": Variant("equal time", "the same, trained with seed 1", Changes(experts=8), train={"seed": 1}, share=AS_LONG),
-    "experts, as long, 3": Variant("equal time", "the same, trained with seed 2", Changes(experts=8), train={"seed": 2}, share=AS_LONG),
-    "base, again": Variant("seed", "the base once more, on the computer of the rows called 2 and 3"),
-    "base, 2": Variant("seed", "the base, trained with seed 1: other weights to begin with, another order of the talk", train={"seed": 1}),
-    "base, 3": Variant("seed", "the base, trained with seed 2", train={"seed": 2}),
     "sharp": Variant("sharpness", "gains of queries and keys learn eight times as fast", train={"sharpen": 8.0}),
     "log mel": Variant("sound", "log mel magnitudes instead of dMel levels", Changes(audio="log_mel")),
     "silence 0.02": Variant("silence", "sure silence weighs 0.02", loss={"silence": 0.02}),
     "silence 0.3": Variant("silence", "sure silence weighs 0.3", loss={"silence": 0.3}),
     "silence 1": Variant("silence", "sure silence weighs 1", loss={"silence": 1.0}),
+    "base, again": Variant("seed", "the base once more, on the talk and the computer of the rows below it"),
+    "base, 2": Variant("seed", "the base, trained with seed 1: other weights to begin with, another order of the talk", train={"seed": 1}),
+    "base, 3": Variant("seed", "the base, trained with seed 2", train={"seed": 2}),
+    "experts, as long": Variant("equal time", "experts for as many seconds of a core as the base", Changes(experts=8), share=AS_LONG),
+    "experts, as long, 2": Variant("equal time", "the same, trained with seed 1", Changes(experts=8), train={"seed": 1}, share=AS_LONG),
+    "experts, as long, 3": Variant("equal time", "the same, trained with seed 2", Changes(experts=8), train={"seed": 2}, share=AS_LONG),
 }
 
 
