@@ -10,7 +10,10 @@ from workbench.events_base import EventBase
 
 @dataclass(frozen=True, kw_only=True)
 class PeerUsage(EventBase):
-    """What a service has counted for this session so far: seconds, tokens, and the price of them where prices were given (else 0)."""
+    """What a service has counted for this session so far, lost connections included: seconds, tokens, and their price, 0 without prices.
+
+    Of a server that counts nothing (Moshi, vLLM-Omni) the seconds are those of the sound that it was sent.
+    """
 
     kind: ClassVar[str] = "peer.usage"
     seconds: float = 0.0

@@ -10,15 +10,17 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from workbench.errors import InputError, PeerError
 from workbench.packets import Audio
 
 POLL_S = 0.1
 MOST_NUMBER = 1e12  # that a service may mean
+KEY = "(key)"  # in the place of a key that a service repeats
+USED_EVERY = 25  # sayings between two counts of the seconds sent, for services that do not count
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,9 @@ class Used:
     seconds: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
+
+    def __add__(self, other: Used) -> Used:
+        return Used(self.seconds + other.seconds, self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,18 @@ class Saying:
     typed: str = ""
     answers: tuple[tuple[str, str], ...] = ()
     cut_samples: int | None = None  # at an interruption: how much of the voice since it began has been played
+
+
+def hidden(text: str, key: str) -> str:
+    """The text without the key, where a service or a library repeats it; as it is where there is no key."""
+    return text.replace(key, KEY) if key else text
+
+
+def without(item: News, key: str) -> News:
+    """The news with the key taken out of all of its texts."""
+    texts = {f.name: text for f in fields(item) if isinstance(text := getattr(item, f.name), str)}
+    told: dict[str, Any] = {name: hidden(text, key) for name, text in texts.items()}
+    return item if told == texts else replace(item, **told)
 
 
 def text_of(value: object) -> str:

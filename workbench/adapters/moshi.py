@@ -3,7 +3,9 @@
     0 handshake   1 sound: one Ogg stream of Opus, mono, 24 kHz   2 text of the agent   3 control   4 metadata, JSON   5 error   6 ping
 
 The model has no turns and tells of none: it sends sound all the time, silence included, in frames of 80 ms, and the pieces of its words. It
-does not say what it heard. Source: the protocol's description in the repository of the model (kyutai-labs/moshi, rust/protocol.md).
+does not say what it heard, and counts nothing: the cost is of the seconds of sound that it was sent.
+
+Source: the protocol's description in the repository of the model (kyutai-labs/moshi, rust/protocol.md).
 
 A key, where a server wants one, is read from the environment when the connection is opened, and stands in no spec, event or message.
 """
@@ -18,10 +20,10 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from workbench.adapters.link import LinkSpec, News, Saying, Sound, Told, Words
+from workbench.adapters.link import USED_EVERY, LinkSpec, News, Saying, Sound, Told, Used, Words
 from workbench.adapters.ogg_opus import OpusReader, OpusWriter
 from workbench.adapters.openai_live import LARGEST_FRAME, settings_of
-from workbench.adapters.remote import RemoteAgent
+from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
 from workbench.live.ear import to_float, to_pcm
 from workbench.sound_formats import Resampler
@@ -40,12 +42,13 @@ class MoshiSettings:
     open_s: float = 30.0
     stall_s: float = 10.0
     retries: int = 4
+    usd_per_minute: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("ws://", "wss://")):
             raise InputError(f"url {self.url!r} is no WebSocket; give ws(s)://HOST:8998/api/chat")
-        if min(self.open_s, self.stall_s) <= 0:
-            raise InputError(f"{self}: open_s and stall_s must be above 0")
+        if min(self.open_s, self.stall_s) <= 0 or self.usd_per_minute < 0:
+            raise InputError(f"{self}: open_s and stall_s must be above 0, the price 0 or more")
 
     def about(self) -> dict[str, Any]:
         """The spec of the agent, without its key."""
@@ -62,6 +65,8 @@ class MoshiWire:
         self._socket: ClientConnection | None = None
         self._open = ExitStack()  # closes the socket
         self._typed_told = False
+        self._said = self._told = 0  # sayings sent, and those of them that were counted last
+        self._sent = 0  # samples
         self._ready: list[News] = []
 
     def open(self) -> None:
@@ -78,6 +83,7 @@ class MoshiWire:
 
     def send(self, saying: Saying) -> None:
         assert self._socket is not None, "opened before anything is said"
+        self._said, self._sent = self._said + 1, self._sent + len(saying.samples)
         pages = self._writer.take(to_float(self._up.take(to_pcm(saying.samples))))
         if pages:
             self._socket.send(bytes([SOUND]) + pages)
@@ -88,7 +94,11 @@ class MoshiWire:
     def receive(self) -> Iterable[News]:
         kind, payload = self._message(self.settings.stall_s)
         ready, self._ready = self._ready, []
-        return [*ready, *self._news(kind, payload)]
+        found = [*ready, *self._news(kind, payload)]
+        if self._said >= self._told + USED_EVERY:
+            self._told = self._said
+            found.append(Used(self._sent / RATE))
+        return found
 
     def close(self) -> None:
         self._open.close()
@@ -118,4 +128,5 @@ class MoshiWire:
 def moshi(text: str = "") -> RemoteAgent:
     """A Moshi server as an agent, with settings from text. Raises InputError for a setting that there is not."""
     settings = settings_of(MoshiSettings, text)
-    return RemoteAgent(lambda: MoshiWire(settings), settings.about(), patience=LinkSpec(retries=settings.retries))
+    price = Price(usd_per_minute=settings.usd_per_minute)
+    return RemoteAgent(lambda: MoshiWire(settings), settings.about(), price, LinkSpec(retries=settings.retries))

@@ -11,6 +11,7 @@ PeerError, as a silent agent would be another result. A fork has no wire: its ag
 
 from __future__ import annotations
 
+import os
 import re
 import weakref
 from collections import deque
@@ -36,6 +37,8 @@ from workbench.adapters.link import (
     Voice,
     Wire,
     Words,
+    hidden,
+    without,
 )
 from workbench.background.notes import notes_of
 from workbench.clock import ClockSpec, RealTime, StopWatch, Tick
@@ -202,6 +205,8 @@ class RemoteState:
     heard_text: list[str] = field(default_factory=list)  # of the user, since the last thing that was asked for
     calls: list[str] = field(default_factory=list)  # asked for and not answered, oldest first
     answered: dict[str, str] = field(default_factory=dict)  # task to the call that it answers
+    used: Used = field(default_factory=Used)  # of the wire that there is
+    used_before: Used = field(default_factory=Used)  # of those that were lost
     origin_s: float | None = None  # when tick 0 was due, on the clock of the pace
     forked: bool = False
 
@@ -236,7 +241,8 @@ class RemoteAgent:
         try:
             link = Link(self.make_wire, pace.now, self.patience).open()
         except PeerError as error:
-            raise PeerError(f"{self.about.get('service')} at {self.about.get('url')}: {error}; check address, key and model") from error
+            cause = hidden(str(error), self._key())
+            raise PeerError(f"{self.about.get('service')} at {self.about.get('url')}: {cause}; check address, key and model") from error
         state = RemoteState(clock, pace, link)
         weakref.finalize(state, link.close).atexit = False
         return state
@@ -254,7 +260,7 @@ class RemoteAgent:
         news = state.link.take() if state.link is not None else []
         cut = None
         for item in news:
-            events += self._take(state, at_s, item)
+            events += self._take(state, at_s, without(item, self._key()))
             cut = max(0, state.playout.played - state.playout.began) if isinstance(item, Interrupted) else cut
         if state.link is not None:
             state.link.say(Saying(heard.audio(USER_AUDIO, size), heard.text(USER_TEXT), _answers(state, heard), cut))
@@ -274,6 +280,10 @@ class RemoteAgent:
         events.append(TickCost(stages_ms={"link": watch.lap_ms()}))
         return Said(packets, tuple(events)), state
 
+    def _key(self) -> str:
+        """The key of the service, as the environment has it; empty where there is none."""
+        return os.environ.get(str(self.about.get("key_env", "")), "")
+
     def _take(self, state: RemoteState, at_s: float, item: News) -> list[Event]:
         """What a piece of news is among the events of this tick; its sound and its words are queued."""
         match item:
@@ -292,8 +302,11 @@ class RemoteAgent:
                 return [UserSpeechStarted(at_s=seen_s, by=by) if began else UserSpeechStopped(at_s=seen_s, by=by)]
             case Interrupted(reason):
                 return _interrupted(state, at_s, reason)
-            case Used(seconds, tokens_in, tokens_out):
-                return [PeerUsage(seconds=seconds, input_tokens=tokens_in, output_tokens=tokens_out, usd=self.price.of(item))]
+            case Used():
+                state.used = item
+                spent = state.used_before + item
+                tokens_in, tokens_out = spent.input_tokens, spent.output_tokens
+                return [PeerUsage(seconds=spent.seconds, input_tokens=tokens_in, output_tokens=tokens_out, usd=self.price.of(spent))]
             case Asked(call, ask):
                 whole = _heard_words(state, at_s, state.heard.flushed())
                 words, state.heard_text = " ".join(state.heard_text), []
@@ -302,6 +315,7 @@ class RemoteAgent:
             case Told(code, text):
                 return [PeerNote(code=code, text=text)]
             case Lost(cause):
+                state.used_before, state.used = state.used_before + state.used, Used()
                 return [LinkLost(at_s=at_s), PeerNote(code="link", text=cause)]
             case Resumed(away_s):
                 return [LinkResumed(at_s=at_s, away_s=round(away_s, 3))]

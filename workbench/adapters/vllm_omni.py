@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
-from workbench.adapters.link import MOST_NUMBER, Asked, Interrupted, LinkSpec, News, Saying, Sound, Told, Used, Voice, Words
+from workbench.adapters.link import MOST_NUMBER, USED_EVERY, Asked, Interrupted, LinkSpec, News, Saying, Sound, Told, Used, Voice, Words
 from workbench.adapters.openai_live import LARGEST_FRAME, settings_of
 from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
@@ -102,6 +102,9 @@ class VllmOmniWire:
         self._down = Resampler(OUT_RATE, RATE)
         self._response = ""  # that sound came for last
         self._said = 0  # sayings sent
+        self._told = 0  # those of them that were counted last
+        self._sent = 0  # samples
+        self._tokens = Used()
         self._seen = 0  # the last event's number
         self._ready: list[News] = []
 
@@ -137,13 +140,17 @@ class VllmOmniWire:
             self._tell("conversation.item.create", item={"type": "message", "role": "user", "content": content})
         for call, text in saying.answers:
             self._tell("conversation.item.create", item={"type": "function_call_output", "call_id": call, "output": text})
-        self._said += 1
+        self._said, self._sent = self._said + 1, self._sent + len(pcm)
         if self._said % HEARTBEAT == 0:
             self._tell("session.heartbeat")
             self._tell("session.event_ack", server_event_seq=self._seen)
 
     def receive(self) -> Iterable[News]:
-        return self._news(self._event(self.settings.stall_s))
+        found = self._news(self._event(self.settings.stall_s))
+        if self._said >= self._told + USED_EVERY:
+            self._told = self._said
+            found.append(self._counted())
+        return found
 
     def close(self) -> None:
         with self._open:
@@ -185,7 +192,10 @@ class VllmOmniWire:
             case "response.function_call_arguments.done":
                 return [Asked(str(event.get("call_id") or ""), str(event.get("arguments") or ""))]
             case "response.done":
-                return _done(_part(event, "response"))
+                response = _part(event, "response")
+                if usage := _part(response, "usage"):
+                    self._tokens += Used(0.0, _count(usage.get("input_tokens")), _count(usage.get("output_tokens")))
+                return [*([self._counted()] if usage else []), *_done(response)]
             case "overlap.decision":
                 return [Told("overlap.decision", f"{event.get('action')}: {event.get('reason')} ({event.get('policy')})")]
             case "session.closed" | "session.expired" | "session.replaced":
@@ -194,6 +204,10 @@ class VllmOmniWire:
                 return [Told(*_error(event))]
             case _:
                 return []
+
+    def _counted(self) -> Used:
+        """Seconds of sound sent, which the server does not count, and the tokens of its responses."""
+        return Used(self._sent / RATE) + self._tokens
 
     def _sound(self, event: Mapping[str, Any]) -> Audio:
         """The samples of a delta at our rate; another response begins another stream."""
@@ -211,9 +225,7 @@ def _pcm(data: bytes) -> Pcm:
 
 def _done(response: Mapping[str, Any]) -> list[News]:
     found: list[News] = []
-    usage, reason = _part(response, "usage"), _part(response, "status_details").get("reason")
-    if usage:
-        found.append(Used(0.0, _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))))
+    reason = _part(response, "status_details").get("reason")
     if response.get("status") == "cancelled":
         found.append(Interrupted(f"the server cancelled its response ({reason or 'no reason was given'})"))
     if response.get("status") == "failed":
