@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ from workbench.judge.verdicts import (
     case_words,
     verdict_in,
 )
+from workbench.scoring.fdb_sample import Word
+from workbench.scoring.fdb_v1 import user_interruption
 from workbench.suites import suite
 
 WORDS = (
@@ -169,7 +172,17 @@ def test_folders_of_the_benchmark_are_judged_into_files_that_the_suites_read(tmp
     assert told == [one.verdicts for one in judged]
     found = {one.name: one for one in suite("fdb-v1.5").score(suite("fdb-v1.5").folder(tmp_path) or {})}
     assert (found["user_interruption, C_RESUME"].value, found["user_interruption, C_RESUME"].n) == (1.0, 2)
-    assert read_sample(rated, "synthetic_user_interruption").relevance == 4.0
+    by = f"tiny, rubric behaviour-onset revision 1 ({BEHAVIOUR_ONSET.digest[:12]})"
+    assert found["user_interruption, C_RESUME"].setup["labels by"] == [by]
+    heard = read_sample(rated, "synthetic_user_interruption")
+    assert (heard.relevance, heard.rated_by) == (4.0, f"tiny, rubric relevance revision 1 ({RELEVANCE.digest[:12]})")
+    long = replace(heard, words=tuple(Word(text=word, start_s=5.0 + at, end_s=5.5 + at) for at, word in enumerate(("one", "two"))))
+    relevance = user_interruption([long])[-1]
+    assert (relevance.value, relevance.setup["judge"]) == (4.0, [heard.rated_by])
+    other = tmp_path / "user_interruption" / "8" / "output.json"
+    other.write_text(json.dumps({"text": "", "chunks": []}))
+    found = {one.name: one for one in suite("fdb-v1.5").score(suite("fdb-v1.5").folder(tmp_path) or {})}
+    assert found["user_interruption, C_RESUME"].n == 1, "a label is of the output that was judged"
     both = json.loads((tmp_path / "user_interruption" / "7" / "content_tag.json").read_text())["verdicts"]
     assert [verdict["rubric"] for verdict in both] == ["behaviour-onset", "behaviour-continuation"]
 

@@ -139,7 +139,8 @@ def test_a_log_of_simuleval_is_scored_as_it_is(tmp_path: Path) -> None:
     silent = {**row, "index": 2, "prediction": "", "delays": [], "elapsed": [], "prediction_length": 0, "source": "s", "source_length": 1}
     (tmp_path / "instances.log").write_text("".join(json.dumps(r) + "\n" for r in (text, speech, silent)))
     found = read_instances(tmp_path / "instances.log")
-    assert found["0"] == (Translated(source=5.0, delays=(3.0, 4.0, 5.0), reference=3, speech=False, said="a b c", wanted="x y z"),)
+    told = {"said": "a b c", "wanted": "x y z", "origin": "delays and texts of instances.log"}
+    assert found["0"] == (Translated(source=5.0, delays=(3.0, 4.0, 5.0), reference=3, speech=False, **told),)
     assert (found["1"][0].speech, found["1"][0].source, found["2"][0].delays) == (True, 1200.0, ())
     one = suite("simuleval")
     scores = {s.name: s for s in one.score(one.folder(tmp_path) or {})}

@@ -72,6 +72,7 @@ def test_the_published_trajectories_give_the_published_values() -> None:
         assert score.interval[0] <= value + 1e-9
         assert value <= score.interval[1] + 1e-9
     assert scores[8].value == pytest.approx((1 / 3 + 1 / 7 + 1 / 6) / 3)
+    assert len(scores[8].moments) == len(scores[8].evidence) == 2 + 6 + 5, "what it stopped for or answered, of 3, 7 and 6"
     assert "hidden on the leaderboard" in scores[5].explanation
     assert "hidden" not in scores[0].explanation
     assert sum(len(s.moments) for s in scores[1:2]) == 23

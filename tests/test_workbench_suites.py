@@ -101,11 +101,23 @@ def test_every_score_carries_its_interval_its_count_and_its_setup() -> None:
     for name, found in judged(OracleAgent(), *SUITES, count=2).suites.items():
         for one in found:
             assert one.setup, (name, one.name)
+            assert one.setup["revision"], (name, one.name, "of the rules by which it is judged")
+            assert one.n == 0 or one.setup.get("source") or one.setup.get("labels by"), (name, one.name, "how words and voice were found")
             assert one.n == 0 or one.interval is not None, (name, one.name)
             assert one.n == 0 or {"seed", "over"} <= set(dict(one.setup["bootstrap"])), (name, one.name)
             assert len(one.evidence) == len(one.moments), (name, one.name)
             assert math.isnan(one.value) or one.sessions > 0
             assert json.loads(json.dumps(one.to_json()))["name"] == one.name
+
+
+def test_what_is_made_of_many_cases_shows_where_to_look_as_well() -> None:
+    found = judged(OracleAgent(), "mtr", "background").suites
+    often = [one for one in found["mtr"] if "frequency" in one.name and one.n]
+    costs = [one for one in found["background"] if "per solved task" in one.name and one.n]
+    assert len(often) > 3
+    assert len(costs) > 3
+    assert all(len(one.moments) >= one.n for one in often)
+    assert all(moment.end_s > 5 for one in costs for moment in one.moments), "a cost is of the whole session"
 
 
 def test_no_share_of_a_suite_is_certain_where_every_session_is_alike() -> None:

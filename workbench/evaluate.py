@@ -18,6 +18,7 @@ from workbench.scoring.false_starts import KINDS, false_starts
 from workbench.scoring.heard import WordErrors, heard_words
 from workbench.scoring.interaction import outcomes
 from workbench.scoring.measured import Measured
+from workbench.scoring.reading import words_from
 from workbench.scoring.resample import Resample, count_interval
 from workbench.scoring.score import Outcome
 from workbench.scoring.summary import summarise
@@ -27,6 +28,7 @@ from workbench.store import as_kept, save_trace
 from workbench.suites import INTERACTION, Gathered, Suite, suite
 from workbench.trace import Trace
 from workbench.users import SpeakerOf
+from workbench.version import VERSION
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -93,6 +95,7 @@ class Report:
                 "difficulty": self.plan.difficulty,
                 "condition": str(self.plan.condition),
                 "bystanders": self.plan.bystanders or "voices of the set",
+                "judging": {"revision": f"microturn {VERSION}", "source": words_from(), "windows": "published with each family"},
                 **({"limits": limits} if (limits := self.plan.allowed.limited) else {}),
                 **self.config,
             },

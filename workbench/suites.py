@@ -134,7 +134,7 @@ def _v15_score(sessions: Sessions) -> list[Measured]:
     else:
         missing = ", ".join(scenario for scenario, some in labels.items() if not some)
         says = f"not given: there are no labels for {missing}, and a mean of fewer tasks is another number"
-        setup = {"benchmark": "Full-Duplex-Bench v1.5", "desired": dict(DESIRED)}
+        setup = {**fdb_v15.BENCHMARK, "desired": dict(DESIRED)}
         nothing = Measured(
             name="v1.5 average", value=float("nan"), explanation=says, n=0, interval=None, sessions=len(sessions), setup=setup
         )

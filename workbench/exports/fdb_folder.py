@@ -49,7 +49,7 @@ ANNOTATIONS: Mapping[str, str | None] = {
     "background_speech": "metadata.json",
 }
 VERSIONS = ("v1_0", "v1_5")
-VOICE, TAG = "voice.json", "content_tag.json"
+VOICE, TAG, RATING = "voice.json", "content_tag.json", "rating.json"
 JUDGED = f"judge ({TAG})"
 TEXTS = {"pause.json": "[PAUSE]", "turn_taking.json": "[TURN-TAKING]"}
 
@@ -83,6 +83,7 @@ def read_sample(folder: Path, subset: str, detect: Detect | None = None) -> Samp
     """
     name = _annotation(subset)
     output = read_audio(folder / "output.wav")
+    relevance, rated_by = _rating(folder / RATING)
     agent, user, source = _voices(folder, output, detect)
     return Sample(
         id=folder.name,
@@ -91,7 +92,8 @@ def read_sample(folder: Path, subset: str, detect: Detect | None = None) -> Samp
         marks=_marks(folder / name) if name else (),
         voice=agent,
         user_voice=user,
-        relevance=_rating(folder / "rating.json"),
+        relevance=relevance,
+        rated_by=rated_by,
         source=source,
     )
 
@@ -162,15 +164,15 @@ def read_words(path: Path) -> tuple[Word, ...]:
     return tuple(words)
 
 
-def _rating(path: Path) -> float | None:
-    """A judge's relevance, 0 to 5; None where no judge has been. Raises InputError for a broken file."""
+def _rating(path: Path) -> tuple[float | None, str]:
+    """A judge's relevance, 0 to 5, and which judge's; None where no judge has been. Raises InputError for a broken file."""
     if not path.is_file():
-        return None
+        return None, ""
     body = _json(path)
     rating = finite(body.get("rating")) if isinstance(body, dict) else None
     if rating is None or not 0 <= rating <= 5:
         raise InputError(f'{str(path)!r} is not {{"rating": 0 to 5}}; let the judge rate it again')
-    return rating
+    return rating, _whose(body, f"judge ({RATING})")
 
 
 def read_label(folder: Path, event: Span) -> Labelled | None:
@@ -187,8 +189,13 @@ def read_label(folder: Path, event: Span) -> Labelled | None:
         raise InputError(f'{str(path)!r} is not {{"behaviour": [label]}} with exactly one label; let the judge label it again')
     if "of" in body and body["of"] != output_digest(folder):
         return None
-    by = body.get("by", JUDGED)
-    return Labelled(id=folder.name, label=cast(Label, tags[0]), event=event, by=by if isinstance(by, str) else JUDGED)
+    return Labelled(id=folder.name, label=cast(Label, tags[0]), event=event, by=_whose(body, JUDGED))
+
+
+def _whose(body: dict[str, Any], judge: str) -> str:
+    """Who judged, as a file tells; a judge without a name where it does not."""
+    by = body.get("by")
+    return by if isinstance(by, str) else judge
 
 
 def write_sample(trace: Trace, root: Path, subset: str, name: str, marks: Sequence[Span], texts: Sequence[str] = ()) -> Path:

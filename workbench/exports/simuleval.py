@@ -48,5 +48,6 @@ def _instance(body: Mapping[str, Any], where: str) -> tuple[Translated, ...]:
             speech=isinstance(body.get("source"), list),
             said=said if isinstance(said, str) else "",
             wanted=body["reference"] if isinstance(said, str) else "",
+            origin="delays and texts of instances.log",
         ),
     )

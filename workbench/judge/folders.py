@@ -1,7 +1,8 @@
 """Folders of Full-Duplex-Bench judged: behaviour of v1.5 into content_tag.json, relevance of v1's interruptions into rating.json.
 
 The files are those that the benchmark's own scripts write (`{"behaviour": [label]}`, `{"rating": number}`), with the verdicts beside them:
-both readings, their hashes and the judge. `microturn score` then reads them.
+both readings, their hashes and the judge. `microturn score` then reads them, and its scores name the judge, the rubric and its revision.
+A label is of the output that was judged: beside another agent's it does not count.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from typing import Any
 
 from workbench.background.parts import AGENT_SPEECH, USER_SPEECH
 from workbench.errors import InputError
-from workbench.exports.fdb_folder import ANNOTATIONS, read_sample, read_words, sample_folders
+from workbench.exports.fdb_folder import ANNOTATIONS, RATING, TAG, output_digest, read_sample, read_words, sample_folders
 from workbench.judge.verdicts import BEHAVIOUR_CONTINUATION, BEHAVIOUR_ONSET, RELEVANCE, Case, Judge, Verdict, behaviour, case_words
 from workbench.scoring.fdb_v15 import DESIRED
 
-TAG, RATING = "content_tag.json", "rating.json"
 RATED = "synthetic_user_interruption"
 READINGS = {"onset": BEHAVIOUR_ONSET.name, "continuation": BEHAVIOUR_CONTINUATION.name}
 
@@ -68,13 +68,16 @@ def _samples(root: Path) -> Iterator[tuple[Path, str]]:
 
 def _behaviour(folder: Path, subset: str, judge: Judge, counts: str) -> Judged:
     verdicts = behaviour(judge, case_of(folder, subset))
-    label = next(verdict.value for verdict in verdicts if verdict.rubric == counts)
-    return Judged(folder, verdicts, _write(folder / TAG, {"behaviour": [label]}, verdicts))
+    counted = next(verdict for verdict in verdicts if verdict.rubric == counts)
+    body = {"behaviour": [counted.value], "by": counted.by, "of": output_digest(folder)}
+    return Judged(folder, verdicts, _write(folder / TAG, body, verdicts))
 
 
 def _relevance(folder: Path, judge: Judge) -> Judged:
     verdict = judge.ask(case_of(folder, RATED), RELEVANCE)
-    return Judged(folder, (verdict,), _write(folder / RATING, {"analysis": verdict.reason, "rating": verdict.value}, (verdict,)))
+    return Judged(
+        folder, (verdict,), _write(folder / RATING, {"analysis": verdict.reason, "rating": verdict.value, "by": verdict.by}, (verdict,))
+    )
 
 
 def _write(path: Path, body: dict[str, Any], verdicts: tuple[Verdict, ...]) -> Path:

@@ -83,6 +83,11 @@ class Verdict:
     model: str
     kept: bool = field(default=False, compare=False)  # whether it was there before
 
+    @property
+    def by(self) -> str:
+        """Who says so, for the setup of a score: the judge, the rubric, and its revision."""
+        return f"{self.model}, rubric {self.rubric} revision {self.revision} ({self.rubric_sha256[:12]})"
+
     def to_json(self) -> dict[str, Any]:
         """One JSON-ready object."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "kept"}

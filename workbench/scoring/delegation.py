@@ -28,10 +28,13 @@ from workbench.events_background import BackgroundArrived, DelegationChanged, De
 from workbench.packets import rng_for
 from workbench.scoring.interaction import outcomes
 from workbench.scoring.measured import TICKS, Case, Measured, Moment, drawn_how, mean
+from workbench.scoring.reading import words_from
 from workbench.scoring.resample import DRAWS, Interval, drawn_quantiles, percentiles, times_drawn
 from workbench.scoring.score import Outcome, quantile
 from workbench.trace import Trace
+from workbench.version import VERSION
 
+OURS = {"suite": "background", "revision": f"microturn {VERSION}", "source": words_from()}
 UNDER_WAY = "under way"
 ENDS = (*FINAL, UNDER_WAY)
 LATE_S = 10.0  # after a result was known to be late, in which it may be said
@@ -204,7 +207,7 @@ COSTS: Mapping[str, tuple[str, str, Callable[[Cost], float]]] = {
 def delegation(sessions: Mapping[str, Worked]) -> list[Measured]:
     """Every score over these sessions, by the name of each."""
     names = list(sessions)
-    setup = {"suite": "background", "windows": "published with each family"}
+    setup = {**OURS, "windows": "published with each family"}
     found = [_share(share, sessions, names, setup) for share in SHARES]
     for end in ENDS:
         cases = [
@@ -227,7 +230,7 @@ def _costs(sessions: Mapping[str, Worked]) -> list[Measured]:
     """All that the sessions took which wanted a result, by the results said rightly and in time; the interval is over sessions."""
     solved = {name: sum(o.both for o in kept.outcomes if o.what == "result") for name, kept in sessions.items()}
     wanting = [name for name, kept in sessions.items() if any(o.what == "result" for o in kept.outcomes)]
-    setup = {"suite": "background", "of": "sessions that want a result", "solved": "results said rightly and in time"}
+    setup = {**OURS, "of": "sessions that want a result", "solved": "results said rightly and in time"}
     found = []
     for name, (unit, what, of) in COSTS.items():
         spent = [of(sessions[session].cost) for session in wanting]
@@ -235,7 +238,8 @@ def _costs(sessions: Mapping[str, Worked]) -> list[Measured]:
         says = (
             f"{what} in sessions that want a result, by the results said rightly and in time{'' if told else ' (not told by all of them)'}"
         )
-        cases = [Case(session=s, value=value, weight=solved[s]) for s, value in zip(wanting, spent, strict=True)] if told else []
+        whole = {s: (0.0, sessions[s].cost.ticks * sessions[s].tick_s) for s in wanting}
+        cases = [Case(session=s, value=v, moment=whole[s], weight=solved[s]) for s, v in zip(wanting, spent, strict=True)] if told else []
         found.append(mean(f"{PER_SOLVED}{name}", cases, wanting, says=says, unit=unit, setup=setup))
     return found
 
@@ -281,7 +285,7 @@ def _small_talk(sessions: Mapping[str, Worked]) -> Measured:
         sessions=len(sessions),
         moments=tuple(moments),
         setup={
-            "suite": "background",
+            **OURS,
             "from": "end of the question",
             "to": "start of the first word",
             "bootstrap": drawn_how(0),

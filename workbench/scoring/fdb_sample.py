@@ -37,8 +37,8 @@ class Sample:
 
     `words`: the agent's, in the order of output.json. `duration_s`: of output.wav. `voice` and `user_voice`: where a detector finds voice
     in output.wav and input.wav. `marks`: the annotation, i.e. the pauses, the end of the user's turn, the interruption or the overlapping
-    event. `relevance`: a judge's 0 to 5, where there is one. `reference`: the histogram of human back-channels, where there is one.
-    `source` says where words and voice come from (recogniser, detector), which moves the scores.
+    event. `relevance`: a judge's 0 to 5, where there is one, and `rated_by` whose it is. `reference`: the histogram of human back-channels,
+    where there is one. `source` says where words and voice come from (recogniser, detector), which moves the scores.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Sample:
     voice: tuple[Span, ...] = ()
     user_voice: tuple[Span, ...] = ()
     relevance: float | None = None
+    rated_by: str = ""
     reference: tuple[float, ...] = ()
     source: str = "unknown"
 

@@ -37,6 +37,7 @@ from workbench.errors import InputError
 from workbench.scoring.fdb_sample import Mode, Sample, Span, Word
 from workbench.scoring.measured import Case, MeanKind, Measured, mean
 
+REVISION = "3e799c4 (run beside d7336bd)"  # of the official scripts
 TURN_S, TURN_WORDS = 1.0, 3  # shorter than the one and no more words than the other is a back-channel
 JOIN_S = 0.5
 EARLY_S = 0.5
@@ -174,7 +175,8 @@ def user_interruption(samples: Sequence[Sample], mode: Mode = "compatible", seed
     judged = [Case(session=s.id, value=s.relevance, moment=t.moment) for s, t in takes if t.taken and s.relevance is not None]
     if judged:
         says = "a judge's relevance, 0 to 5, where the agent took the turn"
-        found.append(mean("interruption, relevance", judged, _ids(samples), says=says, setup=_setup(samples, mode), seed=seed))
+        setup = {**_setup(samples, mode), "judge": sorted({s.rated_by for s in samples if s.relevance is not None})}
+        found.append(mean("interruption, relevance", judged, _ids(samples), says=says, setup=setup, seed=seed))
     return found
 
 
@@ -231,4 +233,5 @@ def _ids(samples: Sequence[Sample]) -> list[str]:
 
 
 def _setup(samples: Sequence[Sample], mode: Mode) -> dict[str, object]:
-    return {"benchmark": "Full-Duplex-Bench v1", "mode": mode, "source": sorted({sample.source for sample in samples})}
+    source = sorted({sample.source for sample in samples})
+    return {"benchmark": "Full-Duplex-Bench v1", "revision": REVISION, "mode": mode, "source": source}

@@ -22,10 +22,12 @@ from typing import Literal, TypeAlias, get_args
 
 from workbench.errors import InputError
 from workbench.scoring.fdb_sample import Mode, Sample, Span, joined
+from workbench.scoring.fdb_v1 import REVISION
 from workbench.scoring.interaction import judged
 from workbench.scoring.measured import TICKS, Case, Measured, Moment, bootstrap, drawn_how, mean, mean_of
 from workbench.scoring.reading import Reading
 
+BENCHMARK = {"benchmark": "Full-Duplex-Bench v1.5", "revision": REVISION}
 USER_JOIN_S, AGENT_JOIN_S = 0.6, 0.5
 Label: TypeAlias = Literal["C_RESPOND", "C_RESUME", "C_UNCERTAIN_HANDLING", "C_UNKNOWN"]
 LABELS: tuple[Label, ...] = get_args(Label)
@@ -81,7 +83,7 @@ def timing(samples: Sequence[Sample], mode: Mode = "compatible", seed: int = 0) 
     stop = "start to end of an overlap of both voices" if whole else "start of the event to the end of the agent's voice"
     response = f"end of {'any of the user' if whole else 'the event'}'s voice to the agent's next start"
     setup = {
-        "benchmark": "Full-Duplex-Bench v1.5",
+        **BENCHMARK,
         "mode": mode,
         "join_s": {"user": USER_JOIN_S, "agent": AGENT_JOIN_S},
         "source": sorted({sample.source for sample in samples}),
@@ -127,7 +129,7 @@ def behaviour(reading: Reading, name: str, event: Span) -> Labelled:
 
 def behaviour_rates(scenario: str, found: Sequence[Labelled], mode: Mode = "compatible", seed: int = 0) -> list[Measured]:
     """The rate of every label in one scenario; compatible: rounded to two decimals, as the official script prints it."""
-    setup = {"benchmark": "Full-Duplex-Bench v1.5", "mode": mode, "scenario": scenario, "labels by": sorted({one.by for one in found})}
+    setup = {**BENCHMARK, "mode": mode, "scenario": scenario, "labels by": sorted({one.by for one in found})}
     rates = []
     for label in LABELS:
         cases = [Case(session=one.id, value=float(one.label == label), moment=one.event if one.label == label else None) for one in found]
@@ -162,7 +164,7 @@ def four_task_average(found: Mapping[str, Sequence[Labelled]], seed: int = 0) ->
         interval=interval,
         sessions=count,
         setup={
-            "benchmark": "Full-Duplex-Bench v1.5",
+            **BENCHMARK,
             "desired": dict(DESIRED),
             "labels by": sorted({one.by for part in found.values() for one in part}),
             "bootstrap": drawn_how(seed, "percentage", "sessions within each scenario"),

@@ -27,11 +27,13 @@ from workbench.scoring.people import (
     Band,
     told,
 )
-from workbench.scoring.reading import Reading, read
+from workbench.scoring.reading import Reading, read, words_from
 from workbench.scoring.resample import DRAWS, Interval, drawn_quantiles, percentiles, times_drawn
 from workbench.scoring.score import Outcome, quantile
 from workbench.trace import Trace
+from workbench.version import VERSION
 
+OURS = {"benchmark": "latency report", "revision": f"microturn {VERSION}", "source": words_from()}
 SHARES = (0.5, 0.95)
 TURN_GAP_S = 0.2  # of people's reference: words further apart are two turns
 TRANSFER = "floor transfer"
@@ -196,6 +198,7 @@ def _quantile(spec: LatencySpec, found: Mapping[str, Sequence[Span]], share: flo
         unit="s",
         moments=moments,
         setup={
+            **OURS,
             "includes": spec.includes,
             "excludes": spec.excludes,
             "people": told(spec.people if share == SHARES[0] else ()),
@@ -211,7 +214,7 @@ def overlap_share(sessions: Mapping[str, Measurings], seed: int = 0) -> Measured
         for name, found in sessions.items()
         for start_s, end_s in found.spans.get(TRANSFER, ())
     ]
-    setup = {"of": "floor transfers, as the latency of that name", "people": told((OVERLAPPED, OVERLAPPED_ELSEWHERE))}
+    setup = {**OURS, "of": "floor transfers, as the latency of that name", "people": told((OVERLAPPED, OVERLAPPED_ELSEWHERE))}
     says = "turns of the agent that begin before the user's last word has ended"
     return mean(f"{TRANSFER}, in overlap", cases, list(sessions), says=says, kind="share", setup=setup, seed=seed)
 

@@ -56,6 +56,7 @@ NEEDED: Mapping[Part, tuple[str, ...]] = {  # the spans without which the clean 
     "pause": ("user", "model"),
     "background": ("background",),
 }
+REVISION = "6d7c125"  # of the official functions
 SPEAKS_S, SPEAKS_WORDS = 1.0, 3
 SHORT_S, SHORT_WORDS = 3.0, 2
 AFTER_PAUSE_S, INTO_BACKGROUND_S = 1.0, 0.3
@@ -336,6 +337,7 @@ def _cases(task: Task, mode: Mode, rounds: Sequence[tuple[str, Round]], seed: in
     found = tuple((key, one, judged) for key, one in rounds if (judged := judge(one, mode)) is not None)
     setup = {
         "benchmark": "MTR-DuplexBench",
+        "revision": REVISION,
         "task": task,
         "mode": mode,
         "source": sorted({one.source for _, one in rounds}),
@@ -352,7 +354,7 @@ def _scores(cases: _Cases) -> list[Measured]:
     label = f"{cases.task} scenarios" if cases.task.isdigit() else cases.task
     took = [Case(session=key, value=float(was.success), moment=_moment(one)) for key, one, was in cases.found]
     late = [Case(session=key, value=was.latency_s, moment=_moment(one)) for key, one, was in cases.found if was.latency_s is not None]
-    often = [Case(session=key, value=was.frequency) for key, _, was in cases.found if was.frequency is not None]
+    often = [Case(session=key, value=was.frequency, moment=_moment(one)) for key, one, was in cases.found if was.frequency is not None]
     rows: list[tuple[str, list[Case], str, str, MeanKind | None]] = [
         ("success", took, "rounds done rightly", "", "share"),
         ("latency", late, "end of the user to the model's segment", "s", None),

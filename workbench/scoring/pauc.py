@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from workbench.errors import InputError
 from workbench.scoring.measured import Case, Measured, mean
-from workbench.scoring.reading import read
+from workbench.scoring.reading import read, words_from
 from workbench.trace import Trace
 
+REVISION = "arXiv 2507.09313, as VLMEvalKit computes it"
 OMEGA = 0.5
 UNTOLD, BEST = 0.5, 2.0
 
@@ -73,6 +74,6 @@ def pauc(sessions: Mapping[str, Sequence[Turn]], omega: float = OMEGA, seed: int
         for key, found in sessions.items()
         for turn in found
     ]
-    setup = {"benchmark": "ProactiveVideoQA", "omega": omega, "judge": "exact words"}
+    setup = {"benchmark": "ProactiveVideoQA", "revision": REVISION, "source": words_from(), "omega": omega, "judge": "exact words"}
     says = "area under what is known, by the best (silence: 25)"
     return [mean("PAUC", cases, list(sessions), says=says, kind="percentage", setup=setup, seed=seed)]

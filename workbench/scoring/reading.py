@@ -113,6 +113,11 @@ def where_from(people: str) -> str:
     return f"the agent's sound above a peak of {SOUND_PEAK:g}, gaps under {JOIN_S:g} s bridged; people: {people}"
 
 
+def words_from(people: str = "true words") -> str:
+    """How words and voice were found for a score that needs what was expected, for its setup."""
+    return f"word times of the trace; {where_from(people)} and expectations"
+
+
 def speech_runs(truth: Sequence[TruthWord]) -> list[list[TruthWord]]:
     """The words of each person in stretches without a gap over RUN_GAP_S, in order of their start."""
     runs: dict[str, list[list[TruthWord]]] = {}

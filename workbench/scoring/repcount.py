@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from workbench.scenarios.world import number_of
 from workbench.scoring.measured import Case, MeanKind, Measured, mean
-from workbench.scoring.reading import read
+from workbench.scoring.reading import read, words_from
 from workbench.trace import Trace
 
+REVISION = "TransRAC's test_looping.py; streaming as TML told it on 2026-05-11"
 OFF = 0.1  # keeps the error of a video without repetitions finite
 
 
@@ -71,7 +72,7 @@ def repcount(sessions: Mapping[str, tuple[Counted, ...]], seed: int = 0) -> list
     def over(name: str, says: str, value: Callable[[Counted], float], kind: MeanKind | None = "share") -> Measured:
         every = [(key, one) for key, found in sessions.items() for one in found]
         cases = [Case(session=key, value=value(one), moment=(one.start_s, one.end_s)) for key, one in every]
-        setup = {"benchmark": "RepCount", "nothing said": "0; streaming: wrong"}
+        setup = {"benchmark": "RepCount", "revision": REVISION, "source": words_from(), "nothing said": "0; streaming: wrong"}
         return mean(name, cases, list(sessions), says=says, kind=kind, setup=setup, seed=seed)
 
     return [

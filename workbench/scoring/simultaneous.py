@@ -21,9 +21,10 @@ from math import ceil
 from workbench.errors import InputError
 from workbench.scoring.bleu import SIGNATURE, Matches, bleu, bleu_interval, matches
 from workbench.scoring.measured import TICKS, Case, Measured, Moment, drawn_how, mean
-from workbench.scoring.reading import Reading, read
+from workbench.scoring.reading import Reading, read, words_from
 from workbench.trace import Trace
 
+REVISION = "SimulEval 1.1.4, sacreBLEU 2.6.0"
 SOURCE_TOKEN_MS = 300.0
 PAUSE_S = 0.3  # a longer one parts what is to be translated from what comes before
 
@@ -34,7 +35,7 @@ class Translated:
 
     `ends` are the ends of the target tokens on the same axis; without them a token ends where it was emitted (text). `speech` says whether
     the source is measured in ms. `start_s` is where its source begins, in seconds of the session. `said` and `wanted` are the texts; a
-    stretch to which nothing was said has no delays and counts for BLEU alone.
+    stretch to which nothing was said has no delays and counts for BLEU alone. `origin` says where its times and texts come from.
     """
 
     source: float
@@ -45,6 +46,7 @@ class Translated:
     start_s: float = 0.0
     said: str = ""
     wanted: str = ""
+    origin: str = "unknown"
 
     def __post_init__(self) -> None:
         if self.source <= 0 or self.reference < 1:
@@ -130,6 +132,7 @@ def translated(trace: Trace) -> tuple[Translated, ...]:
                     start_s=start_s,
                     said=" ".join(w.word for w in said),
                     wanted=" ".join(" ".join(o.expect.words) for o in sorted(opened, key=lambda o: o.expect.anchor_s)),
+                    origin=words_from(),
                 )
             )
     return tuple(found)
@@ -156,7 +159,7 @@ def simultaneous(sessions: Mapping[str, Sequence[Translated]], seed: int = 0) ->
             for one in found
             if one.delays
         ]
-        setup = {"benchmark": "SimulEval", "delays": "start of the word, without computation", "source token, ms": SOURCE_TOKEN_MS}
+        setup = {**_setup(sessions), "delays": "start of the word, without computation", "source token, ms": SOURCE_TOKEN_MS}
         return mean(name, cases, list(sessions), says=says, unit=unit, setup=setup, seed=seed)
 
     return [
@@ -169,6 +172,11 @@ def simultaneous(sessions: Mapping[str, Sequence[Translated]], seed: int = 0) ->
         over("StartOffset", "start of the source to the first word", "ms", lambda one: one.delays[0]),
         over("EndOffset", "end of the source to the end of the last word", "ms", lambda one: (one.ends or one.delays)[-1] - one.source),
     ]
+
+
+def _setup(sessions: Mapping[str, Sequence[Translated]]) -> dict[str, object]:
+    source = sorted({one.origin for found in sessions.values() for one in found})
+    return {"benchmark": "SimulEval", "revision": REVISION, "source": source}
 
 
 def _quality(sessions: Mapping[str, Sequence[Translated]], seed: int) -> Measured:
@@ -193,5 +201,5 @@ def _quality(sessions: Mapping[str, Sequence[Translated]], seed: int) -> Measure
         interval=interval,
         sessions=len(texts),
         moments=moments,
-        setup={"benchmark": "SimulEval", "sacrebleu": SIGNATURE, "bootstrap": drawn_how(seed)},
+        setup={**_setup(sessions), "sacrebleu": SIGNATURE, "bootstrap": drawn_how(seed)},
     )

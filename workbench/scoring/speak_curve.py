@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from workbench.events import TruthExpect
 from workbench.scoring.interaction import outcomes
 from workbench.scoring.measured import TICKS, Measured, Moment, bootstrap, drawn_how, mean_of
+from workbench.scoring.reading import words_from
 from workbench.trace import Trace
+from workbench.version import VERSION
 
 CURVE_S = (0.25, 0.5, 1.0)
 TIME = ("timer", "every_n")
@@ -68,6 +70,9 @@ def speak_curve(name: str, families: Sequence[str], sessions: Mapping[str, Aimed
                 sessions=len(sessions),
                 moments=moments,
                 setup={
+                    "benchmark": name,
+                    "revision": f"microturn {VERSION}",
+                    "source": words_from(),
                     "families": present,
                     "left out": [f for f in families if f not in present],
                     "moments shown": "missed",

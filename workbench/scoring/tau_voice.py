@@ -16,12 +16,13 @@ from workbench.events import TruthWord
 from workbench.packets import AGENT_AUDIO
 from workbench.scenarios.world import BACKCHANNELS
 from workbench.scoring.fdb_sample import joined
-from workbench.scoring.measured import Case, MeanKind, Measured, bootstrap, drawn_how, mean, mean_of
+from workbench.scoring.measured import TICKS, Case, MeanKind, Measured, Moment, bootstrap, drawn_how, mean, mean_of
 from workbench.scoring.reading import people_spans, sound_spans, where_from
 from workbench.trace import Trace
 
 Insert: TypeAlias = Literal["vocal_tic", "non_directed"]
 Kind: TypeAlias = Literal["response", "yield", "agent_interrupts", "backchannel", "vocal_tic", "non_directed"]
+REVISION = "tau2-bench a2c0247"  # whose published numbers these rules give
 AGENT_JOIN_S = 0.35
 HIDDEN_BELOW = 10  # the leaderboard shows no rate of fewer events
 
@@ -129,7 +130,7 @@ def tau_voice(
     if not any(sessions.values()):
         raise InputError("no session has ticks; the panel needs who sounds in every tick")
     events = [(name, event) for name, ticks in sessions.items() for event in panel_events(ticks, used)]
-    setup = {"benchmark": "τ-voice tick panel", "windows": asdict(used), "source": sorted(source)}
+    setup = {"benchmark": "τ-voice tick panel", "revision": REVISION, "windows": asdict(used), "source": sorted(source)}
 
     def over(name: str, says: str, cases: Sequence[Case], unit: str = "", kind: MeanKind | None = "share") -> Measured:
         counted = sum(case.weight for case in cases)
@@ -160,19 +161,22 @@ def tau_voice(
 
 
 def _selectivity(shares: Mapping[str, Sequence[Case]], sessions: Sequence[str], setup: Mapping[str, object], seed: int) -> Measured:
-    """The unweighted mean of the three, NaN unless all have cases."""
+    """The unweighted mean of the three, NaN unless all have cases; its moments are what was not passed over."""
     strata = [
         [(sum(c.value for c in cases if c.session == s), float(sum(c.session == s for c in cases))) for s in sessions]
         for cases in shares.values()
     ]
     fewest = min(map(len, shares.values()))
+    moments = [(c.session, *c.moment) for cases in shares.values() for c in cases if c.moment and not c.value]
     return Measured(
         name="selectivity",
         value=mean_of(strata),
         explanation=f"unweighted mean of {', '.join(shares)}; the smallest has {fewest} events, {HIDDEN_BELOW} are needed to be shown",
         n=fewest,
+        evidence=tuple(TICKS.tick_at(start_s) for _, start_s, _ in moments),
         interval=bootstrap(strata, seed, kind="share"),
         sessions=len(sessions),
+        moments=tuple(Moment(session=name, start_s=start_s, end_s=end_s) for name, start_s, end_s in moments),
         setup={**setup, "bootstrap": drawn_how(seed, "share", "sessions, for each of the three")},
     )
 

@@ -30,6 +30,7 @@ from workbench.trace import Trace
 
 WINDOW = (0.25, 3.0)  # of a positive: how long before it and after it, in seconds; the published one
 TURN_JOIN_S = 0.5  # sounds of the agent closer than this are one turn
+REVISION = "0dda64e"  # of eval/score.py
 BUDGET, SHARES = 0.1, (0.1, 0.5, 0.9)
 Kind: TypeAlias = Literal["eot", "interruption"]
 KINDS: tuple[Kind, ...] = ("eot", "interruption")
@@ -136,6 +137,7 @@ def turnbench(sessions: Mapping[str, Noticed], seed: int = 0) -> list[Measured]:
     early_s, late_s = windows[0] if windows else WINDOW
     setup = {
         "benchmark": "TurnBench",
+        "revision": REVISION,
         "window_s": [-early_s, late_s],
         "budget of false positives": BUDGET,
         "source": sorted({one.source for one in sessions.values()}),

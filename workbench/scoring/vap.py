@@ -37,6 +37,7 @@ MURMUR_S, MURMUR_ALONE_S = 1.0, 1.0
 USER, AGENT = 0, 1
 SETUP = {
     "benchmark": "VAP events",
+    "revision": "f39a78b",  # of the reference code
     "frames": RATE,
     "silence_s": {"pad": PAD_S, "window": WINDOW_S, "alone": ALONE_S, "context": CONTEXT_S},
     "backchannel_s": {"longest": MURMUR_S, "alone": MURMUR_ALONE_S},
