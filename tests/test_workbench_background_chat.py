@@ -254,7 +254,7 @@ def test_the_official_client_understands_the_test_server() -> None:
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
-    with pytest.raises(InputError, match="is no address of a server"):
+    with pytest.raises(InputError, match="is no address of a service"):
         ChatSpec(url="localhost:8000", model="x")
     with pytest.raises(InputError, match="times must be above 0"):
         ChatSpec(url="http://x", model="x", stall_s=0)

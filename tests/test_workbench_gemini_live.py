@@ -211,7 +211,11 @@ def test_without_a_key_or_with_settings_that_cannot_be_nothing_is_opened(monkeyp
     monkeypatch.delenv("OUR_KEY")
     with pytest.raises(PeerError, match="the environment has no OUR_KEY"):
         together(adapted("gemini-live", at("127.0.0.1:9")), SilentUser(), 1)
-    wrong = {"url=http://x": "is none of a service", "open_s=0": "must be above 0", "temperature=1": "there is no setting 'temperature'"}
+    wrong = {
+        "url=http://x": "is no address of a service",
+        "open_s=0": "must be above 0",
+        "temperature=1": "there is no setting 'temperature'",
+    }
     for text, message in wrong.items():
         with pytest.raises(InputError, match=message):
             adapted("gemini-live", text)

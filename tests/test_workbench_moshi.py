@@ -119,7 +119,7 @@ def test_messages_that_are_odd_are_news_or_nothing(message: bytes) -> None:
 
 def test_settings_that_cannot_be_are_refused() -> None:
     for text, message in (
-        ("url=http://x", "is no WebSocket"),
+        ("url=http://x", "is no address of a service"),
         ("stall_s=0", "must be above 0"),
         ("rate=8000", "there is no setting 'rate'"),
     ):

@@ -191,7 +191,7 @@ def test_settings_that_there_are_not_are_refused() -> None:
         settings_of(OpenAISettings, "rate=fast")
     with pytest.raises(InputError, match="8000 Hz is not carried"):
         settings_of(OpenAISettings, "rate=8000")
-    with pytest.raises(InputError, match="is none of a service"):
+    with pytest.raises(InputError, match="is no address of a service"):
         settings_of(OpenAISettings, "url=ftp://x")
 
 

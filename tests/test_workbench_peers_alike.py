@@ -24,7 +24,7 @@ from tests.test_workbench_vllm_omni import begins as vllm_begins
 from workbench.adapters import adapted
 from workbench.adapters.link import USED_EVERY
 from workbench.adapters.ogg_opus import OpusWriter
-from workbench.errors import PeerError
+from workbench.errors import InputError, PeerError
 from workbench.events import LinkLost, LinkResumed
 from workbench.events_peer import PeerNote, PeerUsage
 from workbench.store import save_trace
@@ -212,3 +212,12 @@ def test_a_refusal_that_repeats_the_key_is_told_without_it(name: str, certificat
         together(agent, SilentUser(), 1)
     assert KEY not in str(raised.value)
     assert "(key)" in str(raised.value)
+
+
+@every_service
+@pytest.mark.parametrize("secret", ["://ann:SECRET@host", "://host/v1?key=SECRET", "://host/v1#SECRET"], ids=["user", "query", "fragment"])
+def test_an_address_that_holds_a_key_is_refused_without_repeating_it(name: str, secret: str) -> None:
+    scheme = SERVICES[name].url.partition(":")[0]
+    with pytest.raises(InputError, match=r"would stand in every trace; give .*, and a key in the environment") as refused:
+        adapted(name, f"url={scheme}{secret}")
+    assert "SECRET" not in str(refused.value)

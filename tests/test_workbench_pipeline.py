@@ -207,7 +207,7 @@ def test_knobs_come_from_text_and_wrong_ones_are_refused() -> None:
         ("voice_p=2", "between 0 and 1"),
         ("language=magic", "write rules, or chat:URL#MODEL"),
         ("language=chat:http://127.0.0.1/v1", "write rules, or chat:URL#MODEL"),
-        ("language=chat:ftp://somewhere#tiny", "no address of a server"),
+        ("language=chat:ftp://somewhere#tiny", "no address of a service"),
         ("language=chat:http://me:secret@somewhere/v1#tiny", "put the key in MICROTURN_CHAT_KEY"),
     ):
         with pytest.raises(InputError, match=message):

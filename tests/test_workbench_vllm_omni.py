@@ -189,7 +189,7 @@ def test_signs_of_life_are_sent_and_events_acknowledged() -> None:
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
     wrong = {
-        "url=https://x": "is no WebSocket",
+        "url=https://x": "is no address of a service",
         "overlap=shout": "is none of listen_only",
         "stall_s=-1": "must be above 0",
         f"ref_audio={tmp_path / 'none.wav'}": "is no file",

@@ -71,7 +71,7 @@ def test_a_background_is_wired_for_its_kind_of_session(tmp_path: Path) -> None:
 def test_a_background_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="is no folder"):
         background_agent(f"local:{tmp_path}/none")
-    with pytest.raises(InputError, match="is no address of a server"):
+    with pytest.raises(InputError, match="is no address of a service"):
         background_agent("chat:nowhere")
     out = ("--scenario", "stop", "--agent", "silent", "--out", tmp_path / "o")
     assert "--background 'cloud' is not known" in refused(capsys, "run", *out, "--background", "cloud")

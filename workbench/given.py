@@ -1,4 +1,4 @@
-"""What callers give, checked the same at every door: seeds, ports, folders to write into, and streams to keep."""
+"""What callers give, checked the same at every door: seeds, ports, addresses, folders to write into, and streams to keep."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from workbench.errors import InputError
 from workbench.packets import TRUTH
@@ -63,3 +64,19 @@ def streams_there(streams: Iterable[str], participants: Sequence[Participant]) -
     for stream in streams:
         if stream not in there:
             raise InputError(f"no stream {stream!r} to keep in this session; there are {', '.join(there)}")
+
+
+def service_url(url: str, schemes: Sequence[str], give: str) -> str:
+    """The address of a service. Raises InputError where it is none, or where a key may stand in it: an address stands in every trace."""
+    try:
+        parts = urlsplit(url)
+        plain = not (parts.username or parts.password or parts.query or parts.fragment)
+        there = parts.scheme in schemes and bool(parts.hostname)
+    except ValueError:
+        plain, there = True, False
+    if not plain:
+        secret = "a user, a password or a query, which would stand in every trace"
+        raise InputError(f"the url holds {secret}; give {give}, and a key in the environment")
+    if not there:
+        raise InputError(f"url {url!r} is no address of a service; give {give}")
+    return url

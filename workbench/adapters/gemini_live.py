@@ -23,6 +23,7 @@ from workbench.adapters.link import Asked, Interrupted, LinkSpec, News, Saying, 
 from workbench.adapters.openai_live import MALFORMED, passed_over, settings_of
 from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
+from workbench.given import service_url
 from workbench.live.ear import to_float, to_pcm
 from workbench.sound_formats import PCM, Decoder, Format
 from workbench.utterance import RATE
@@ -59,8 +60,7 @@ class GeminiSettings:
     usd_per_million_out: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.url.startswith("https://"):
-            raise InputError(f"url {self.url!r} is none of a service; give https://HOST")
+        service_url(self.url, ("https",), "https://HOST")
         if min(self.open_s, self.send_s) <= 0 or min(self.silence_ms, self.usd_per_million_in, self.usd_per_million_out) < 0:
             raise InputError(f"{self}: open_s and send_s must be above 0, silence_ms and prices 0 or more")
 

@@ -25,6 +25,7 @@ from workbench.adapters.ogg_opus import OpusReader, OpusWriter
 from workbench.adapters.openai_live import LARGEST_FRAME, settings_of
 from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
+from workbench.given import service_url
 from workbench.live.ear import to_float, to_pcm
 from workbench.sound_formats import Resampler
 from workbench.utterance import RATE
@@ -45,8 +46,7 @@ class MoshiSettings:
     usd_per_minute: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("ws://", "wss://")):
-            raise InputError(f"url {self.url!r} is no WebSocket; give ws(s)://HOST:8998/api/chat")
+        service_url(self.url, ("ws", "wss"), "ws(s)://HOST:8998/api/chat")
         if min(self.open_s, self.stall_s) <= 0 or self.usd_per_minute < 0:
             raise InputError(f"{self}: open_s and stall_s must be above 0, the price 0 or more")
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from workbench.adapters.link import Asked, LinkSpec, News, Saying, Sound, Told, Used, Words, number_of, text_of
 from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
+from workbench.given import service_url
 from workbench.live.ear import to_float, to_pcm
 from workbench.sound_formats import PCM, Decoder, Encoder, Format
 
@@ -52,8 +53,7 @@ class OpenAISettings:
     usd_per_million_out: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
-            raise InputError(f"url {self.url!r} is none of a service; give http(s)://HOST/v1")
+        service_url(self.url, ("http", "https"), "http(s)://HOST/v1")
         if self.open_s <= 0 or min(self.usd_per_minute, self.usd_per_million_in, self.usd_per_million_out) < 0:
             raise InputError(f"{self}: open_s must be above 0, prices 0 or more")
         Format(PCM, self.rate)

@@ -28,6 +28,7 @@ from workbench.adapters.link import MOST_NUMBER, USED_EVERY, Asked, Interrupted,
 from workbench.adapters.openai_live import LARGEST_FRAME, settings_of
 from workbench.adapters.remote import Price, RemoteAgent
 from workbench.errors import InputError, PeerError
+from workbench.given import service_url
 from workbench.live.ear import to_float, to_pcm
 from workbench.live.protocol import Pcm
 from workbench.packets import Audio
@@ -60,8 +61,7 @@ class VllmOmniSettings:
     usd_per_minute: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("ws://", "wss://")):
-            raise InputError(f"url {self.url!r} is no WebSocket; give ws(s)://HOST:8099/v1/realtime")
+        service_url(self.url, ("ws", "wss"), "ws(s)://HOST:8099/v1/realtime")
         if self.overlap not in OVERLAP:
             raise InputError(f"overlap {self.overlap!r} is none of {', '.join(OVERLAP)}")
         if min(self.open_s, self.stall_s) <= 0 or self.usd_per_minute < 0:

@@ -23,6 +23,7 @@ from workbench.background.sse import Reply, StreamError, data_lines
 from workbench.background.toolbox import Calls, Toolbox, offered_specs
 from workbench.clock import StopWatch, pause
 from workbench.errors import InputError
+from workbench.given import service_url
 from workbench.packets import rng_for
 
 Message: TypeAlias = dict[str, Any]
@@ -65,8 +66,7 @@ class ChatSpec:
     senses: Senses = NOTHING
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
-            raise InputError(f"url {self.url!r} is no address of a server; give e.g. http://127.0.0.1:8000/v1")
+        service_url(self.url, ("http", "https"), "e.g. http://127.0.0.1:8000/v1")
         if min(self.connect_s, self.stall_s, self.total_s) <= 0 or min(self.retries, self.malformed) < 0 or self.rounds < 1:
             raise InputError(f"{self}: times must be above 0, rounds at least 1, retries and malformed not negative")
 
