@@ -34,12 +34,11 @@ def families(agents: Agents) -> Iterator[str]:
     yield "## Meaning and time window both right, %\n"
     yield from _header("family", agents)
     yield _row("**mean of all families**", agents, lambda a: f"{100 * a['mean_both']:.1f} ({_ends(a['mean_ci95'], 100, 1)})")
-    group = ""
-    for name, family in next(iter(agents.values()))["families"].items():
-        if family["group"] != group:
-            group = family["group"]
-            yield _row(f"*{group}*", agents, lambda _: "")
-        yield _row(name, agents, lambda a, name=name: _family(a["families"][name]))
+    first = next(iter(agents.values()))["families"]
+    for group in dict.fromkeys(family["group"] for family in first.values()):
+        yield _row(f"*{group}*", agents, lambda _: "")
+        for name in (name for name, family in first.items() if family["group"] == group):
+            yield _row(name, agents, lambda a, name=name: _family(a["families"][name]))
 
 
 def latencies(agents: Agents) -> Iterator[str]:
@@ -92,8 +91,12 @@ def _found(scores: Any, name: str) -> Mapping[str, Any] | None:
 def _score(score: Mapping[str, Any] | None) -> str:
     if score is None or score["value"] is None or not score["n"]:
         return ""
-    ends = f" ({score['interval'][0]:.3g} to {score['interval'][1]:.3g})" if score["interval"] else ""
-    return f"{score['value']:.3g}{ends}, n {score['n']}"
+    ends = " ({} to {})".format(*map(_number, score["interval"])) if score["interval"] else ""
+    return f"{_number(score['value'])}{ends}, n {score['n']}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _ends(ends: Any, times: float, digits: int) -> str:
