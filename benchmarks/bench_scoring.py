@@ -1,4 +1,4 @@
-"""Scoring one-minute traces from their files by every suite that plays their family, and the report of a thousand of them.
+"""Verifying and scoring one-minute traces from their files by every suite that plays their family, and the report of a thousand of them.
 
     python benchmarks/bench_scoring.py [traces]
 
@@ -23,7 +23,7 @@ from workbench.evaluate import Episode, report_of, score_episode
 from workbench.playing import Plan
 from workbench.scenarios import medley
 from workbench.session import Session
-from workbench.store import read_trace, save_trace
+from workbench.store import read_trace, save_trace, verified
 from workbench.suites import FLOOR_FAMILIES, INTERACTION, SUITES
 from workbench.trace import Trace, record
 from workbench.users import ScriptedUser
@@ -45,11 +45,12 @@ def minute_of(family: str, seed: int) -> Trace:
 
 
 def judged(files: Sequence[Path], traces: int) -> tuple[list[Episode], float, float]:
-    """Episodes of so many traces, seeds apart, with the CPU seconds of reading and of judging them."""
+    """Episodes of so many traces, seeds apart, with the CPU seconds of verifying and reading and of judging them."""
     others = list(SUITES.values())
     episodes, read_ms, judge_ms = [], 0.0, 0.0
     watch = StopWatch(now=time.process_time)
     for at in range(traces):
+        verified(files[at % len(files)])
         trace = read_trace(files[at % len(files)])
         trace.header = replace(trace.header, seed=FIRST_SEED + at // len(FLOOR_FAMILIES))
         read_ms += watch.lap_ms()
@@ -72,7 +73,7 @@ def main() -> None:
     report_of("oracle", plan, thousand, {}, {}, (INTERACTION, *(name for name in SUITES if plays(name)))).to_json()
     report_s = watch.lap_ms() / 1000
     whole_s = (read_s + judge_s) / traces * 1000 / CORES + report_s
-    print(f"{traces} traces of a minute, CPU ms each: {1000 * read_s / traces:.1f} read, {1000 * judge_s / traces:.1f} judged")
+    print(f"{traces} traces of a minute, CPU ms each: {1000 * read_s / traces:.1f} verified and read, {1000 * judge_s / traces:.1f} judged")
     print(f"report of 1,000 by {INTERACTION} and {sum(map(plays, SUITES))} suites: {report_s:.1f} CPU s")
     print(f"1,000 on {CORES} cores: {whole_s:.1f} s, {whole_s / TARGET_S:.2f} of the target of {TARGET_S:.0f} s")
 
