@@ -29,6 +29,28 @@ def test_shards_come_back_in_order_and_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
+def test_a_shard_is_mapped_whatever_its_arrays_are_and_never_written_to(tmp_path: Path) -> None:
+    row = {
+        "turned": np.arange(6, dtype=np.int16).reshape(2, 3).T,
+        "none": np.zeros((0, 4), np.int32),
+        "flags": np.array([True, False, True]),
+        "one": np.array(7.5),
+        "odd": np.arange(5, dtype=np.uint8),
+        "after": np.arange(4, dtype=np.float64),
+    }
+    path = tmp_path / "a.npz"
+    write_shard(path, [row, row])
+    before = path.read_bytes()
+    [back, again] = read_shard(path)
+    for name, array in row.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert (back[name].dtype, back[name].shape) == (array.dtype, array.shape)
+        assert back[name].size == 0 or np.shares_memory(back[name], back[name].base), "a view of the file"
+        back[name][...] = 1
+        np.testing.assert_array_equal(again[name], array)
+    assert path.read_bytes() == before
+
+
 def test_a_pool_fills_in_the_background_and_is_read_once(tmp_path: Path) -> None:
     pool = Pool(tmp_path / "pool", partial(numbered, width=2), most=4 * SHARD, workers=2).start()
     for process in pool._processes:

@@ -5,8 +5,11 @@ Every conversation is addressed by its number, so a pool filled twice is the sam
 
 from __future__ import annotations
 
+import io
+import math
 import multiprocessing
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +23,8 @@ from workbench.errors import InputError
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 SHARD = 16  # conversations a file
+LOCAL_HEADER = 30  # bytes before the name of a member of a zip file
+MOST_HEADER = 4096  # bytes in which numpy tells of one array
 
 
 @dataclass
@@ -90,8 +95,8 @@ def fill(folder: Path, make: Callable[[int], Arrays], numbers: list[int]) -> Non
 
 
 def write_shard(path: Path, rows: list[Arrays]) -> None:
-    """Write conversations to one file, which appears whole or not at all."""
-    flat = {f"{i}.{name}": array for i, row in enumerate(rows) for name, array in row.items()}
+    """Write conversations to one file, uncompressed; it appears whole or not at all."""
+    flat = {f"{i}.{name}": np.asarray(array, order="C") for i, row in enumerate(rows) for name, array in row.items()}
     partial = path.with_suffix(f".{os.getpid()}.partial")
     with partial.open("wb") as file:
         np.savez(file, **flat)  # type: ignore[arg-type]
@@ -99,10 +104,25 @@ def write_shard(path: Path, rows: list[Arrays]) -> None:
 
 
 def read_shard(path: Path) -> list[Arrays]:
-    """The conversations of one file, in order."""
-    with np.load(path) as file:
-        rows: dict[int, dict[str, npt.NDArray[Any]]] = {}
-        for key in file.files:
-            number, name = key.split(".", 1)
-            rows.setdefault(int(number), {})[name] = file[key]
+    """The conversations of one file, in order, mapped: what is never drawn is never read, and processes share what they have both read.
+
+    The arrays can be written to; the file never is.
+    """
+    whole = np.asarray(np.memmap(path, np.uint8, mode="c"))
+    rows: dict[int, dict[str, npt.NDArray[Any]]] = {}
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            number, name = entry.filename.removesuffix(".npy").split(".", 1)
+            rows.setdefault(int(number), {})[name] = _array_at(whole, entry.header_offset)
     return [rows[number] for number in sorted(rows)]
+
+
+def _array_at(whole: npt.NDArray[np.uint8], begin: int) -> npt.NDArray[Any]:
+    """The array of a member that is stored as it is, given where its local header begins (PKWARE's APPNOTE, 4.3.7)."""
+    name, extra = (int.from_bytes(whole[begin + at : begin + at + 2], "little") for at in (26, 28))
+    at = begin + LOCAL_HEADER + name + extra
+    head = io.BytesIO(whole[at : at + MOST_HEADER].tobytes())
+    assert np.lib.format.read_magic(head) == (1, 0), "as numpy writes arrays of plain numbers"
+    shape, _, dtype = np.lib.format.read_array_header_1_0(head)
+    at += head.tell()
+    return whole[at : at + math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
