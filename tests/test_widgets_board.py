@@ -228,7 +228,8 @@ def test_the_page_names_what_a_solved_task_cost_where_the_background_suite_was_j
     text = board_html([Column.of(report)])
     assert "<h2>Cost per solved task</h2>" in text
     cost = next(one for one in report.suites["background"] if one.name == "cost per solved task: micro-turns")
-    assert f'<th scope="row">micro-turns</th><td><div class="cell"><b>{cost.value:,.2f}</b><small>' in text
+    row = r'<th scope="row">micro-turns</th><td><button type="button" class="cell" data-cell="\d+" aria-expanded="false"><b>([\d,.]+)</b>'
+    assert re.findall(row, text) == [f"{cost.value:,.2f}"], "it opens the sessions that it was spent in"
     assert f"{cost.n} solved in 2 sessions" in text
     assert "GFLOP" not in text  # the oracle has no model of ours
     assert "Cost per solved task" not in board_html([Column.of(judged(OracleAgent(), ("answer",)))])
