@@ -39,6 +39,10 @@ def words(*spans: tuple[float, float | None]) -> tuple[Word, ...]:
     return tuple(Word(text="mhm", start_s=a, end_s=b) for a, b in spans)
 
 
+def moment(session: str, start_s: float, end_s: float) -> Moment:
+    return Moment(session=session, start_s=start_s, end_s=end_s)
+
+
 def sample(*spans: tuple[float, float | None], **more: object) -> Sample:
     return replace(Sample(id="1", words=words(*spans), duration_s=20.0), **more)  # type: ignore[arg-type]
 
@@ -265,3 +269,18 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         read_sample(folder, "candor_turn_taking")
     with pytest.raises(InputError, match=r"needs a marked time for turn_taking\.json"):
         write_sample(stopped_count(), tmp_path, "candor_turn_taking", "2", ())
+
+
+def test_every_sample_shows_where_to_look_also_where_nothing_was_done() -> None:
+    spoke = sample((2.0, 4.5), id="spoke", voice=((2.0, 4.5),))
+    murmured = sample((5.0, 5.2), (9.0, 9.3), id="murmured", voice=((5.0, 5.2), (9.0, 9.3)))
+    silent, waited = sample(id="silent"), sample(id="waited", marks=((4.0, 6.0),))
+    [rate] = pause_handling([spoke, murmured, silent, waited])
+    assert rate.moments == (
+        moment("spoke", 2.0, 4.5),
+        moment("murmured", 5.0, 9.3),
+        moment("silent", 0.0, 20.0),
+        moment("waited", 4.0, 20.0),
+    )
+    taken, frequency, _ = backchannel([murmured, silent])
+    assert taken.moments == frequency.moments == (moment("murmured", 5.0, 9.3), moment("silent", 0.0, 20.0))

@@ -186,7 +186,7 @@ def backchannel(samples: Sequence[Sample], mode: Mode = "compatible", seed: int 
 
     def over(name: str, says: str, unit: str, value: Callable[[Listening], float | None], kind: MeanKind | None = None) -> Measured:
         cases = [
-            Case(session=s.id, value=v, moment=found.murmurs[0] if found.murmurs else None)
+            Case(session=s.id, value=v, moment=_where(s, (found.murmurs[0][0], found.murmurs[-1][1]) if found.murmurs else None))
             for s, found in heard
             if (v := value(found)) is not None
         ]
@@ -215,9 +215,15 @@ def _span(run: Sequence[Word]) -> Span:
     return run[0].start_s, max(word.until_s for word in run)
 
 
+def _where(sample: Sample, moment: Span | None) -> Span:
+    """Where to look: at what was done, or where nothing was, at all in which it might have been."""
+    begins_s = sample.marks[0][0] if sample.marks else 0.0
+    return moment or (begins_s, max(begins_s, sample.duration_s))
+
+
 def _rate(name: str, takes: Sequence[tuple[Sample, Take]], mode: Mode, seed: int) -> Measured:
     samples = [sample for sample, _ in takes]
-    cases = [Case(session=s.id, value=float(take.taken), moment=take.moment) for s, take in takes]
+    cases = [Case(session=s.id, value=float(take.taken), moment=_where(s, take.moment)) for s, take in takes]
     says = "samples in which the agent took the turn"
     return mean(name, cases, _ids(samples), says=says, kind="share", setup=_setup(samples, mode), seed=seed)
 
