@@ -62,6 +62,14 @@ def checkpoint() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 and its key, in one file, for servers that are asked by https and wss."""
+    from tests.peer_servers import make_certificate
+
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
 @pytest.fixture(scope="module")
 def pages() -> Iterator[Any]:
     """The client's pages on a port of their own, for a browser to open."""

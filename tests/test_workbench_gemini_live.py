@@ -13,7 +13,7 @@ import pytest
 from google.genai import types
 from websockets.sync.server import ServerConnection
 
-from tests.peer_servers import make_certificate, peer, together
+from tests.peer_servers import peer, together
 from workbench.adapters import adapted
 from workbench.adapters.gemini_live import GeminiSettings, GeminiWire
 from workbench.adapters.link import Saying
@@ -28,11 +28,6 @@ from workbench.users import RecordedUser, SilentUser
 KEY = "very-secret"
 VOICE = types.Blob(data=np.full(24_000, 8000, "<i2").tobytes(), mime_type="audio/pcm;rate=24000")  # a second of it
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:google.*", "ignore::DeprecationWarning:websockets.*")
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import pytest
 from google.genai import types
 from websockets.sync.server import ServerConnection
 
-from tests.peer_servers import Act, make_certificate, peer, send, together
+from tests.peer_servers import Act, peer, send, together
 from tests.test_workbench_gemini_live import begins as gemini_begins
 from tests.test_workbench_gemini_live import tell as gemini_tells
 from tests.test_workbench_openai_live import started
@@ -125,11 +125,6 @@ SERVICES: dict[str, Service] = {
     ),
 }
 every_service = pytest.mark.parametrize("name", SERVICES)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)
