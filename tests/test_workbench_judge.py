@@ -183,6 +183,9 @@ def test_folders_of_the_benchmark_are_judged_into_files_that_the_suites_read(tmp
     other.write_text(json.dumps({"text": "", "chunks": []}))
     found = {one.name: one for one in suite("fdb-v1.5").score(suite("fdb-v1.5").folder(tmp_path) or {})}
     assert found["user_interruption, C_RESUME"].n == 1, "a label is of the output that was judged"
+    (rated / "output.json").write_text(json.dumps({"text": "", "chunks": []}))
+    again = read_sample(rated, "synthetic_user_interruption")
+    assert (again.relevance, again.rated_by) == (None, ""), "so is a rating"
     both = json.loads((tmp_path / "user_interruption" / "7" / "content_tag.json").read_text())["verdicts"]
     assert [verdict["rubric"] for verdict in both] == ["behaviour-onset", "behaviour-continuation"]
 

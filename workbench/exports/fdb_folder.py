@@ -165,13 +165,18 @@ def read_words(path: Path) -> tuple[Word, ...]:
 
 
 def _rating(path: Path) -> tuple[float | None, str]:
-    """A judge's relevance, 0 to 5, and which judge's; None where no judge has been. Raises InputError for a broken file."""
+    """A judge's relevance, 0 to 5, and which judge's; None where no judge has been, or only of another output (`of`).
+
+    Raises InputError for a broken file.
+    """
     if not path.is_file():
         return None, ""
     body = _json(path)
     rating = finite(body.get("rating")) if isinstance(body, dict) else None
     if rating is None or not 0 <= rating <= 5:
         raise InputError(f'{str(path)!r} is not {{"rating": 0 to 5}}; let the judge rate it again')
+    if "of" in body and body["of"] != output_digest(path.parent):
+        return None, ""
     return rating, _whose(body, f"judge ({RATING})")
 
 

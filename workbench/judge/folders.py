@@ -2,7 +2,7 @@
 
 The files are those that the benchmark's own scripts write (`{"behaviour": [label]}`, `{"rating": number}`), with the verdicts beside them:
 both readings, their hashes and the judge. `microturn score` then reads them, and its scores name the judge, the rubric and its revision.
-A label is of the output that was judged: beside another agent's it does not count.
+A verdict is of the output that was judged: beside another agent's it does not count.
 """
 
 from __future__ import annotations
@@ -75,9 +75,8 @@ def _behaviour(folder: Path, subset: str, judge: Judge, counts: str) -> Judged:
 
 def _relevance(folder: Path, judge: Judge) -> Judged:
     verdict = judge.ask(case_of(folder, RATED), RELEVANCE)
-    return Judged(
-        folder, (verdict,), _write(folder / RATING, {"analysis": verdict.reason, "rating": verdict.value, "by": verdict.by}, (verdict,))
-    )
+    body = {"analysis": verdict.reason, "rating": verdict.value, "by": verdict.by, "of": output_digest(folder)}
+    return Judged(folder, (verdict,), _write(folder / RATING, body, (verdict,)))
 
 
 def _write(path: Path, body: dict[str, Any], verdicts: tuple[Verdict, ...]) -> Path:
