@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,14 +23,17 @@ from tests.test_workbench_openai_live import tell as live_tells
 from tests.test_workbench_serve_realtime import tell as realtime_tells
 from tests.test_workbench_vllm_omni import begins as vllm_begins
 from workbench.adapters import adapted
-from workbench.adapters.link import USED_EVERY
+from workbench.adapters.link import USED_EVERY, Link, Saying
 from workbench.adapters.ogg_opus import OpusWriter
+from workbench.clock import ClockSpec, pause
 from workbench.errors import InputError, PeerError
 from workbench.events import LinkLost, LinkResumed
 from workbench.events_peer import PeerNote, PeerUsage
 from workbench.store import save_trace
 from workbench.users import SilentUser
+from workbench.utterance import RATE
 
+STUCK_S, PATIENCE_S = 2.0, 120.0
 KEY = "sk-very-secret-0123456789"
 ECHO = f"Incorrect API key provided: {KEY}"
 pytestmark = pytest.mark.filterwarnings(
@@ -216,3 +220,27 @@ def test_an_address_that_holds_a_key_is_refused_without_repeating_it(name: str, 
     with pytest.raises(InputError, match=r"would stand in every trace; give .*, and a key in the environment") as refused:
         adapted(name, f"url={scheme}{secret}")
     assert "SECRET" not in str(refused.value)
+
+
+@every_service
+def test_a_server_that_reads_no_more_holds_nothing_up_and_the_oldest_is_thrown_away(name: str, certificate: Path) -> None:
+    def sent_within(link: Link, seconds: float) -> bool:
+        for _ in range(round(100 * seconds)):
+            if link._out.empty():
+                return True
+            pause(0.01)
+        return False
+
+    reads_on = threading.Event()
+    noise = np.random.default_rng(0).normal(0.0, 0.2, 10 * RATE).astype(np.float32)
+    with serving(name, certificate, after(SERVICES[name].begins, lambda c: reads_on.wait(PATIENCE_S), stays)) as agent:
+        state = agent.start(ClockSpec(), 0)  # which keeps the connection
+        link = state.link
+        assert any(not (link.say(Saying(noise, "")) or sent_within(link, STUCK_S)) for _ in range(200)), "sockets hold only so much"
+        assert link.skipped == 0
+        for _ in range(link.spec.waiting + 3):
+            link.say(Saying(noise, ""))  # never waits
+        assert link.skipped >= 3 * len(noise)
+        reads_on.set()
+        assert sent_within(link, PATIENCE_S), "what was kept is sent once it reads again"
+        link.close()
