@@ -250,7 +250,7 @@ class StandIn:
         if not answered.wait(ANSWER_S) or self._welcome is None:
             over.set()
             return
-        self._send(Consent(given=True))
+        self._say(Consent(given=True), over)
         self._talk(self._make_pace(ClockSpec(tick_ms=PIECE_MS)), over)
 
     def _talk(self, pace: RealTime, over: threading.Event) -> None:
@@ -260,26 +260,32 @@ class StandIn:
         while not over.is_set():
             with self._lock:
                 heard = self._speaker.play(Tick(tick - 1))
-                self._send(Played(position=self._speaker.position, queued=self._speaker.queued, at=clock.seconds(tick) * 1000))
+                self._say(Played(position=self._speaker.position, queued=self._speaker.queued, at=clock.seconds(tick) * 1000), over)
             said, state = self.user.step(state, tick, heard)
             turn = MicroTurn(tick, said.packets)
-            self._show(turn, clock.seconds(tick) * 1000)
+            self._show(turn, clock.seconds(tick) * 1000, over)
             for samples in np.split(to_pcm(turn.audio(USER_AUDIO, clock.samples_per_tick)), pieces):
                 pace.wait(n // len(samples) + 1)  # it is captured by then
-                self._send(Audio(n=n, at=n * 1000 / RATE, samples=samples))
+                self._say(Audio(n=n, at=n * 1000 / RATE, samples=samples), over)
                 n += len(samples)
             if said.done:
-                self._send(Stop())
+                self._say(Stop(), over)
                 return
             tick = Tick(tick + 1)
 
-    def _show(self, turn: MicroTurn, at: float) -> None:
+    def _show(self, turn: MicroTurn, at: float, over: threading.Event) -> None:
         """Send what is typed and seen in a tick."""
         frames = turn.frames(USER_CAMERA)
         if frames is not None:
-            self._send(Frame(at=at, frames=frames))
+            self._say(Frame(at=at, frames=frames), over)
         if text := turn.text(USER_TEXT):
-            self._send(Text(text=text))
+            self._say(Text(text=text), over)
+
+    def _say(self, message: FromClient, over: threading.Event) -> None:
+        """Send it in the session that this thread talks in, and not in one that was begun after it."""
+        with self._lock:
+            if not over.is_set():
+                self._send(message)
 
     def _send(self, message: FromClient) -> None:
         self.connection.feed(*encode(message))
