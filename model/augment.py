@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 
 FLOOR = -7.0  # lowest dMel level, log10
+TALKERS = 4  # in a babble
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """Ranges of the draws; every range holds for one row of a batch, so for one conversation.
 
-    `equaliser`, `gain` and `noise_floor` are in log10 units; `untouched` is the share of rows left as they are.
+    `equaliser`, `gain` and `noise_floor` are in log10 units, `babble_db` is how far a babble of other rows' voices lies below the row;
+    `untouched` is the share of rows left as they are.
     """
 
     warp: tuple[float, float]
@@ -28,6 +30,8 @@ class AugmentConfig:
     gain: tuple[float, float]
     noise_floor: tuple[float, float]
     noise_chance: float
+    babble_db: tuple[float, float]
+    babble_chance: float
     blur_chance: float
     band_cut_chance: float
     masks: int
@@ -45,6 +49,8 @@ def augment(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) 
     _band_cut(out, config.band_cut_chance, generator)
     noisy = _drawn(out, config.noise_chance, generator)
     out[noisy] = _with_noise(out[noisy], config, generator)
+    crowded = _drawn(out, config.babble_chance, generator)
+    out[crowded] = _with_babble(out[crowded], mel_BFM, config, generator)
     _mask_bands(out, config, generator)
     return mel_BFM.index_copy(0, touched, out)
 
@@ -105,6 +111,18 @@ def _with_noise(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generat
     flutter = torch.randn(mel_BFM.shape, generator=generator) * 0.15
     above = flutter.add_(level + tilt).sub_(mel_BFM)
     return mel_BFM + torch.nn.functional.softplus(above, beta=2 * math.log(10))  # log10(sqrt(a^2 + b^2)) of log10 a, log10 b
+
+
+def _with_babble(mel_BFM: Tensor, others_OFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """The sum of the powers of frames and of some other rows heard at once, each from a time of its own, as log10 magnitudes."""
+    rows, frames, _ = mel_BFM.shape
+    who = torch.randint(len(others_OFM), (rows, TALKERS, 1), generator=generator)
+    when = (torch.arange(frames) + torch.randint(frames, (rows, TALKERS, 1), generator=generator)) % frames
+    babble = (10 ** (2 * others_OFM[who, when])).sum(1)
+    power = 10 ** (2 * mel_BFM)
+    below = 10 ** (-_uniform(mel_BFM, config.babble_db, generator) / 10)
+    loudness = power.mean((1, 2), keepdim=True) / babble.mean((1, 2), keepdim=True)
+    return (power + babble * loudness * below).log10() / 2
 
 
 def _mask_bands(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> None:

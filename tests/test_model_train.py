@@ -337,7 +337,7 @@ def test_augmentation_changes_the_voice_and_keeps_the_times():
 
 def test_noise_adds_its_power_and_nothing_where_it_is_far_below():
     quiet = {"warp": (1.0, 1.0), "equaliser": 0.0, "gain": (0.0, 0.0), "blur_chance": 0.0, "band_cut_chance": 0.0, "masks": 0}
-    config = augment_config(**quiet, untouched=0.0, noise_chance=1.0, noise_floor=(-2.0, -2.0))
+    config = augment_config(**quiet, untouched=0.0, noise_chance=1.0, noise_floor=(-2.0, -2.0), babble_chance=0.0)
     generator = torch.Generator().manual_seed(0)
     noise = augment(torch.full((4, 400, 80), -20.0), config, generator)[..., 0]
     assert abs(float(noise.mean()) + 2.0) < 0.1
@@ -345,6 +345,30 @@ def test_noise_adds_its_power_and_nothing_where_it_is_far_below():
     assert float((loud - 1.0).abs().max()) < 0.01
     alike = augment(torch.full((4, 400, 80), -2.0), config, generator)[..., 0]
     assert abs(float(alike.mean()) + 2.0 - math.log10(2) / 2) < 0.1, "twice the power, as a magnitude"
+
+
+def test_a_babble_is_made_of_the_other_rows_as_far_below_as_asked():
+    plain = {
+        "warp": (1.0, 1.0),
+        "equaliser": 0.0,
+        "gain": (0.0, 0.0),
+        "noise_chance": 0.0,
+        "blur_chance": 0.0,
+        "band_cut_chance": 0.0,
+        "masks": 0,
+    }
+    config = augment_config(**plain, untouched=0.0, babble_chance=1.0, babble_db=(10.0, 10.0))
+    generator = torch.Generator().manual_seed(0)
+    mel = torch.full((12, 400, 80), -7.0)
+    mel[0, :200] = 0.0  # who speaks half of the time
+    mel[1:, :, 30:50] = -1.0  # the others, all the time, in some bands
+    out = augment(mel, config, generator)
+    power, was = 10 ** (2 * out), 10 ** (2 * mel)
+    assert torch.allclose((power - was).mean((1, 2)) / was.mean((1, 2)), torch.full((12,), 0.1), rtol=1e-3), (
+        "a tenth of the row's own power"
+    )
+    assert out[0, 200:, 30:50].mean() > out[0, 200:, :30].mean() + 1.0, "in the pauses the bands of the others sound"
+    assert torch.equal(out, augment(mel, config, torch.Generator().manual_seed(0)))
 
 
 def test_warping_moves_a_peak_by_the_factor():
