@@ -57,8 +57,9 @@ class AudioEmbedding(nn.Module):
         if torch.is_grad_enabled():
             kind = levels_FM.device.type
             dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.table.weight.dtype
-            level_L = torch.arange(self.num_levels, dtype=torch.uint8, device=levels_FM.device)
-            return (levels_FM[..., None] == level_L).to(dtype).flatten(-2) @ self.table.weight
+            one_hot_LL = torch.eye(self.num_levels, dtype=dtype, device=levels_FM.device)
+            one_hot = one_hot_LL.index_select(0, levels_FM.flatten().int()).view(*levels_FM.shape[:-1], bands * self.num_levels)
+            return one_hot @ self.table.weight
         offset_M = torch.arange(bands, device=levels_FM.device) * self.num_levels
         rows = levels_FM.reshape(-1, bands).long() + offset_M
         return F.embedding_bag(rows, self.table.weight, mode="sum").view(*levels_FM.shape[:-1], -1)

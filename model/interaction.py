@@ -227,13 +227,15 @@ class InteractionModel(nn.Module):
         else:
             mark = mark + self.fold(frames, _shifted(frames, self.audio(cells.user_before_BAM)))
         sources |= {Kind.MARK: mark[:, :, None], Kind.OWN_VOICE: self._own_voice(cells)[:, :, None]}
+        few = {Kind.OUT: self.tokens(_at(cells.out_BTK, Kind.OUT, cells.plan))}
         if cells.typed_BTK is not None:
-            sources[Kind.TYPED] = self.heard[0](cells.typed_BTK.clamp(min=0))
-        for kind, tokens in ((Kind.BACKGROUND, cells.background_BTK), (Kind.OUT, cells.out_BTK)):
-            if tokens is not None:
-                sources[kind] = self.tokens(tokens.clamp(min=0))
+            few[Kind.TYPED] = self.heard[0](_at(cells.typed_BTK, Kind.TYPED, cells.plan))
+        if cells.background_BTK is not None:
+            few[Kind.BACKGROUND] = self.tokens(_at(cells.background_BTK, Kind.BACKGROUND, cells.plan))
         patches = None if cells.patches_NFYXC is None else self._patches(cells.patches_NFYXC)
-        x_BPD = self._gather(sources, patches, cells.plan)
+        if patches is not None:
+            few[Kind.PATCH] = patches
+        x_BPD = self._gather(sources, few, cells.plan)
         if self.patches is not None and patches is None and torch.is_grad_enabled():
             # Processes that train together must all have a gradient for every weight, also those whose batch holds no picture.
             x_BPD = x_BPD + 0.0 * sum(weight.sum() for weight in self.patches.parameters())
@@ -250,7 +252,8 @@ class InteractionModel(nn.Module):
             raise ValueError(f"pictures of {shape} (frames, height, width, channels) for a model that takes {wanted}; fit them first")
         return self.patches(normed_pixels(pixels_NFYXC))
 
-    def _gather(self, sources: dict[Kind, Tensor], patches_ND: Tensor | None, laid: Plan) -> Tensor:
+    def _gather(self, sources: dict[Kind, Tensor], few: dict[Kind, Tensor], laid: Plan) -> Tensor:
+        """(B, P, D) of sources that hold something for every cell, (B, T, N, D), and of those with one row a position, in their order."""
         rows, cells = laid.listen_BT.shape
         index = np.zeros(laid.shape, np.int64)
         tables = []
@@ -261,10 +264,11 @@ class InteractionModel(nn.Module):
             index = np.where(here, offset + (row * cells + laid.cell_BP) * source.shape[2] + laid.part_BP, index)
             tables.append(source.reshape(-1, source.shape[-1]).to(sources[Kind.MARK].dtype))
             offset += tables[-1].shape[0]
-        if patches_ND is not None:
-            here = laid.kind_BP == Kind.PATCH
+        for kind, source_ND in few.items():
+            here = laid.kind_BP == kind
             index[here] = offset + np.arange(here.sum())
-            tables.append(patches_ND.to(sources[Kind.MARK].dtype))
+            tables.append(source_ND.to(sources[Kind.MARK].dtype))
+            offset += len(source_ND)
         table = torch.cat(tables)
         x = table.index_select(0, torch.from_numpy(index.ravel()).to(table.device)).unflatten(0, laid.shape)
         return self.input_norm(x + self.kinds(torch.from_numpy(laid.kind_BP).to(table.device)))
@@ -392,6 +396,13 @@ def each_word_once(named_BH: Tensor, before_B: Tensor) -> Tensor:
     """
     previous_BH = torch.cat([before_B[:, None], named_BH[:, :-1]], 1)
     return torch.where(named_BH == previous_BH, NOTHING_HEARD, named_BH)
+
+
+def _at(tokens_BTK: Tensor, kind: Kind, laid: Plan) -> Tensor:
+    """(N,): the tokens of the positions of a kind, in their order."""
+    row, at = np.nonzero(laid.kind_BP == kind)
+    where = (row, laid.cell_BP[row, at], laid.part_BP[row, at])
+    return tokens_BTK[tuple(torch.from_numpy(part).to(tokens_BTK.device) for part in where)]
 
 
 def _shifted(x_BTAC: Tensor, before_BAC: Tensor) -> Tensor:
