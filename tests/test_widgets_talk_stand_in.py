@@ -94,3 +94,46 @@ def test_a_page_shows_and_plays_what_a_user_says_and_opens_no_microphone(host: H
     carrier.close()
     stand_in.close()
     assert stand_in.wait(60) != last
+
+
+@pytest.mark.browser
+def test_the_transcript_follows_its_last_line_in_a_narrower_window_too_until_someone_scrolls_away(
+    host: Host, chromium: str, pages: Pages
+) -> None:
+    stand_in = StandIn(host.open("notebook"), Caller(times=10_000)).begin()
+    carrier = SocketCarrier(stand_in)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        page: Any = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.goto(pages.address)
+        page.wait_for_function("window.ready")
+        page.evaluate(
+            f"""() => {{
+              const carrier = () => client.socketCarrier("{carrier.address}", "a test");
+              window.talk = client.mount(root, {{ standIn: "the caller", carrier }});
+              window.log = document.querySelector(".mt-log");
+              window.below = () => log.scrollHeight - log.scrollTop - log.clientHeight;
+            }}"""
+        )
+        until(lambda: page.evaluate("talk.timeline.record.last") >= 3, page, within_s=60)
+
+        def type_lines(count: int) -> None:
+            before = page.locator(".mt-log li").count()
+            for number in range(count):
+                page.evaluate(f"talk.type('line {number} of some that are too long to stand in one line of a narrow place')")
+            until(lambda: page.locator(".mt-log li").count() >= before + count, page, within_s=60)
+
+        type_lines(12)
+        assert page.evaluate("log.scrollHeight > log.clientHeight + 60")
+        assert page.evaluate("below()") < 30
+        page.set_viewport_size({"width": 420, "height": 900})
+        until(lambda: page.evaluate("below()") < 30, page, within_s=60)
+        type_lines(2)
+        assert page.evaluate("below()") < 30
+        page.evaluate("log.scrollTop = 0")
+        until(lambda: page.evaluate("below()") > 60, page, within_s=60)
+        type_lines(2)
+        assert page.evaluate("log.scrollTop") == 0, "who reads what was said before is left there"
+        browser.close()
+    carrier.close()
+    stand_in.close()

@@ -80,6 +80,11 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   const send = make("button", { type: "submit", disabled: true }, "Send");
   const typing = make("form", { class: "mt-typing", onsubmit: (event) => { event.preventDefault(); if (type(line.value)) line.value = ""; } }, line, send);
   const log = make("ol", { class: "mt-log", role: "log", "aria-label": "What was said", tabindex: 0 });
+  let following = true; // the last line, until someone scrolls away from it
+  const follow = () => { if (following) log.scrollTop = log.scrollHeight; };
+  log.addEventListener("scroll", () => { following = log.scrollHeight - log.scrollTop - log.clientHeight < 30; });
+  const resized = new ResizeObserver(follow); // in a narrower place lines take more room
+  resized.observe(log);
   const place = make("div", { class: "mt-place" });
   const things = make("section", { class: "mt-things", "aria-label": "What the agent shows", "aria-live": "polite" });
   const panel = make("div", { class: "mt-panel" },
@@ -250,7 +255,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   }
   const NAMES = { user: "you, as heard", model: "agent", typed: "you, typed", tool: "a tool" }; // the sides of the protocol's words, and what was typed here
   function write(side, word, startS) {
-    const last = log.lastElementChild, low = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
+    const last = log.lastElementChild;
     if (last && last.dataset.side === side && !["typed", "tool"].includes(side) && startS - Number(last.dataset.at) < JOIN_S) {
       last.lastElementChild.append(` ${word}`);
       last.dataset.at = startS;
@@ -259,7 +264,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
       log.append(make("li", { "data-side": side, "data-at": startS }, make("time", {}, clock(startS)), name, make("span", {}, word)));
       if (log.childElementCount > LINES_HELD) log.firstElementChild.remove();
     }
-    if (low) log.scrollTop = log.scrollHeight;
+    follow();
   }
   function type(typed) {
     const text = typed.trim();
@@ -298,6 +303,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     destroy() {
       window.removeEventListener("pagehide", leave);
       leave();
+      resized.disconnect();
       timeline.destroy();
       panel.remove();
     },
