@@ -71,6 +71,8 @@ def test_only_hosts_that_were_named_may_be_read(url: str, fine: bool) -> None:
 
 def test_a_page_is_read_as_its_reader_would_see_it(site: str) -> None:
     assert visible(PAGE) == "River\nIt is long & wide."
+    assert visible("<title>T</title><style>p {}</style><body><p>It is long.") == "It is long."
+    assert visible("<html><head><title>T</title><meta charset=utf-8><body><p>It is long.") == "It is long."  # </head> may be left out
     tool = fetch_tool([site])
     outcome = run_tool(tool, {"url": f"http://{site}/here"}, lambda: False)
     assert (outcome.ok, outcome.text) == (True, "River\nIt is long & wide.")

@@ -15,7 +15,7 @@ from workbench.errors import InputError
 MOST_BYTES, MOST_CHARS, MOST_HOPS = 500_000, 8_000, 3
 CONNECT_S, READ_S, TOTAL_S = 3.0, 5.0, 10.0
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9.-]+(?::\d+)?")
-_HIDDEN = frozenset("script style noscript template svg head iframe object".split())
+_HIDDEN = frozenset("title script style noscript template svg iframe object".split())  # not head: its end may be left out
 _BREAKS = frozenset("p div br li tr h1 h2 h3 h4 h5 h6 section article table ul ol".split())
 _LOCAL = ("localhost", "127.0.0.1")
 

@@ -72,7 +72,7 @@ def read_number(words: Sequence[str]) -> tuple[Fraction, int] | None:
             group, seen = group + _VALUE[word], True
         elif word in ("a", "an") and not seen and follows in _SCALE:
             group, seen = 1, True
-        elif word in _SCALE and seen and group:
+        elif word in _SCALE and seen and _scales(total, group, _SCALE[word]):
             if _SCALE[word] == 100:
                 group *= 100
             else:
@@ -88,6 +88,11 @@ def read_number(words: Sequence[str]) -> tuple[Fraction, int] | None:
 def _fits(group: int, value: int) -> bool:
     """Whether a small number may follow what was read so far: "twenty one" and "hundred five" may, "one two" may not."""
     return group == 0 or (group % 100 == 0 and value < 100) or (group % 10 == 0 and group % 100 >= 20 and 0 < value < 10)
+
+
+def _scales(total: int, group: int, scale: int) -> bool:
+    """Whether a scale may follow: each is smaller than the one before, so in "five hundred and five hundred" the last one is left."""
+    return 0 < group < 100 if scale == 100 else group > 0 and total % (1000 * scale) == 0
 
 
 def _with_decimals(whole: Fraction, words: Sequence[str], taken: int) -> tuple[Fraction, int]:

@@ -9,11 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench.background.local.calculator import calculate, value_of
-from workbench.background.local.charts import Chart, amended, drawn
-from workbench.background.local.clock_times import reminder, time_text
+from workbench.background.local.calculator import calculate, is_sum
+from workbench.background.local.charts import DRAWING, Chart, amended, drawn
+from workbench.background.local.clock_times import is_time_question, reminder, time_text
 from workbench.background.local.documents import Library, best_sentence
-from workbench.background.local.tables import Question, Table, answer, entry, find, load_tables, whole
+from workbench.background.local.table_files import Table, Tables, load_tables
+from workbench.background.local.table_questions import entry, find
+from workbench.background.local.table_words import names_operation
+from workbench.background.local.tables import Question, answer, whole
 from workbench.background.local.units import convert, is_quantity
 from workbench.background.parts import Answer, Envelope, Failure, NeedsConsent, Part, Stop
 from workbench.background.toolbox import Calls, Toolbox
@@ -24,7 +27,6 @@ _DRAW = re.compile(r"\b(plot|chart|draw|graph)\b", re.IGNORECASE)
 _ONLY_DRAW = re.compile(r"(?:please )?(?:draw|plot|show)(?: me)? (?:a|the) (?:chart|graph|plot)(?: please)?", re.IGNORECASE)
 _LOOK_UP = re.compile(r"^(?:please )?(?:look up|find)\b", re.IGNORECASE)
 _REMIND = re.compile(r"\b(remind|timer|alarm)\b", re.IGNORECASE)
-_TIME = re.compile(r"\bwhat(?:'s| is)? (?:the )?(?:time|day|date)\b|\bwhat (?:time|day|date) is\b", re.IGNORECASE)
 _MIDST = re.compile(r"^(?:no|actually|i mean|rather|not that|the other one)\b[\s,]*", re.IGNORECASE)
 
 
@@ -70,22 +72,28 @@ class LocalAgent:
         ask = _corrected(envelope)
         if _REMIND.search(ask):
             return "remind", {"ask": ask}
-        if _TIME.search(ask):
+        if is_time_question(ask):
             return "tell_time", {"ask": ask}
         if is_quantity(ask):
             return "convert", {"quantity": ask}
-        if _is_sum(ask):
+        if is_sum(ask):
             return "calculate", {"sum": ask}
         if self.folder is None:
             raise InputError(
                 f"nothing of mine fits {ask!r}: I know sums, units, the time and reminders, and no folder of documents was given"
             )
-        if find(self._tables, ask) is not None:
+        looked = ask if _LOOK_UP.match(ask) or not _LOOK_UP.match(envelope.ask) else f"look up {ask}"
+        if _LOOK_UP.match(looked) and entry(self._tables.read, looked) is not None:
+            return "look_up", {"ask": looked}
+        if self._is_of_a_table(ask):
             return "ask_table", {"ask": ask}
-        ask = ask if _LOOK_UP.match(ask) or not _LOOK_UP.match(envelope.ask) else f"look up {ask}"
-        if _LOOK_UP.match(ask) and entry(self._tables, ask) is not None:
-            return "look_up", {"ask": ask}
-        return "search_documents", {"ask": ask}
+        return "search_documents", {"ask": looked}
+
+    def _is_of_a_table(self, ask: str) -> bool:
+        try:
+            return find(self._tables.read, ask) is not None
+        except InputError:
+            return True  # it names a table or a column, and something that is not understood; `ask_table` says what
 
     # --- the skills ---
 
@@ -105,7 +113,7 @@ class LocalAgent:
 
         def look_up(ask: str) -> dict[str, Any]:
             """Look up what stands beside a name in the user's tables."""
-            found = entry(self._tables, ask)
+            found = entry(self._tables.read, ask)
             assert found is not None
             return {"text": f"{found.name}: {found.column} {found.value}", "say": found.value, "sources": [found.source]}
 
@@ -127,14 +135,16 @@ class LocalAgent:
         return Library(self.folder)
 
     @cached_property
-    def _tables(self) -> list[Table]:
+    def _tables(self) -> Tables:
         assert self.folder is not None
         return load_tables(self.folder)
 
     def _search(self, ask: str) -> dict[str, Any]:
         found = self._library.search(ask)
         if not found:
-            raise InputError(f"no document holds a word of {ask!r}")
+            of_tables = names_operation(ask) or _LOOK_UP.match(ask) is not None
+            left_out = "".join(f"{problem}; " for problem in self._tables.problems) if of_tables else ""
+            raise InputError(f"{left_out}no document holds a word of {ask!r}")
         text = "\n".join(f"{passage.source}: {passage.text}" for passage in found)
         return {"text": text, "say": best_sentence(found[0], ask), "sources": [passage.source for passage in found]}
 
@@ -144,8 +154,8 @@ class LocalAgent:
         return {"text": text, "sources": list(sources)}
 
     def _draw(self, ask: str, changes: list[str]) -> dict[str, Any]:
-        unnamed = whole(self._tables) if _ONLY_DRAW.fullmatch(ask.strip()) else None
-        table, question = unnamed or self._meant(ask if find(self._tables, ask) else f"total {ask}")
+        unnamed = whole(self._tables.read) if _ONLY_DRAW.fullmatch(ask.strip()) else None
+        table, question = unnamed or self._meant(ask, default="sum", also=DRAWING)
         if not question.by:
             raise InputError(f"{ask!r} does not say by what; there are {', '.join(table.columns)}")
         chart: Chart = drawn(table, question, ask)
@@ -156,11 +166,16 @@ class LocalAgent:
         text = f"{chart.title}: " + ", ".join(f"{n} {v:g}" for n, v in zip(chart.names, chart.values, strict=True))
         return {"text": text, "say": "here is the chart" if not changes else "done", "sources": list(sources), "shown": shown}
 
-    def _meant(self, ask: str) -> tuple[Table, Question]:
-        found = find(self._tables, ask)
+    def _meant(self, ask: str, *, default: str = "", also: frozenset[str] = frozenset()) -> tuple[Table, Question]:
+        """The table and the question. Raises InputError, with the files that were left out, where none is understood."""
+        tables = self._tables
+        try:
+            found = find(tables.read, ask, default, also)
+        except InputError as error:
+            raise InputError(f"{error}{tables.left_out()}") from error
         if found is None:
-            known = "; ".join(f"{table.file}: {', '.join(table.columns)}" for table in self._tables)
-            raise InputError(f"no table has what {ask!r} asks for; there are {known or 'no tables'}")
+            known = "; ".join(f"{table.file}: {', '.join(table.columns)}" for table in tables.read)
+            raise InputError(f"no table has what {ask!r} asks for; there are {known or 'no tables'}{tables.left_out()}")
         return found
 
 
@@ -171,11 +186,3 @@ def _inline(function: Callable[..., Any]) -> Tool:
 def _corrected(envelope: Envelope) -> str:
     """The ask, or what it was corrected to: "no, three plus four" takes its place, "no I mean miles" says one word anew."""
     return _MIDST.sub("", _MIDST.sub("", envelope.amendments[-1])) if envelope.amendments else envelope.ask
-
-
-def _is_sum(ask: str) -> bool:
-    try:
-        value_of(ask)
-    except InputError as error:
-        return "is no sum" not in str(error) and "holds no number" not in str(error) and "where a number" not in str(error)
-    return True

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from workbench.background.words import read_number
+from workbench.background.local.reading import Value, is_word, like_a_number, values, why_unread
 from workbench.errors import InputError
 
 MOST_TOKENS, MOST_BITS, MOST_EXPONENT = 200, 4096, 1000
-_TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|\*\*|[a-z]+(?:'[a-z]+)?|[-+*/^%()×÷√]")
-_PHRASES = (
-    ("multiplied by", "*"),
-    ("divided by", "/"),
-    ("to the power of", "^"),
-    ("raised to", "^"),
-    ("square root of", "√"),
-    ("percent of", "% *"),
-    ("per cent of", "% *"),
-    ("modulo", "mod"),
-)
-_WORDS = {
+_SIGNS = {
+    "raised to the power of": "^",
+    "to the power of": "^",
+    "raised to": "^",
+    "multiplied by": "*",
+    "times": "*",
+    "x": "*",
+    "divided by": "/",
+    "over": "/",
+    "modulo": "mod",
+    "mod": "mod",
     "plus": "+",
     "and": "+",
     "minus": "-",
     "less": "-",
-    "times": "*",
-    "x": "*",
-    "over": "/",
+    "the square root of": "√",
+    "square root of": "√",
+    "percent of": "% *",
+    "per cent of": "% *",
+    "% of": "% *",
     "percent": "%",
-    "×": "*",
-    "÷": "/",
+    "per cent": "%",
     "**": "^",
+    "the": "",
+    "squared": "squared",
+    "cubed": "cubed",
 }
+_OPERATORS: Mapping[tuple[Value, ...], tuple[str, ...]] = {tuple(said.split()): tuple(signs.split()) for said, signs in _SIGNS.items()}
+_LONGEST = max(map(len, _OPERATORS))
+_VOCABULARY = frozenset("point hundred thousand million billion trillion".split()) | {word for said in _OPERATORS for word in said}
 _POWERS = {"squared": 2, "cubed": 3}
-_POLITE = frozenset(
-    "what what's is are calculate compute work out how much does make equal equals please the sum of tell me can you".split()
+_BEFORE = frozenset(
+    (
+        "what what's is are calculate compute work out how much does make equal equals please the sum of tell me can could you "
+        "so okay well um , :"
+    ).split()
 )
+_AFTER = frozenset("please thanks is equal equals make makes = ? . ,".split())
 
 
 def calculate(sum: str) -> str:
@@ -52,14 +62,20 @@ def calculate(sum: str) -> str:
 
 def value_of(text: str) -> Fraction:
     """The exact value of a sum. Raises InputError when it is none, divides by zero, or has no exact or no reasonably small value."""
-    tokens = _tokens(text)
-    if len(tokens) > MOST_TOKENS:
-        raise InputError(f"the sum has {len(tokens)} parts; {MOST_TOKENS} are worked out")
-    reader = _Reader(tokens)
+    parts = _parts(text)
+    if len(parts) > MOST_TOKENS:
+        raise InputError(f"the sum has {len(parts)} parts; {MOST_TOKENS} are worked out")
+    reader = _Reader(parts)
     value = reader.sum()
-    if reader.at < len(tokens):
-        raise InputError(f"{text!r} is no sum: {str(tokens[reader.at])!r} does not belong there")
+    if reader.at < len(parts):
+        raise InputError(f"{text[:100]!r} is no sum: {_shown(parts[reader.at])} does not belong there")
     return value
+
+
+def is_sum(text: str) -> bool:
+    """Whether a text asks for a sum, if perhaps for one that cannot be worked out: numbers, and no word that has no place in a sum."""
+    core = _core(text)
+    return any(map(like_a_number, core)) and all(value in _VOCABULARY for value in core if is_word(value))
 
 
 def as_text(value: Fraction) -> str:
@@ -78,46 +94,60 @@ def as_text(value: Fraction) -> str:
     return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
 
 
-def _tokens(text: str) -> list[str | Fraction]:
-    """Numbers, operators and brackets; words of politeness around them are left out."""
-    lower = text.lower()
-    for phrase, sign in _PHRASES:
-        lower = lower.replace(phrase, f" {sign} ")
-    words = _TOKEN.findall(lower)
-    while words and words[0] in _POLITE:
-        words.pop(0)
-    while words and words[-1] in _POLITE:
-        words.pop()
-    tokens: list[str | Fraction] = []
-    while words:
-        number = read_number(words)
-        if number is not None:
-            tokens.append(number[0])
-            words = words[number[1] :]
-            continue
-        word = words.pop(0)
-        if word == "the":
-            continue
-        tokens.append(_WORDS.get(word, word))
-    if not any(isinstance(token, Fraction) for token in tokens):
-        raise InputError(f"{text!r} holds no number; a sum is e.g. two plus three")
-    return tokens
+def _core(text: str) -> list[Value]:
+    """All of a text but the words of politeness around it."""
+    core = values(text)
+    first, last = 0, len(core)
+    while first < last and core[first] in _BEFORE:
+        first += 1
+    while first < last and core[last - 1] in _AFTER:
+        last -= 1
+    return core[first:last]
+
+
+def _parts(text: str) -> list[Value]:
+    """Numbers, operators and brackets, and whatever else stands among them as it is."""
+    core = _core(text)
+    if not any(map(like_a_number, core)):
+        raise InputError(f"{text[:100]!r} holds no number; a sum is e.g. two plus three")
+    if why := why_unread(core):
+        raise InputError(why)
+    parts: list[Value] = []
+    place = 0
+    while place < len(core):
+        said = next((said for length in range(_LONGEST, 0, -1) if (said := tuple(core[place : place + length])) in _OPERATORS), None)
+        parts += [core[place]] if said is None else _OPERATORS[said]
+        place += 1 if said is None else len(said)
+    return parts
+
+
+def _shown(part: Value) -> str:
+    return repr(as_text(part) if isinstance(part, Fraction) else part)
 
 
 @dataclass
 class _Reader:
     """Reads a sum from left to right: sums of products of powers."""
 
-    tokens: list[str | Fraction]
+    tokens: list[Value]
     at: int = 0
     depth: int = 0
 
     def sum(self) -> Fraction:
-        value = self.product()
+        value, share = self.term()
         while (sign := self.take("+", "-")) is not None:
-            other = self.product()
-            value = value + other if sign == "+" else value - other
+            other, other_share = self.term()
+            if other_share and not share:
+                share_text = as_text(100 * other)
+                raise InputError(f"it is not clear of what {share_text}% are meant; say e.g. 100 plus {share_text}% of 100")
+            value = _small(value + other if sign == "+" else value - other)
         return value
+
+    def term(self) -> tuple[Fraction, bool]:
+        """A product, and whether it is a percentage and nothing more."""
+        first = self.at
+        value = self.product()
+        return value, self.at == first + 2 and self.tokens[first + 1] == "%"
 
     def product(self) -> Fraction:
         value = self.power()
@@ -133,7 +163,7 @@ class _Reader:
         value = self.one()
         while True:
             if self.take("%"):
-                value = value / 100
+                value = _small(value / 100)
             elif (word := self.take(*_POWERS)) is not None:
                 value = _raised(value, Fraction(_POWERS[word]))
             elif self.take("^"):
@@ -155,7 +185,7 @@ class _Reader:
             return value
         token = self.tokens[self.at] if self.at < len(self.tokens) else None
         if not isinstance(token, Fraction):
-            raise InputError("the sum ends where a number is missing" if token is None else f"{token!r} stands where a number should")
+            raise InputError("the sum ends where a number is missing" if token is None else f"{_shown(token)} stands where a number should")
         self.at += 1
         return token
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.background.local.tables import Question, Table, grouped
+from workbench.background.local.reading import Value, values
+from workbench.background.local.table_files import Table
+from workbench.background.local.tables import Question, grouped
 from workbench.errors import InputError
 
 _COLOURS = "red green blue orange purple black grey gray pink brown teal gold".split()
+_SCALES = {"log": True, "logarithmic": True, "linear": False}
 _KINDS = {
     "bar": "bar",
     "bars": "bar",
@@ -22,6 +25,14 @@ _KINDS = {
     "points": "scatter",
 }
 _KINDS |= {"scatter": "scatter", "dots": "scatter"}
+_NOT = frozenset("not no never without remove drop off".split())
+_ANEW = frozenset("but and instead make use ,".split())  # a "not" that does not stand right before these says nothing of what follows
+# words of an ask to draw that say how, or nothing, and not what
+DRAWING = frozenset("draw plot chart graph show picture figure as scale axis in colour color".split()) | {*_COLOURS, *_KINDS, *_SCALES}
+_TITLE = re.compile(
+    r"\b(?:call it|titled|title it(?: as)?|title (?:to be|should be|must be|to|as|is))\s+(.+)$|^(?:please )?title\s*:?\s+(.+)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -50,38 +61,58 @@ class Chart:
 
 
 def drawn(table: Table, question: Question, ask: str) -> Chart:
-    """The chart of a grouped question. Raises InputError when no row fits."""
+    """The chart of a grouped question, in the kind, colour and scale that the ask says. Raises InputError when no row fits."""
     groups = grouped(table, question)
     y = question.column or "rows"
-    words = ask.lower().split()
-    kind = next((_KINDS[word] for word in words if word in _KINDS), "bar")
-    names, values = tuple(groups), tuple(float(value) for value in groups.values())
-    return Chart(names, values, question.by, y, kind, f"{question.operation} of {y} by {question.by}")
+    names, heights = tuple(groups), tuple(float(value) for value in groups.values())
+    chart = Chart(names, heights, question.by, y, title=f"{question.operation} of {y} by {question.by}")
+    return replace(chart, **_looks(values(ask)))
 
 
 def amended(chart: Chart, instruction: str) -> Chart:
     """The chart after an instruction. Raises InputError when nothing of it is understood."""
-    text = instruction.lower()
-    words = re.findall(r"[a-z]+", text)
-    title = re.search(r"\b(?:call it|title(?: it)?(?: to be)?|titled)\s+(.+)$", instruction, re.IGNORECASE)
+    title = _TITLE.search(instruction.strip())
     if title:
-        return replace(chart, title=title[1].strip())
-    changes: dict[str, Any] = {}
-    for word in words:
-        if word in _COLOURS:
-            changes["colour"] = word
-        if word in _KINDS:
-            changes["kind"] = _KINDS[word]
-    if "log" in words or "logarithmic" in words:
-        changes["log"] = True
-    if "linear" in words:
-        changes["log"] = False
-    other = _filtered(_sorted(chart, words), words)
+        return replace(chart, title=(title[1] or title[2]).strip())
+    words = values(instruction)
+    changes = _looks(words)
+    said = [str(word) for word in words]
+    other = _filtered(_sorted(chart, said), instruction, said)
     if not changes and other is chart:
         raise InputError(
             f"{instruction!r} is not understood of a chart; say a colour, a kind, only or without a name, sort, log or call it ..."
         )
     return replace(other, **changes)
+
+
+def _looks(words: Sequence[Value]) -> Mapping[str, Any]:
+    """What words say of the looks of a chart. Raises InputError when they only say which colour or kind it is not to have."""
+    changes: dict[str, Any] = {}
+    refused: list[str] = []
+    denied = False
+    for place, word in enumerate(words):
+        after = [str(value) for value in words[place + 1 : place + 3]]
+        if _denies([word]):
+            # "no, red bars" corrects what was said before; "no log scale" does not
+            denied = word != "no" or place > 0 or after[:1] in (["log"], ["logarithmic"])
+        elif word in _ANEW and not _denies(words[place - 1 : place]):
+            denied = False
+        if word in _SCALES:
+            off = after[:1] == ["off"] or after == ["scale", "off"]
+            changes["log"] = _SCALES[str(word)] != (denied or off)
+        elif (word in _COLOURS or word in _KINDS) and denied:
+            refused.append(str(word))
+        elif word in _COLOURS:
+            changes["colour"] = word
+        elif word in _KINDS:
+            changes["kind"] = _KINDS[str(word)]
+    if refused and not changes:
+        raise InputError(f"it is said that the chart is not to be {' or '.join(refused)}; say what it is to be instead")
+    return changes
+
+
+def _denies(words: Sequence[Value]) -> bool:
+    return any(word in _NOT or str(word).endswith("n't") for word in words)
 
 
 def _sorted(chart: Chart, words: Sequence[str]) -> Chart:
@@ -92,8 +123,9 @@ def _sorted(chart: Chart, words: Sequence[str]) -> Chart:
     return replace(chart, names=tuple(n for n, _ in pairs), values=tuple(v for _, v in pairs))
 
 
-def _filtered(chart: Chart, words: Sequence[str]) -> Chart:
-    named = {name for name in chart.names if set(name.lower().split()) <= set(words)}
+def _filtered(chart: Chart, instruction: str, words: Sequence[str]) -> Chart:
+    said = set(re.findall(r"\w+", instruction.lower()))
+    named = {name for name in chart.names if name and set(re.findall(r"\w+", name.lower())) <= said}
     if not named or not {"only", "just", "without", "drop", "remove"} & set(words):
         return chart
     keep = named if {"only", "just"} & set(words) else set(chart.names) - named

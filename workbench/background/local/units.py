@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 from workbench.background.local.calculator import as_text
-from workbench.background.words import read_number
+from workbench.background.local.reading import Value, is_word, like_a_number, quantities, values, why_unread
 from workbench.errors import InputError
 
 _TABLE: dict[str, tuple[str, str]] = {}  # unit: (dimension, factor to the base unit)
@@ -37,8 +37,12 @@ _DEGREES = {
     "fahrenheit": (Fraction(5, 9), Fraction("459.67") * 5 / 9),
     "kelvin": (Fraction(1), Fraction(0)),
 }
-_WORD = re.compile(r"\d[\d,]*(?:\.\d+)?|-|[a-z]+")
 _INTO = frozenset("in to into as".split())
+_BEFORE = frozenset(
+    "convert express what what's is are the how much far long can could you tell me please calculate so okay well um , :".split()
+)
+_BETWEEN = frozenset("are is there do does have in make".split())
+_AFTER = frozenset("please thanks make makes ? . ,".split())
 
 
 def convert(quantity: str) -> str:
@@ -47,8 +51,10 @@ def convert(quantity: str) -> str:
     Args:
         quantity: the quantity and the unit it is wanted in
     """
-    number, unit, into = _read(quantity)
-    return f"{as_text(converted(number, unit, into))} {into}"
+    parts, into = _read(quantity)
+    if len(parts) > 1 and any(unit in _DEGREES for _, unit in parts):
+        raise InputError(f"{quantity[:100]!r} adds up degrees; one temperature is converted at a time")
+    return f"{as_text(sum((converted(number, unit, into) for number, unit in parts), Fraction(0)))} {into}"
 
 
 def converted(number: Fraction, unit: str, into: str) -> Fraction:
@@ -63,37 +69,52 @@ def converted(number: Fraction, unit: str, into: str) -> Fraction:
 
 
 def is_quantity(text: str) -> bool:
-    """Whether a text asks for a quantity in another unit."""
-    try:
-        _read(text)
-    except InputError:
-        return False
-    return True
+    """Whether a text asks for a quantity in another unit, if perhaps for one that cannot be converted: two units, and no other words."""
+    core, place, named = _core(text), 0, 0
+    amounts = [value for value in core if like_a_number(value) or value in ("a", "an", "half")]
+    while place < len(core):
+        unit, value = _unit_at(core, place), core[place]
+        if unit is None and is_word(value) and value not in _INTO | _BETWEEN | _AFTER | set("how many minus and a an half".split()):
+            return False
+        named += unit is not None
+        place += len(unit.split()) if unit else 1
+    return bool(amounts) and named > 1 and any(value == "many" or value in _INTO for value in core)
 
 
-def _read(text: str) -> tuple[Fraction, str, str]:
-    words = [word for word in _WORD.findall(text.lower()) if word not in ("degrees", "degree")]
-    for place in range(len(words)):
-        number = read_number(words[place:])
-        unit = _unit_at(words, place + number[1]) if number else None
-        if number is None or unit is None:
-            continue
-        sign = -1 if place and words[place - 1] in ("-", "minus") else 1
-        after = words[place + number[1] + len(unit.split()) :]
-        into = _unit_at(after, 1) if after and after[0] in _INTO else _asked(words[:place])
-        if into is not None:
-            return sign * number[0], unit, into
-    raise InputError(f"{text!r} names no quantity and unit to convert; say e.g. 5 miles to kilometers")
+def _core(text: str) -> list[Value]:
+    """All of a text but the words of politeness around it, and degrees, which say nothing."""
+    core = [value for value in values(text) if value not in ("degree", "degrees")]
+    first, last = 0, len(core)
+    while first < last and core[first] in _BEFORE and core[first : first + 2] != ["how", "many"]:
+        first += 1
+    while first < last and core[last - 1] in _AFTER:
+        last -= 1
+    return core[first:last]
 
 
-def _asked(words: list[str]) -> str | None:
-    """The unit after "how many"."""
-    return _unit_at(words, words.index("many") + 1) if "many" in words else None
+def _read(text: str) -> tuple[list[tuple[Fraction, str]], str]:
+    """The amounts that add up to the quantity, each with its unit, and the unit it is wanted in. Raises InputError for anything else."""
+    core = _core(text)
+    if why := why_unread(core):
+        raise InputError(why)
+    asked = _unit_at(core, 2) if core[:2] == ["how", "many"] else None
+    place = 2 + len(asked.split()) if asked else 0
+    while asked and place < len(core) and core[place] in _BETWEEN:
+        place += 1
+    minus = core[place : place + 1] in (["-"], ["minus"])
+    parts, end = quantities(core, place + minus, _unit_at)
+    into = asked
+    if asked is None and end < len(core) and core[end] in _INTO:
+        into = _unit_at(core, end + 1)
+        end += 1 + len((into or "").split())
+    if not parts or into is None or end < len(core) or (minus and len(parts) > 1):
+        raise InputError(f"{text[:100]!r} names no quantity and one unit to convert it into; say e.g. 5 miles to kilometers")
+    return [(-number if minus else number, unit) for number, unit in parts], into
 
 
-def _unit_at(words: list[str], place: int) -> str | None:
+def _unit_at(core: Sequence[Value], place: int) -> str | None:
     for length in (3, 2, 1):
-        name = " ".join(words[place : place + length])
+        name = " ".join(map(str, core[place : place + length]))
         if name in _DEGREES or _singular(name) in _TABLE:
             return name
     return None
