@@ -14,11 +14,11 @@ from tests.test_workbench_cli_errors import refused
 from workbench.agents import EchoAgent
 from workbench.desk import Desk, Models
 from workbench.errors import InputError
-from workbench.events import PayloadErased
+from workbench.events import PayloadErased, TranscriptDelta, TruthWord
 from workbench.live.protocol import Consent, Stop, encode
 from workbench.packets import AGENT_TEXT, USER_AUDIO
 from workbench.retention import PERSON, Swept, is_of, person_of, rule_of, sweep
-from workbench.store import Keep, TraceWriter, read_features, read_trace, verify
+from workbench.store import Erasure, Keep, TraceWriter, erase, read_features, read_trace, verify
 
 NOW = "2026-03-31T12:00:00Z"
 
@@ -60,6 +60,32 @@ def test_features_go_as_sound_does(tmp_path: Path) -> None:
     assert read_features(path, USER_AUDIO)
     assert [done.what for done in swept(tmp_path, "user.audio=1h")] == [USER_AUDIO]
     assert read_features(path, USER_AUDIO) == []
+
+
+def test_words_go_also_where_no_sound_was_kept_or_only_the_sound_was_erased(tmp_path: Path) -> None:
+    silent = kept(tmp_path / "silent.sqlite", "2026-01-01T00:00:00Z", keep={USER_AUDIO: Keep("none")})
+    erased = kept(tmp_path / "erased.sqlite", "2026-01-01T00:00:00Z")
+    erase(erased, Erasure(stream=USER_AUDIO, from_tick=0, to_tick=39, who="Ada", why="asked", words=False))
+    assert [done.name for done in swept(tmp_path, "user.audio=1h", only_tell=True)] == ["erased.sqlite", "silent.sqlite"]
+    assert [done.count for done in swept(tmp_path, "user.audio=1h")] == [9, 9]  # four words, heard and true, and the reason of a yield
+    for path in (silent, erased):
+        assert {event.side for _, event in read_trace(path).events(TranscriptDelta)} == {"model"}
+        assert list(read_trace(path).events(TruthWord)) == []
+        assert verify(path).ok
+    assert swept(tmp_path, "user.audio=1h") == []
+
+
+def test_a_misspelt_stream_is_refused_and_one_that_is_merely_absent_is_not(tmp_path: Path) -> None:
+    assert swept(tmp_path, "user.adio=1h") == []  # no trace, and nothing to tell by
+    path = kept(tmp_path / "a.sqlite", "2026-01-01T00:00:00Z", "ann")
+    (tmp_path / "broken.sqlite").write_bytes(b"no trace")
+    for more in ({}, {"person": "ben"}, {"only_tell": True}):
+        with pytest.raises(InputError) as refusal:
+            swept(tmp_path, "user.audio=1h", "user.adio=1h", **more)
+        told = "'user.adio=1h': no trace here has a stream 'user.adio'; there are agent.audio, agent.text, user.audio"
+        assert str(refusal.value) == told
+    assert read_trace(path).audio(USER_AUDIO).any(), "nothing goes where one of the rules is refused"
+    assert [done.what for done in swept(tmp_path, "user.camera=1h") if not done.problem] == []
 
 
 def test_a_whole_session_goes_with_what_its_run_wrote_and_with_nothing_else(tmp_path: Path) -> None:
@@ -127,4 +153,5 @@ def test_the_command_tells_and_sweeps(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.splitlines()[-1] == "1 would go"
     assert microturn("sweep", tmp_path, "--keep", "user.audio=30d") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1 gone"
+    assert "no trace here has a stream 'user.adio'" in refused(capsys, "sweep", tmp_path, "--keep", "user.adio=30d")
     assert "is no folder" in refused(capsys, "sweep", tmp_path / "no", "--keep", "all=1d")

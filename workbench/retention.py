@@ -3,8 +3,9 @@
     for done in sweep(folder, [rule_of("user.audio=30d"), rule_of("all=365d")], now=utc_now()):
         print(done)
 
-A stream is erased from the trace, whose hash chain still verifies, and the erasure is on record. A whole session goes with its file. What
-a run wrote beside its trace may hold the same and goes with either; it can be exported anew from what is left.
+A stream is erased from the trace with the words that repeat it, also where those are all that was kept of it; the hash chain still
+verifies, and the erasure is on record. A whole session goes with its file. What a run wrote beside its trace may hold the same and goes
+with either; it can be exported anew from what is left.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.errors import InputError, TraceError
-from workbench.events import PayloadErased
-from workbench.store import Erasure, erase, finished, read_features, read_trace
-from workbench.trace import Trace
+from workbench.packets import STREAMS
+from workbench.store import Erasure, erasable, erase, finished
+from workbench.store_read import reading
+from workbench.trace import Header
 
 ALL = "all"
 UNITS_S = {"d": 86_400.0, "h": 3_600.0}
@@ -93,52 +95,62 @@ def sweep(folder: Path, rules: Sequence[Rule], *, now: str, person: str = "", on
     """Apply rules to the traces under a folder as of `now` (ISO 8601, UTC); with `person` only to theirs, with `only_tell` to none.
 
     Sessions that may still go on are left alone, as is what cannot be read: there is a line for each. Raises InputError where there is no
-    folder or no rule.
+    folder or no rule, or a rule is for a stream that is none of `STREAMS` and in none of the traces, whosever they are.
     """
     if not folder.is_dir() or not rules:
         raise InputError(f"{folder} is no folder, or there is no rule; give a folder with traces and e.g. user.audio=30d")
-    for path in sorted(folder.rglob("*.sqlite")):
+    paths = sorted(folder.rglob("*.sqlite"))
+    _streams_there(paths, rules)
+    for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            session = read_trace(path, streams=(), kinds=(PayloadErased.kind,))
-            if person and not is_of(session.header.labels.get(PERSON), person):
+            with reading(path) as session:
+                header, ticks = session.header, len(session)
+            if person and not is_of(header.labels.get(PERSON), person):
                 continue
-            due = [rule for rule in rules if _age_s(session, now) >= rule.keep_s]
+            due = [rule for rule in rules if _age_s(header, now) >= rule.keep_s]
             if due and not finished(path) and _since_s(datetime.fromtimestamp(path.stat().st_mtime, UTC), now) < GIVEN_UP_S:
                 yield Swept(name, due[0].what, problem="it is not closed, and was written to within a day")
                 continue
-            yield from _applied(path, name, session, due, only_tell)
+            yield from _applied(path, name, ticks, due, only_tell)
         except TraceError as error:
             yield Swept(name, ALL, problem=str(error))
 
 
-def _applied(path: Path, name: str, session: Trace, due: Sequence[Rule], only_tell: bool) -> Iterator[Swept]:
+def _streams_there(paths: Sequence[Path], rules: Sequence[Rule]) -> None:
+    """That no rule is for a misspelt stream: it would end nothing, and nobody would be told."""
+    unknown = [rule for rule in rules if rule.what not in (ALL, *STREAMS)]
+    if not unknown:
+        return
+    there: set[str] = set()
+    for path in paths:
+        try:
+            with reading(path) as session:
+                there.update(session.streams)
+        except TraceError:
+            continue  # the sweep tells of it
+    for rule in unknown:
+        if there and rule.what not in there:
+            raise InputError(f"{rule.text!r}: no trace here has a stream {rule.what!r}; there are {', '.join(sorted(there))}")
+
+
+def _applied(path: Path, name: str, ticks: int, due: Sequence[Rule], only_tell: bool) -> Iterator[Swept]:
     whole = next((rule for rule in due if rule.what == ALL), None)
     if whole is not None:
         files = _removed([path, *_beside(path)], only_tell)
         yield Swept(name, ALL, files=files)
         return
+    last = max(0, ticks - 1)
     for rule in due:
-        if not _left(path, session, rule.what):
-            continue
-        erasure = Erasure(stream=rule.what, from_tick=0, to_tick=len(session) - 1, who=WHO, why=f"older than {rule.text.partition('=')[2]}")
-        yield Swept(name, rule.what, 0 if only_tell else erase(path, erasure), _removed(_beside(path), only_tell))
+        erasure = Erasure(stream=rule.what, from_tick=0, to_tick=last, who=WHO, why=f"older than {rule.text.partition('=')[2]}")
+        if erasable(path, erasure):
+            yield Swept(name, rule.what, 0 if only_tell else erase(path, erasure), _removed(_beside(path), only_tell))
 
 
-def _left(path: Path, session: Trace, stream: str) -> bool:
-    """Whether a session holds anything of a stream that was not erased as a whole."""
-    last = len(session) - 1
-    if any(e.stream == stream and e.from_tick <= 0 and e.to_tick >= last for _, e in session.events(PayloadErased)):
-        return False
-    turns = read_trace(path, streams=(stream,), kinds=()).turns
-    return any(turn.packets for turn in turns) or bool(read_features(path, stream))
-
-
-def _age_s(session: Trace, now: str) -> float:
-    created = session.header.created
-    if not created:
+def _age_s(header: Header, now: str) -> float:
+    if not header.created:
         raise TraceError("it does not say when it was made")
-    return _since_s(datetime.fromisoformat(created), now)
+    return _since_s(datetime.fromisoformat(header.created), now)
 
 
 def _since_s(then: datetime, now: str) -> float:

@@ -28,7 +28,7 @@ import numpy as np
 from workbench.clock import utc_now
 from workbench.errors import InputError, TraceError
 from workbench.packets import MicroTurn, Packet
-from workbench.store_erase import Erasure, erase, erase_rows, settle
+from workbench.store_erase import Erasure, erasable, erase, erase_rows, settle
 from workbench.store_format import (
     SALT_BYTES,
     create_file,
@@ -43,6 +43,7 @@ from workbench.store_format import (
     seal,
 )
 from workbench.store_read import annotate, finished, read_annotations, read_features, read_trace, verified, verify
+from workbench.store_repeats import Repeats, Row
 from workbench.trace import Header, Trace
 from workbench.version import VERSION
 
@@ -52,6 +53,7 @@ __all__ = [
     "TraceWriter",
     "annotate",
     "as_kept",
+    "erasable",
     "erase",
     "finished",
     "read_annotations",
@@ -86,8 +88,8 @@ class _Rows:
     streams: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     ticks: list[tuple[int, int]] = field(default_factory=list)
     digests: list[tuple[int, str, int, bytes]] = field(default_factory=list)
-    events: list[tuple[int, int, str, bytes, bytes, str]] = field(default_factory=list)
-    blobs: list[tuple[int, int, str, str, bytes, bytes, bytes]] = field(default_factory=list)
+    events: list[tuple[int, int, str, bytes, bytes | None, str | None]] = field(default_factory=list)
+    blobs: list[tuple[int, int, str, str, bytes, bytes | None, bytes | None]] = field(default_factory=list)
 
 
 class TraceWriter:
@@ -114,7 +116,8 @@ class TraceWriter:
         self._keep, self._default, self._when_full = dict(keep or {}), default, when_full
         self._queue: queue.Queue[MicroTurn | Erasure | None] = queue.Queue(room)
         self._failure: Exception | None = None
-        self._closed = self._erased = False
+        self._closed = False
+        self._erased: list[Repeats] = []  # what was erased, for what is still to come of it
         self._known: set[str] = set()
         text = dump_header(_complete(header))
         self._connection = create_file(self.path)
@@ -129,7 +132,10 @@ class TraceWriter:
         self._put(turn)
 
     def erase(self, erasure: Erasure) -> None:
-        """Erase payloads of the running session; returns when their bytes are out of the files. See `erase`."""
+        """Erase payloads of the running session; returns when their bytes are out of the files. See `erase`.
+
+        What is still to come of the stretch, or repeats it, is written without its bytes.
+        """
         self._check()
         self._queue.put(erasure)
         self.flush()
@@ -210,8 +216,8 @@ class TraceWriter:
         if turns:
             self._write(turns)
         if isinstance(batch[-1], Erasure):
-            self._link, self._entry = erase_rows(self._connection, batch[-1], self._link, self._entry)
-            self._erased = True
+            self._link, self._entry, _, repeats = erase_rows(self._connection, batch[-1], self._link, self._entry)
+            self._erased.append(repeats)
         if batch[-1] is None:
             if self._erased:
                 self._connection.execute("VACUUM")
@@ -241,13 +247,14 @@ class TraceWriter:
         """Add the rows of one tick; the next link of the chain."""
         salts = os.urandom(SALT_BYTES * (len(turn.events) + len(turn.packets)))
         at, events, blobs = 0, [], []
-        for event in turn.events:
-            kind, body = dump_event(event)
+        told, no_events, no_payloads = self._without_erased(turn)
+        for place, (kind, body) in enumerate(told):
             sealed = seal(kind, body, salts[at : at + SALT_BYTES])
             at += SALT_BYTES
             events.append((kind, sealed.digest))
-            rows.events.append((entry, turn.tick, kind, sealed.digest, sealed.salt, body.decode()))
-        for packet in turn.packets:
+            kept = (None, None) if place in no_events else (sealed.salt, body.decode())
+            rows.events.append((entry, turn.tick, kind, sealed.digest, *kept))
+        for place, packet in enumerate(turn.packets):
             keep = self._keep.get(packet.stream, self._default)
             if packet.stream not in self._known:
                 self._known.add(packet.stream)
@@ -259,11 +266,28 @@ class TraceWriter:
             sealed = seal(f"{packet.stream} {codec}", data, salts[at : at + SALT_BYTES])
             at += SALT_BYTES
             blobs.append((sealed.label, sealed.digest))
-            rows.blobs.append((entry, turn.tick, packet.stream, codec, sealed.digest, sealed.salt, data))
+            kept_bytes = (None, None) if place in no_payloads else (sealed.salt, data)
+            rows.blobs.append((entry, turn.tick, packet.stream, codec, sealed.digest, *kept_bytes))
         link = entry_hash(link, "tick", turn.tick, events, blobs)
         rows.digests.append((entry, "tick", turn.tick, link))
         rows.ticks.append((turn.tick, entry))
         return link
+
+    def _without_erased(self, turn: MicroTurn) -> tuple[list[tuple[str, bytes]], set[int], set[int]]:
+        """The events of a tick as they are stored, less what quotes something erased; which of them, and of its packets, repeat it."""
+        told = [dump_event(event) for event in turn.events]
+        no_events: set[int] = set()
+        no_payloads: set[int] = set()
+        for repeats in self._erased:
+            events = [Row(place, kind, body.decode()) for place, (kind, body) in enumerate(told)]
+            texts = [packet.payload if isinstance(packet.payload, str) else "" for packet in turn.packets]
+            packets = [Row(place, packet.stream, texts[place]) for place, packet in enumerate(turn.packets)]
+            gone = repeats.of_tick(turn.tick, events, packets)
+            no_events.update(gone.events)
+            no_payloads.update(gone.payloads)
+            for less in gone.told_less:
+                told[less.key] = (less.kind, less.body)
+        return told, no_events, no_payloads
 
     def _write_header(self, text: str) -> None:
         self._connection.execute("BEGIN IMMEDIATE")

@@ -46,12 +46,17 @@ class Annotation:
 
 
 class Reading:
-    """An open trace file: its header, the numbers of the micro-turns it had when it was opened, and these, read as they are asked for."""
+    """An open trace file: its header, the streams (of some not the payloads, `not_kept`) and the numbers of the micro-turns it had when it
+    was opened, and these, read as they are asked for.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.header: Header = load_header(_one(connection, "SELECT header FROM session"))
         self.ticks: list[int] = [tick for (tick,) in connection.execute("SELECT tick FROM tick ORDER BY entry")]
+        kept: dict[str, str] = dict(connection.execute("SELECT name, retention FROM stream ORDER BY name"))
+        self.streams: list[str] = list(kept)
+        self.not_kept: Mapping[str, str] = {name: retention for name, retention in kept.items() if retention != "full"}
 
     def __len__(self) -> int:
         return len(self.ticks)
@@ -62,8 +67,7 @@ class Reading:
 
     def turns(self, *, streams: Collection[str] | None = None, kinds: Collection[str] | None = None) -> Iterator[MicroTurn]:
         """The micro-turns in order, `BLOCK` of them in memory at a time; `streams` and `kinds` as in `read_trace`."""
-        carried = {str(name) for (name,) in self._connection.execute("SELECT name FROM stream")}
-        of_streams = _among("stream", carried if streams is None else carried.intersection(streams))
+        of_streams = _among("stream", self.streams if streams is None else set(self.streams).intersection(streams))
         of_kinds = ("1", []) if kinds is None else _among("kind", kinds)
         for begin in range(0, len(self.ticks), BLOCK):
             ticks = self.ticks[begin : begin + BLOCK]
@@ -101,11 +105,11 @@ def read_trace(path: AnyPath, *, streams: Collection[str] | None = None, kinds: 
     """The session in a file, as far as it was written; also while it is still being written, and after a crash.
 
     `streams` and `kinds` (of events) name what is read, by default everything; the micro-turns are all there in any case. Erased payloads
-    and events are absent, as are streams that were not kept. Raises TraceError when the file is missing, damaged, not a trace, or of
-    another schema.
+    and events are absent, as are streams that were not kept (`Trace.not_kept`). Raises TraceError when the file is missing, damaged, not a
+    trace, or of another schema.
     """
     with reading(path) as session:
-        return Trace(session.header, list(session.turns(streams=streams, kinds=kinds)))
+        return Trace(session.header, list(session.turns(streams=streams, kinds=kinds)), session.not_kept)
 
 
 def finished(path: AnyPath) -> bool:
@@ -218,9 +222,10 @@ def _foreign(connection: sqlite3.Connection) -> list[str]:
 def _broken_links(connection: sqlite3.Connection) -> list[str]:
     """Walk the chain; the first broken link, and every event or payload whose bytes do not match their digest."""
     problems: list[str] = []
-    events = _labels(connection, "SELECT entry, tick, kind, digest, salt, body FROM event ORDER BY seq", "event", problems)
+    at: dict[int, int] = dict(connection.execute("SELECT entry, tick FROM digest"))
+    events = _labels(connection, "SELECT entry, tick, kind, digest, salt, body FROM event ORDER BY seq", "event", at, problems)
     payloads = "SELECT entry, tick, stream || ' ' || codec, digest, salt, bytes FROM blob ORDER BY seq"
-    blobs = _labels(connection, payloads, "payload", problems)
+    blobs = _labels(connection, payloads, "payload", at, problems)
     ticks = dict(connection.execute("SELECT entry, tick FROM tick"))
     link = b""
     links = connection.execute("SELECT entry, what, tick, hash FROM digest ORDER BY entry")
@@ -236,11 +241,16 @@ def _broken_links(connection: sqlite3.Connection) -> list[str]:
     return problems
 
 
-def _labels(connection: sqlite3.Connection, query: str, what: str, problems: list[str]) -> dict[int, list[tuple[str, bytes]]]:
+def _labels(
+    connection: sqlite3.Connection, query: str, what: str, at: Mapping[int, int], problems: list[str]
+) -> dict[int, list[tuple[str, bytes]]]:
+    """Label and digest of each row by its entry; `at` is the tick of every entry, which a row must be of too: only that one is hashed."""
     found: dict[int, list[tuple[str, bytes]]] = defaultdict(list)
     for entry, tick, label, digest, salt, body in connection.execute(query):
         data = body.encode() if isinstance(body, str) else body
         if data is not None and salted(salt or b"", data) != digest:
             problems.append(f"{what} {label!r} in entry {entry} (tick {tick}) was changed after it was written")
+        if at.get(entry, tick) != tick:
+            problems.append(f"{what} {label!r} in entry {entry} was changed after it was written: moved from tick {at[entry]} to {tick}")
         found[entry].append((label, digest))
     return found

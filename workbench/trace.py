@@ -39,10 +39,14 @@ class Header:
 
 @dataclass
 class Trace:
-    """Header and micro-turns in memory; also the sink that a session writes into."""
+    """Header and micro-turns in memory; also the sink that a session writes into.
+
+    `not_kept`: of a trace that was read from a file, the streams whose payloads that file was not to keep, each with its retention.
+    """
 
     header: Header
     turns: list[MicroTurn] = field(default_factory=list)
+    not_kept: Mapping[str, str] = field(default_factory=dict)
 
     def append(self, turn: MicroTurn) -> None:
         self.turns.append(turn)
