@@ -82,7 +82,7 @@ def result(name: str, steps: int, count: int, out: Path) -> dict[str, Any]:
     recipe = variant.of(load_recipe("tiny"), steps)
     folder = out / name.replace(" ", "-").replace("'", "")
     begun_s = time.process_time()
-    checkpoint = train_recipe(recipe, folder, report=lambda row: print(name, json.dumps(row), flush=True))
+    checkpoint = train_recipe(recipe, folder, overwrite=True, report=lambda row: print(name, json.dumps(row), flush=True))
     spent_s = time.process_time() - begun_s
     last = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines() if "loss" in line][-1]
     agent = load_agent(checkpoint)

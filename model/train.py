@@ -1,6 +1,8 @@
 """One flat training loop: evaluate, save, rehearse, step, log. It takes batches from anywhere and knows nothing of where they come from.
 
-A step is addressed: what is drawn in step n depends on the seed and n alone, so a run broken off and resumed is the run that went on.
+A step is addressed: what is drawn in step n depends on the seed, n and the progress made. So a run broken off and resumed is, bit for bit,
+the run that went on, where all else of it depends on steps alone: it counts `steps`, its batches come from a pool that is full, and no
+evaluation, which come by wall time, changes what is drawn. Otherwise it is a run like it.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from torch import Tensor, nn
 
 from model.data import Batch, addressed
 from model.interaction import InteractionModel, each_word_once
+from model.layout import Vocabulary
 from model.losses import LossConfig, family_losses, losses
 from model.muon import Muon
 from model.parallel import Group, at_work, load_model, load_optimiser
+from model.saved import SAVED, kind_of, read_saved, write_saved
 from model.tensors import gathered, whole
 
 OWN_HEARD = 1  # last part of the address of the draw that decides whose heard words a step feeds back
@@ -115,22 +119,26 @@ def train(
     now: Callable[[], float],
     group: Group | None = None,
     families: Sequence[str] = (),
+    vocabulary: Vocabulary | None = None,
     hooks: Hooks | None = None,
     resume: bool = False,
 ) -> Progress:
-    """Train until the steps or the minutes are used up; the progress made. `families` names the numbers in `Batch.family_BT`, from 1.
+    """Train until the steps or the minutes are used up; the progress made. `families` names the numbers in `Batch.family_BT`, from 1;
+    `vocabulary` the words behind the numbers of tokens, which a resumed run must share.
 
     With a `group` of many processes each works on its share of the parts of every step; the first one writes.
 
-    Writes `log.jsonl` (loss per kind of token and per family, rate, closed-loop scores) and `training.pt` (to resume from) in `out`.
+    Writes `log.jsonl` (loss per kind of token and per family, rate, closed-loop scores) and `training.pt` (to resume from) in `out`, in
+    place of those of an earlier training unless it resumes that. Raises FileNotFoundError or ResumeError, and has written nothing then,
+    when there is nothing to resume, or what there is cannot be read or is of another model.
     """
     hooks, group = hooks or Hooks(), group or Group()
     if config.parts % group.size:
         raise ValueError(f"parts = {config.parts} cannot be shared evenly by {group.size} processes; give a multiple")
-    out.mkdir(parents=True, exist_ok=True)
     group.place(model, sharded=config.shard, compiled=compiles(config, group.device))
     optimisers = build_optimisers(model, config, group.device)
-    progress = _resume(out, model, optimisers, group) if resume else _fresh(out, config, group)
+    kind = kind_of(model.config, vocabulary)
+    progress = _resume(out, kind, model, optimisers, group) if resume else _fresh(out, config, group)
     progress.share = share_done(config, progress)
     last = now()
     window = _Window(last, progress.cells)
@@ -140,9 +148,9 @@ def train(
             progress.next_evaluation_s = progress.seconds + config.evaluate_every_minutes * 60
             _evaluate(out, model, progress, hooks, group)
             window = _Window(now(), progress.cells)
-        if progress.seconds >= progress.next_save_s:
+        if progress.step and progress.seconds >= progress.next_save_s:
             progress.next_save_s = progress.seconds + config.save_every_minutes * 60
-            _save(out, model, optimisers, progress, hooks, group)
+            _save(out, kind, model, optimisers, progress, hooks, group)
         if hooks.rehearse and config.rehearse_every and progress.step % config.rehearse_every == 0:
             hooks.rehearse(at_work(model), progress)
             group.gathered(None)  # all have written before any reads
@@ -162,7 +170,7 @@ def train(
             loss, family_loss = window.means(families, group)
             _log(out, hooks, group, {**line, "cells_per_s": window.speed(last, progress.cells), "loss": loss, "family_loss": family_loss})
             window = _Window(last, progress.cells)
-    _save(out, model, optimisers, progress, hooks, group)
+    _save(out, kind, model, optimisers, progress, hooks, group)
     if hooks.evaluate:
         _evaluate(out, model, progress, hooks, group)
     return progress
@@ -294,10 +302,12 @@ class _Window:
 
 
 def _fresh(out: Path, config: TrainConfig, group: Group) -> Progress:
-    """Nothing trained yet, and nothing worth an evaluation: an untrained model only babbles."""
+    """Nothing trained yet, and nothing worth an evaluation or a save: an untrained model only babbles."""
+    out.mkdir(parents=True, exist_ok=True)
     if group.first:
+        (out / SAVED).unlink(missing_ok=True)  # it is of the training before, as the log was
         (out / "log.jsonl").write_text("")
-    return Progress(next_evaluation_s=config.evaluate_every_minutes * 60)
+    return Progress(next_save_s=config.save_every_minutes * 60, next_evaluation_s=config.evaluate_every_minutes * 60)
 
 
 def _log(out: Path, hooks: Hooks, group: Group, row: dict[str, Any]) -> None:
@@ -317,29 +327,32 @@ def _evaluate(out: Path, model: InteractionModel, progress: Progress, hooks: Hoo
 
 
 def _save(
-    out: Path, model: InteractionModel, optimisers: list[torch.optim.Optimizer], progress: Progress, hooks: Hooks, group: Group
+    out: Path,
+    kind: Mapping[str, Any],
+    model: InteractionModel,
+    optimisers: list[torch.optim.Optimizer],
+    progress: Progress,
+    hooks: Hooks,
+    group: Group,
 ) -> None:
     state = {"model": whole(model.state_dict()), "optimisers": [whole(o.state_dict()) for o in optimisers], "progress": asdict(progress)}
     copy = at_work(model) if hooks.export else None
     if group.first:
-        partial = out / "training.partial"
-        torch.save(state, partial)
-        partial.replace(out / "training.pt")
+        write_saved(out, kind, state)
         if hooks.export and copy:
             hooks.export(copy, progress)
 
 
-def _resume(out: Path, model: InteractionModel, optimisers: list[torch.optim.Optimizer], group: Group) -> Progress:
+def _resume(out: Path, kind: Mapping[str, Any], model: InteractionModel, optimisers: list[torch.optim.Optimizer], group: Group) -> Progress:
     """The state of the last save; the log forgets what came after it."""
-    path = out / "training.pt"
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist, so there is nothing to resume; start without --resume")
-    saved = torch.load(path, weights_only=True)
+    saved = read_saved(out, kind)
     load_model(model, saved["model"])
     for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
         load_optimiser(optimiser, state)
     progress = Progress(**saved["progress"])
     if group.first:
-        lines = (out / "log.jsonl").read_text().splitlines()
-        (out / "log.jsonl").write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= progress.step))
+        log = out / "log.jsonl"
+        lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+        whole_lines = (line for line in lines if line.endswith("\n"))  # the last one may have been cut as the power failed
+        log.write_text("".join(line for line in whole_lines if json.loads(line)["step"] <= progress.step))
     return progress

@@ -17,6 +17,7 @@ from model.dmel import DMel
 from model.layout import BLANK, END, NO_TARGET, NO_TOKEN, SILENCE, Kind, Vocabulary
 from model.losses import family_losses, losses
 from model.sampling import SamplingConfig, decide
+from model.saved import ResumeError
 from model.train import Hooks, Progress, Verdict, learning_rate, train
 from tests.model_fakes import (
     NUM_HEARD,
@@ -241,6 +242,97 @@ def test_nothing_to_resume_is_said(tmp_path):
     model = fresh_model(tiny_config(), 0)
     with pytest.raises(FileNotFoundError, match="start without --resume"):
         train(model, batches(tiny_config()), train_config(minutes=1, **SETTINGS), tmp_path / "none", now=Clock(), resume=True)
+
+
+def test_an_untrained_model_is_neither_saved_nor_exported(tmp_path):
+    exported = []
+    config = train_config(**{**SETTINGS, "save_every_minutes": 0.0}, steps=3)
+    hooks = Hooks(export=lambda model, progress: exported.append(progress.step))
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh_model(tiny_config(), 0), broken_off(batches(tiny_config()), 0), config, tmp_path, now=Clock(), hooks=hooks)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+    train(fresh_model(tiny_config(), 0), batches(tiny_config()), config, tmp_path, now=Clock(), hooks=hooks)
+    assert exported == [1, 2, 3]
+
+
+def test_a_run_that_takes_the_place_of_another_cannot_be_resumed_as_that_one(tmp_path):
+    begin = functools.partial(train, fresh_model(tiny_config(), 0), config=train_config(**SETTINGS, steps=1), out=tmp_path, now=Clock())
+    begin(batches=batches(tiny_config()))
+    with pytest.raises(KeyboardInterrupt):
+        begin(batches=broken_off(batches(tiny_config()), 0))
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        begin(batches=batches(tiny_config()), resume=True)
+
+
+def saved_run(out):
+    """A run of one step in a folder; what was written there."""
+    config = train_config(**{**SETTINGS, "log_every": 1}, steps=1)
+    train(fresh_model(tiny_config(), 0), batches(tiny_config()), config, out, now=Clock(), vocabulary=WORDS)
+    return contents(out)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def resumed(out, config, vocabulary=WORDS):
+    settings = train_config(**{**SETTINGS, "log_every": 1}, steps=2)
+    return train(fresh_model(config, 0), batches(config), settings, out, now=Clock(), vocabulary=vocabulary, resume=True)
+
+
+def test_only_a_run_of_the_same_model_is_resumed_and_another_changes_nothing(tmp_path):
+    written = saved_run(tmp_path)
+    wider = replace(tiny_config(), audio_width=24, fold_hidden=48)
+    with pytest.raises(
+        ResumeError, match=r"config.audio_width is 16 there and 24 here; config.fold_hidden is 32 there and 48 here\); .*--out"
+    ):
+        resumed(tmp_path, wider)
+    with pytest.raises(ResumeError, match=r"config.vision.patch is None there and 16 here"):
+        resumed(tmp_path, replace(tiny_config(), vision=VisionConfig(patch=SEEN_SIDE, num_layers=2)))
+    with pytest.raises(ResumeError, match=r"vocabulary.user_words is \['low', .* there and \['high', 'low', 'third', 'fourth'\] here"):
+        resumed(tmp_path, tiny_config(), replace(WORDS, user_words=("high", "low", "third", "fourth")))
+    assert contents(tmp_path) == written
+    assert resumed(tmp_path, tiny_config()).step == 2
+
+
+def test_long_lists_of_words_are_told_by_what_they_differ_in(tmp_path):
+    ten = tuple("abcdefghij")
+    config = replace(tiny_config(), vision=None)
+    words = replace(WORDS, user_words=ten)
+    train(fresh_model(config, 0), batches(config), train_config(**SETTINGS, steps=1), tmp_path, now=Clock(), vocabulary=words)
+    with pytest.raises(ResumeError, match=r"vocabulary.user_words: only there 'a', only here 'k' 'l' 'm' 'n' and 1 more\)"):
+        resumed(tmp_path, config, replace(words, user_words=(*ten[1:], *"klmno")))
+    with pytest.raises(ResumeError, match=r"vocabulary.user_words: in another order\)"):
+        resumed(tmp_path, config, replace(words, user_words=ten[::-1]))
+
+
+def test_a_save_that_is_cut_or_of_an_earlier_version_is_refused_and_nothing_changes(tmp_path):
+    saved_run(tmp_path)
+    path = tmp_path / "training.pt"
+    whole = torch.load(path)
+    torch.save({name: value for name, value in whole.items() if name != "kind"}, path)
+    written = contents(tmp_path)
+    with pytest.raises(ResumeError, match=r"training.pt does not say what model it is of, as files of earlier versions; .*another --out"):
+        resumed(tmp_path, tiny_config())
+    assert contents(tmp_path) == written
+    for cut in (b"", written["training.pt"][:20_000]):
+        path.write_bytes(cut)
+        with pytest.raises(ResumeError, match=r"training.pt cannot be read \(.*\), so it cannot be resumed from; give another --out"):
+            resumed(tmp_path, tiny_config())
+        assert contents(tmp_path) == {**written, "training.pt": cut}
+
+
+def test_a_log_that_was_cut_or_lost_does_not_keep_a_run_from_going_on(tmp_path):
+    saved_run(tmp_path)
+    log = tmp_path / "log.jsonl"
+    before = log.read_text()
+    log.write_text(before + '{"step": 2, "mi')
+    resumed(tmp_path, tiny_config())
+    assert log.read_text().startswith(before)
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [1, 2]
+    log.unlink()
+    assert resumed(tmp_path, tiny_config()).step == 2
+    assert log.read_text() == ""
 
 
 def test_a_checkpoint_of_another_layout_is_refused(tmp_path, monkeypatch):

@@ -101,7 +101,10 @@ def test_a_voice_is_trained_kept_and_trained_on(tmp_path, head):
     train_voice(replace(recipe, minutes=0.004), tmp_path, resume=True, report=rows.append, teach=teach)
     assert len(asked) == 2 * len(recipe.words)
     assert torch.load(tmp_path / "head.pt", weights_only=True)["steps"] >= before
-    train_voice(replace(recipe, agent_words=("one",)), tmp_path, report=rows.append, teach=teach)
+    with pytest.raises(InputError, match=r"vocoder\.pt exists; give another --out, --resume to go on from it, or --overwrite"):
+        train_voice(recipe, tmp_path, teach=teach)
+    assert torch.load(tmp_path / "head.pt", weights_only=True)["steps"] >= before
+    train_voice(replace(recipe, agent_words=("one",)), tmp_path, overwrite=True, report=rows.append, teach=teach)
     assert len(asked) > 2 * len(recipe.words)
 
 

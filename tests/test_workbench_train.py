@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from model.checkpoint import load_checkpoint
-from model.recipe import read_recipe
+from model.recipe import Recipe, read_recipe
+from model.saved import kind_of, write_saved
 from model.settings import to_toml
+from tests.model_fakes import tiny_config
+from tests.test_model_train import assert_same_bits
 from workbench.cli import main
-from workbench.neural import load_agent
+from workbench.errors import CheckpointError, InputError
+from workbench.neural import CHECKPOINT, load_agent, load_recipe, sized, train_recipe, vocabulary
+from workbench.neural.recipe import PRESETS
 from workbench.store import read_trace
 
 CHANGES = {
@@ -43,12 +52,28 @@ def small(folder: Path) -> Path:
     return path
 
 
-def test_a_recipe_becomes_a_checkpoint_a_log_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MICROTURN_CACHE", str(tmp_path / "cache"))
-    out = tmp_path / "run"
+@pytest.fixture(scope="module")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Conversations of this module alone, made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MICROTURN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def microturn(*arguments: object) -> int:
     with pytest.raises(SystemExit) as ended:
-        main(["train", "--recipe", str(small(tmp_path)), "--seed", "3", "--out", str(out)])
-    assert not ended.value.code
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("_cache")
+def test_a_recipe_becomes_a_checkpoint_a_log_and_a_page(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert microturn("train", "--recipe", small(tmp_path), "--seed", 3, "--out", out) == 0
     told = read_recipe(out / "recipe.toml")
     assert (told.train.seed, told.train.steps, list(told.pool.families)) == (3, 2, ["answer"])
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
@@ -62,3 +87,98 @@ def test_a_recipe_becomes_a_checkpoint_a_log_and_a_page(tmp_path: Path, monkeypa
     assert [path.name for path in (out / "rehearsals").iterdir()] == ["00000001-0000.npz"]
     assert read_trace(out / "samples" / "answer.sqlite").header.labels["family"] == "answer"
     assert "sample-answer" in (out / "run.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("_cache")
+def test_a_recipe_broken_off_and_resumed_gives_the_same_weights_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "tiny", tiny_config)
+    recipe = replace(load_recipe(small(tmp_path)), preset="tiny")
+    recipe = replace(recipe, train=replace(recipe.train, steps=6, save_every_minutes=0.0, rehearse_every=3))
+
+    def run(out: Path, until: int, **how: bool) -> dict[str, Any] | None:
+        """A run in which the power fails in this step; what it had saved, before that step and no evaluation."""
+
+        def power_fails(row: dict[str, Any]) -> None:
+            if row.get("step") == until:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(recipe, out, report=power_fails, **how)
+        saved: dict[str, Any] | None = torch.load(out / "training.pt") if (out / "training.pt").exists() else None
+        assert (saved["progress"]["step"] if saved else 0) == until - 1
+        return saved
+
+    whole = run(tmp_path / "whole", 6)
+    run(tmp_path / "parts", 5)
+    parts = run(tmp_path / "parts", 6, resume=True)
+    assert [path.name for path in (tmp_path / "parts" / "rehearsals").iterdir()] == ["00000003-0000.npz"]
+    assert whole
+    assert parts
+    assert_same_bits((whole["model"], whole["optimisers"]), (parts["model"], parts["optimisers"]))
+    assert run(tmp_path / "parts", 1, overwrite=True) is None, "nothing of a run that is replaced is left to resume"
+    assert not (tmp_path / "parts" / "tiny.safetensors").exists()
+    run(tmp_path / "parts", 2, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ("training.pt", "training.pt exists; give another --out, --resume to go on from it, or --overwrite to replace what is there"),
+        ("nano.safetensors", "nano.safetensors exists, and no training.pt to resume from; give another --out, or --overwrite"),
+    ],
+)
+def test_a_training_is_not_lost_unasked(there: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out := tmp_path / "run").mkdir()
+    for name in (there, "log.jsonl", "recipe.toml"):
+        (out / name).write_text("mine")
+    written = contents(out)
+    again = ("train", "--recipe", "nano", "--out", out)
+    assert microturn(*again) == 2
+    assert said in capsys.readouterr().err
+    assert microturn(*again, "--resume", "--overwrite") == 2
+    assert "--resume goes on from the training in --out and --overwrite replaces it; give one of the two" in capsys.readouterr().err
+    if there != "training.pt":
+        assert microturn(*again, "--resume") == 2
+        assert said in capsys.readouterr().err
+    assert microturn(*again, "--part", "voice", "--minutes", 0.001, "--resume", "--overwrite") == 2
+    assert contents(out) == written
+
+
+def test_a_checkpoint_is_not_replaced_by_what_begins_from_it(tmp_path: Path) -> None:
+    (mine := tmp_path / "nano.safetensors").write_bytes(CHECKPOINT.read_bytes())
+    with pytest.raises(InputError, match=r"nano.safetensors would be replaced by what begins from it; give another --out"):
+        train_recipe(replace(load_recipe("nano"), begin_from=str(mine)), tmp_path, overwrite=True)
+    assert list(contents(tmp_path)) == ["nano.safetensors"]
+
+
+def test_a_training_of_another_model_or_cut_short_is_not_resumed_and_nothing_is_written(tmp_path: Path) -> None:
+    nano = load_recipe("nano")
+    write_saved(tmp_path, kind_of(sized(nano), vocabulary()), {})
+    (tmp_path / "recipe.toml").write_text("mine")
+    written = contents(tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r"training.pt is of another model \(config.trunk.width is 256 there and 128 here; .*--from FILE"
+    ):
+        train_recipe(load_recipe("tiny"), tmp_path, resume=True)
+    assert contents(tmp_path) == written
+    (tmp_path / "training.pt").write_bytes(written["training.pt"][:400])
+    with pytest.raises(CheckpointError, match=r"training.pt cannot be read .*give another --out, with --from FILE"):
+        train_recipe(nano, tmp_path, resume=True)
+    assert (tmp_path / "recipe.toml").read_text() == "mine"
+
+
+def test_minutes_of_the_command_take_the_place_of_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Recipe] = []
+
+    def note(recipe: Recipe, out: Path, **how: object) -> Path:
+        asked.append(recipe)
+        return out / "tiny.safetensors"
+
+    monkeypatch.setattr("workbench.neural.train_recipe", note)
+    assert microturn("train", "--recipe", "tiny", "--out", tmp_path) == 0
+    assert "step 0 of 1200, 0.0 minutes" in " ".join(capsys.readouterr().out.split())
+    assert microturn("train", "--recipe", "tiny", "--minutes", 0.5, "--out", tmp_path) == 0
+    assert "step 0, 0.0 of 0.5 minutes" in " ".join(capsys.readouterr().out.split())
+    assert [(recipe.train.steps, recipe.train.minutes) for recipe in asked] == [(1200, 0.0), (0, 0.5)]

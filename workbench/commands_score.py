@@ -18,7 +18,7 @@ from rich.table import Table
 from workbench.adapters.recorded import is_recording, recorded_trace
 from workbench.commands_common import TRACE_NAME, error_console, out_console, sound_trace
 from workbench.commands_evaluate import SUITE_HELP
-from workbench.commands_run import OutFolder
+from workbench.commands_run import OutFolder, Overwrite
 from workbench.errors import InputError
 from workbench.given import seed_within
 from workbench.suites import INTERACTION, Suite
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 LABELS = {"loss": "loss", "family_loss": "family loss", "scores": "score", "family_scores": "family score"}  # of a run's log
 PARTS = ("model", "voice")
 RECIPES = sorted(path.stem for path in (Path(__file__).parents[1] / "model" / "recipes").glob("*.toml"))  # that come along
+RESUME_HELP = (
+    "Go on from the last save of the training in --out, if there is one. The same model bit for bit as without the break: by a recipe that "
+    "counts steps, from a pool that is full, without evaluations on the way or helpers."
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -105,7 +109,7 @@ def train(
     part: Annotated[str, typer.Option(help="What to train: model, or voice (its own voice; the teacher needs flite).")] = "model",
     head: Annotated[Literal["regression", "flow"], typer.Option(help="With --part voice: what predicts the mel.")] = "regression",
     recipe: Annotated[str, typer.Option(help=f"A recipe file, or one that comes along: {', '.join(RECIPES)}.")] = "nano",
-    minutes: Annotated[float | None, typer.Option(help="Wall time of training, if not the recipe's.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Wall time of training, in place of the minutes or steps of the recipe.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of the weights and of the order of the data, if not the recipe's.", callback=seed_within)
     ] = None,
@@ -113,7 +117,8 @@ def train(
     begin_from: Annotated[
         Path | None, typer.Option("--from", help="A checkpoint to begin from; with --part voice, the one that gets the voice.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the training in --out, if there is one.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help=RESUME_HELP)] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train an interaction model by a recipe on conversations made on the fly; writes the checkpoint, the run log and its page.
 
@@ -127,9 +132,8 @@ def train(
 
     chosen = _changed(load_recipe(recipe), minutes, seed, workers, begin_from)
     speaking = VoiceRecipe(minutes=VoiceRecipe.minutes if minutes is None else minutes, head=head, seed=seed or 0)
-    budget = speaking.minutes if part == "voice" else chosen.train.minutes
+    budget, steps = (speaking.minutes, 0) if part == "voice" else (chosen.train.minutes, chosen.train.steps)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, if it did
-    going_on = resume and (out / "training.pt").exists()
     latest: dict[str, Any] = {}
     with ExitStack() as stack:
         live = (
@@ -141,25 +145,26 @@ def train(
         def show(row: dict[str, Any]) -> None:
             latest.update(row)
             if live:
-                live.update(_progress_table(latest, budget), refresh=True)
+                live.update(_progress_table(latest, budget, steps), refresh=True)
             else:
                 error_console.print(_progress_line(row), markup=False, soft_wrap=True)
 
         if part == "voice":
-            voice = train_voice(speaking, out, resume=resume, report=show)
+            voice = train_voice(speaking, out, resume=resume, overwrite=overwrite, report=show)
             written = [voice, *([give_voice(begin_from, voice, out / begin_from.name)] if begin_from else [])]
         else:
-            written = [train_recipe(chosen, out, resume=going_on, report=show), out / "recipe.toml", out / "log.jsonl", *_page(out)]
+            checkpoint = train_recipe(chosen, out, resume=resume, overwrite=overwrite, report=show)
+            written = [checkpoint, out / "recipe.toml", out / "log.jsonl", *_page(out)]
     if not first:
         return
-    out_console.print(_progress_table(latest, budget))
+    out_console.print(_progress_table(latest, budget, steps))
     out_console.print("written: " + ", ".join(map(str, written)), markup=False, soft_wrap=True)
 
 
 def _changed(recipe: Recipe, minutes: float | None, seed: int | None, workers: int | None, begin_from: Path | None) -> Recipe:
-    """The recipe with what the command line says otherwise."""
+    """The recipe with what the command line says otherwise; minutes take the place of steps, which would count alone."""
     if minutes is not None:
-        recipe = replace(recipe, train=replace(recipe.train, minutes=minutes))
+        recipe = replace(recipe, train=replace(recipe.train, minutes=minutes, steps=0))
     if seed is not None:
         recipe = replace(recipe, train=replace(recipe.train, seed=seed))
     if workers is not None:
@@ -191,9 +196,11 @@ def _trace_files(given: Path) -> list[Path]:
     return files
 
 
-def _progress_table(row: dict[str, Any], minutes: float) -> Table:
-    """The newest of everything a training has reported."""
-    table = Table(title=f"step {row.get('step', 0)}, {row.get('minutes', 0.0):.1f} of {minutes:g} minutes", title_justify="left")
+def _progress_table(row: dict[str, Any], minutes: float, steps: int) -> Table:
+    """The newest of everything a training has reported; it lasts so many steps, or with 0 of them so many minutes."""
+    step, passed = row.get("step", 0), f"{row.get('minutes', 0.0):.1f}"
+    far = f"step {step} of {steps}, {passed} minutes" if steps else f"step {step}, {passed} of {minutes:g} minutes"
+    table = Table(title=far, title_justify="left")
     table.add_column("")
     table.add_column("", justify="right")
     if "conversations" in row:

@@ -20,6 +20,7 @@ from model.interaction import InteractionModel, num_parameters
 from model.layout import LAYOUT_VERSION, Cells
 from model.parallel import Group, join, leave
 from model.recipe import Recipe, read_recipe
+from model.saved import SAVED, ResumeError, kind_of, read_saved
 from model.settings import to_toml
 from model.train import Hooks, Progress, Verdict, train
 from model.voice import missing_words
@@ -28,12 +29,13 @@ from workbench.bank import cache_folder
 from workbench.clock import ClockSpec, StopWatch, pause
 from workbench.conversations import SOURCES, Source, available, converse
 from workbench.digests import conversing_code
-from workbench.errors import InputError
+from workbench.errors import CheckpointError, InputError
 from workbench.evaluate import evaluate
 from workbench.neural.agent import NeuralAgent, load_agent
 from workbench.neural.ahead import Helpers
 from workbench.neural.batches import Batches, Stock
 from workbench.neural.cells import cells_of, packed, vocabulary
+from workbench.neural.kept import goes_on
 from workbench.neural.own_voice import OwnVoice, voice_file, voice_of
 from workbench.neural.rehearsal import Rehearsals
 from workbench.pool import SHARD, Pool
@@ -89,27 +91,42 @@ def conversations_folder(families: dict[str, float], voice: str = "", frames: Fr
     return cache_folder() / f"conversations-{LAYOUT_VERSION}-{zlib.crc32(made_of.encode()):08x}"
 
 
-def train_recipe(recipe: Recipe, out: Path, *, resume: bool = False, report: Callable[[dict[str, Any]], None] = print) -> Path:
+def train_recipe(
+    recipe: Recipe, out: Path, *, resume: bool = False, overwrite: bool = False, report: Callable[[dict[str, Any]], None] = print
+) -> Path:
     """Train a model as the recipe says, together with the other processes if torchrun started several; the path of the checkpoint.
 
     Conversations are made in the background while training goes on. `out` receives the recipe, the log, what is needed to resume, one
     session of each family from the newest evaluation, and the checkpoint.
+
+    With `resume` it goes on from the last save in `out`, if there is one: bit for bit as if it had never been broken off where the recipe
+    counts steps, the pool is full, no evaluation falls within the run (or the curriculum's `boost` is 1) and `helpers` is 0; else as a run
+    like it. With `overwrite` it replaces what is there.
+
+    Raises InputError when a training in `out` would be lost, and CheckpointError when what it kept cannot be read or is of another model;
+    nothing has been written then.
     """
+    going_on = goes_on([out / SAVED], _checkpoint(recipe, out), resume=resume, overwrite=overwrite)
     group = join(recipe.train.device)
     try:
-        return _train(recipe, out, group, resume, report)
+        return _train(recipe, out, group, going_on, report)
     finally:
         leave(group)
 
 
-def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callable[[dict[str, Any]], None]) -> Path:
+def _checkpoint(recipe: Recipe, out: Path) -> Path:
+    return out / f"{recipe.preset}.safetensors"
+
+
+def _train(recipe: Recipe, out: Path, group: Group, going_on: bool, report: Callable[[dict[str, Any]], None]) -> Path:
     families = tuple(recipe.pool.families)
     begun = replace(_beginning(recipe), facts={"families": families, "results": RESULT_WORDS})
-    checkpoint = out / f"{recipe.preset}.safetensors"
+    checkpoint = _checkpoint(recipe, out)
+    if going_on:
+        _check_saved(out, begun)
+    elif recipe.begin_from and Path(recipe.begin_from).resolve() == checkpoint.resolve():
+        raise InputError(f"{recipe.begin_from} would be replaced by what begins from it; give another --out")
     facts = {**begun.facts, "recipe": asdict(recipe), "parameters": num_parameters(begun.model), "made_with": VERSION}
-    out.mkdir(parents=True, exist_ok=True)
-    if group.first:
-        (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
 
     def export(model: InteractionModel, progress: Progress) -> None:
         save_checkpoint(checkpoint, model, begun.vocabulary, {**facts, "progress": asdict(progress)}, begun.voice)
@@ -149,17 +166,39 @@ def _train(recipe: Recipe, out: Path, group: Group, resume: bool, report: Callab
     batches = Batches([*stocks, Stock(rehearsals, recipe.rehearsal.share, len(families))], recipe, begun.model.config, look)
     helpers = None
     try:
+        if group.first:
+            _begin_writing(recipe, out, going_on)
         _wait_for(pools, recipe.pool.first, report)
         if recipe.pool.helpers:
             helpers = Helpers(recipe.pool.helpers, batches, group.share(recipe.train.parts))
         source, now = helpers or batches, StopWatch().now
-        train(begun.model, source, recipe.train, out, now=now, group=group, families=families, hooks=hooks, resume=resume)
+        words = begun.vocabulary
+        train(
+            begun.model, source, recipe.train, out, now=now, group=group, families=families, vocabulary=words, hooks=hooks, resume=going_on
+        )
     finally:
         if helpers:
             helpers.close()
         for pool in pools:
             pool.stop()
     return checkpoint
+
+
+def _check_saved(out: Path, begun: Checkpoint) -> None:
+    """Raises CheckpointError unless what was saved there is of this model: before anything is written, or conversations are waited for."""
+    try:
+        read_saved(out, kind_of(begun.model.config, begun.vocabulary))
+    except ResumeError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _begin_writing(recipe: Recipe, out: Path, going_on: bool) -> None:
+    """Write the recipe, and clear away what a training before left unless this one goes on from it."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not going_on:
+        for path in (out / SAVED, _checkpoint(recipe, out), *(out / "samples").glob("*.sqlite")):
+            path.unlink(missing_ok=True)
+    (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
 
 
 def _beginning(recipe: Recipe) -> Checkpoint:

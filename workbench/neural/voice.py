@@ -19,6 +19,7 @@ from model.train_voice import Line, VoiceTraining, fit, head_step, mel_distance,
 from model.vocoder import VocoderConfig
 from model.voice import Voice, VoiceConfig
 from workbench.clock import StopWatch
+from workbench.neural.kept import goes_on
 from workbench.packets import Audio
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
 from workbench.teacher import Taught, taught_within
@@ -121,14 +122,30 @@ class VoiceRecipe:
         return word not in self.agent_words and self.other_words.index(word) % self.hold_out == 0
 
 
-def train_voice(recipe: VoiceRecipe, out: Path, *, resume: bool = False, report: Report = print, teach: Teach | None = None) -> Path:
+def train_voice(
+    recipe: VoiceRecipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Report = print,
+    teach: Teach | None = None,
+) -> Path:
     """Train vocoder and speech head on the teacher's words; the path of the voice.
 
     `out` receives the teacher's words (`taught.npz`), what is needed to resume, the losses of both parts and `voice.safetensors`, whose
     facts hold the distance (mel, natural log) to the teacher on the agent's words and on words kept from training.
+
+    With `resume` it goes on from what is in `out`, if there is something, with `overwrite` it replaces that. Raises InputError when a
+    training there would be lost.
     """
+    path, kept = out / "voice.safetensors", [out / "vocoder.pt", out / "head.pt"]
+    going_on = goes_on(kept, path, resume=resume, overwrite=overwrite)
     out.mkdir(parents=True, exist_ok=True)
     taught = _taught(recipe, out / "taught.npz", teach or _flite, report)
+    if not going_on:
+        for left in (*kept, path):
+            left.unlink(missing_ok=True)
     lexicon = lexicon_of(taught[: len(recipe.words)])
     voice = _fresh(recipe, lexicon)
     known = [each for each in taught if not recipe.is_held_out(each.word)]
@@ -143,7 +160,6 @@ def train_voice(recipe: VoiceRecipe, out: Path, *, resume: bool = False, report:
     groups = {"agent": recipe.agent_words, "held out": [word for word in recipe.words if recipe.is_held_out(word)]}
     distance = {name: mel_distance(voice, [line_of([t]) for t in plain if t.word in words]) for name, words in groups.items()}
     report({"scores": {f"distance to the teacher, {name} words": value for name, value in distance.items()}})
-    path = out / "voice.safetensors"
     save_voice(path, voice, {"recipe": asdict(recipe), "steps": steps, "mel_distance": distance, "made_with": VERSION})
     return path
 
