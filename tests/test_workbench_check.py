@@ -116,6 +116,27 @@ class EventWithTuple(Good):
         return (Unknown(name="mine", body={"thing": (1, 2)}),)
 
 
+class ChangesWhatItHears(Good):
+    """Silences the user for itself, and so for everybody and for the trace."""
+
+    def step(self, state: Any, tick: Tick, heard: MicroTurn) -> Any:
+        sound = heard.get(USER_AUDIO)
+        if isinstance(sound, np.ndarray):
+            sound *= 0
+        return super().step(state, tick, heard)
+
+
+class ReusesOneBuffer(Good):
+    """Says the same array again and again, so every tick of a trace holds the last of it."""
+
+    def start(self, clock: ClockSpec, seed: int) -> Any:
+        return np.zeros(clock.samples_per_tick, np.float32)
+
+    def step(self, state: Any, tick: Tick, heard: MicroTurn) -> Any:
+        state[:] = heard.audio(USER_AUDIO, len(state)) * 0.5
+        return Said((Packet(AGENT_AUDIO, tick, state),)), state
+
+
 class NoEvent(Good):
     def events(self, tick: int) -> tuple[Event, ...]:
         return ("hello",)  # type: ignore[arg-type]
@@ -179,6 +200,8 @@ BROKEN: list[tuple[type, str]] = [
     (TextAsBytes, r"'agent.text' carried bytes b'hello'; text is str: decode"),
     (EventWithObject, r"event 'unknown' of tick 0 is not JSON .*; use plain numbers and text"),
     (EventWithTuple, r"event 'unknown' of tick 0 comes back from JSON changed"),
+    (ChangesWhatItHears, r"what it heard on 'user.audio' in tick \d+ was changed in place; .* and the trace .*: work on a .copy\(\)"),
+    (ReusesOneBuffer, r"what it said on 'agent.audio' in tick \d+ was changed later; a trace keeps the array .*: say a new array"),
     (NoEvent, r"str among the events of tick 0; use the classes of workbench.events"),
     (Dice, r"two runs with seed 1 differ: tick 0, agent.text: '50' against '100'. Draw randomness from rng_for"),
     (KeepsOnSelf, r"a second session changes the first: tick 1, agent.text: '2' against '3'. Keep what changes in the state"),

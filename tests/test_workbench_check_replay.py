@@ -11,18 +11,23 @@ import numpy as np
 import pytest
 
 from tests.scenario_fakes import play_family
-from workbench.agents import OracleAgent
+from workbench.agents import EchoAgent, OracleAgent, SilentAgent
+from workbench.background.by_rule import ByRule
+from workbench.background.telling import Delegating
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import first_difference
 from workbench.errors import InputError, TraceError
 from workbench.events import Decision, Edited, Event, Gate, ModelYielded, TranscriptDelta, TruthExpect, TruthWord
 from workbench.explain import reason_of, summary, why
+from workbench.intents import Guessing
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
-from workbench.replay import Edit, TraceUser, fork, rebuild, replay
-from workbench.session import Said, Session
-from workbench.store import Keep, read_trace, save_trace
+from workbench.policies import Governed, Hold, MaxOverlap
+from workbench.replay import Edit, TraceUser, fork, other_weights, rebuild, replay
+from workbench.serve.noted import Noted
+from workbench.session import Participant, Said, Session
+from workbench.store import Keep, TraceWriter, read_trace, save_trace
 from workbench.trace import Trace, record
-from workbench.users import RecordedUser
+from workbench.users import RecordedUser, ScriptedUser, SilentUser
 
 CLOCK = ClockSpec()
 
@@ -71,13 +76,13 @@ class LevelAgent:
         return Said((Packet(AGENT_TEXT, tick, "hum"), Packet(AGENT_AUDIO, tick, wave)), events), level
 
 
-def recorded(threshold: float = 0.45) -> Trace:
+def recorded(threshold: float = 0.45, agent: Participant | None = None) -> Trace:
     """Five seconds: the user is loud from 1 to 2 s and from 3 to 4 s."""
     samples = np.zeros(5 * 16_000, np.float32)
     rng = np.random.default_rng(4)
     for start_s in (1, 3):
         samples[start_s * 16_000 : (start_s + 1) * 16_000] = rng.uniform(-1, 1, 16_000)
-    session = Session.start([RecordedUser(samples, tail_s=1.0), LevelAgent(threshold)], seed=2)
+    session = Session.start([RecordedUser(samples, tail_s=1.0), agent or LevelAgent(threshold)], seed=2)
     trace = record(session, labels={"recording": "made up"})
     session.run(100)
     return trace
@@ -235,3 +240,79 @@ def test_a_muted_user_goes_on_being_seen() -> None:
     assert any(seen)
     assert [turn.frames(USER_CAMERA) is not None for turn in what_if.turns[5:15]] == seen
     assert not any(np.abs(turn.audio(USER_AUDIO, 3200)).max() for turn in what_if.turns[5:15])
+
+
+def test_an_agent_in_the_place_of_another_is_under_the_rules_of_that_one() -> None:
+    held = recorded(agent=Governed(LevelAgent(0.45), (MaxOverlap(9.0),), Hold(ticks=4)))
+    assert hums(held) != hums(recorded())
+    assert replay(held, agent=LevelAgent(0.45)).difference is None
+    assert fork(held, 3.0, Edit(mute_user_s=1.0), agent=LevelAgent(0.45)).difference is not None
+
+
+def test_all_that_an_agent_was_wrapped_in_is_put_around_another_one() -> None:
+    inner = ByRule(Guessing(EchoAgent()), ("draw",))
+    wrapped = Delegating(Governed(Noted(inner), (MaxOverlap(2.0),), Hold(ticks=1, patience_s=0.4)))
+    trace = record(Session.start([SilentUser(9), wrapped]))
+    other = rebuild(trace, agent=SilentAgent()).participants[1]
+    assert other == replace(wrapped, agent=replace(wrapped.agent, agent=Noted(replace(inner, agent=Guessing(SilentAgent())))))
+
+
+def test_an_agent_that_comes_wrapped_takes_the_place_of_all_of_it() -> None:
+    trace = record(Session.start([SilentUser(9), Delegating(Governed(EchoAgent(), (), Hold(ticks=4)))]))
+    mine = Governed(EchoAgent(), (MaxOverlap(1.0),))
+    assert rebuild(trace, agent=mine).participants[1] == Delegating(mine)
+
+
+def kept_of(trace: Trace, path: Path, **keep: str) -> Trace:
+    """The trace as a file gives it back that keeps of these streams only so much."""
+    keeps = {f"{side}.audio": Keep(retention) for side, retention in keep.items()}  # type: ignore[arg-type]
+    with TraceWriter(path, trace.header, keep=keeps, default=Keep(codec="f32")) as writer:
+        for turn in trace.turns:
+            writer.append(turn)
+    return read_trace(path)
+
+
+@pytest.mark.parametrize("retention", ["none", "features"])
+def test_what_was_not_kept_cannot_be_heard_again(tmp_path: Path, retention: str) -> None:
+    trace = kept_of(recorded(), tmp_path / "t.sqlite", user=retention)
+    assert trace.not_kept == {USER_AUDIO: retention}
+    why = rf"user.audio was not kept in this trace \(retention '{retention}'\), and the agent heard it, so what it did cannot be done again"
+    with pytest.raises(TraceError, match=why):
+        replay(trace, agent=LevelAgent(0.45))
+    with pytest.raises(TraceError, match=why):
+        fork(trace, 3.0, Edit(threshold=0.2), agent=LevelAgent(0.45))
+
+
+def test_streams_that_were_not_kept_and_not_heard_are_no_difference(tmp_path: Path) -> None:
+    trace = kept_of(recorded(), tmp_path / "t.sqlite", agent="none")
+    assert not trace.audio(AGENT_AUDIO).any()
+    assert replay(trace, agent=LevelAgent(0.45)).difference is None
+    assert replay(trace, agent=LevelAgent(0.3)).difference is not None
+    deaf = LevelAgent(0.45, hears=())
+    assert replay(kept_of(recorded(agent=deaf), tmp_path / "d.sqlite", user="none"), agent=deaf).difference is None
+
+
+def test_a_user_who_is_rebuilt_says_again_what_was_not_kept(tmp_path: Path) -> None:
+    session = rebuild(play_family("stop", 7), user="rebuilt")
+    whole = record(session)
+    session.run(200)
+    assert isinstance(session.participants[0], ScriptedUser)
+    trace = kept_of(whole, tmp_path / "t.sqlite", user="none")
+    what_if = fork(trace, 3.0, Edit(mute_user_s=1.0))
+    assert first_difference(replace(whole, turns=whole.turns[:15]), replace(what_if.trace, turns=what_if.trace.turns[:15])) is None
+
+
+def test_a_fork_by_other_weights_says_so_before_it_says_where_it_differs() -> None:
+    def weighted(agent: LevelAgent, weights: str) -> LevelAgent:
+        @dataclass(frozen=True)
+        class Weighted(LevelAgent):
+            def spec(self) -> Mapping[str, Any]:
+                return {**super().spec(), "weights": weights}
+
+        return Weighted(agent.threshold)
+
+    trace = recorded(agent=weighted(LevelAgent(0.45), "aa"))
+    with pytest.raises(TraceError, match=r"^made with weights aa, these are bb; the past of this fork differs from the trace"):
+        fork(trace, 4.0, Edit(threshold=0.5), agent=weighted(LevelAgent(0.2), "bb"))
+    assert other_weights(trace.header, trace.header) == ""
+    assert other_weights(recorded().header, trace.header) == "", "an older trace does not say"

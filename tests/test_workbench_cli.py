@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,7 @@ def test_inspect_explains_in_words_and_as_json(stop_run: Path, capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert "please count to twelve" in printed
     assert "hash chain" in printed
+    assert re.search(r"^cost: \d+ positions, FLOPs not known, .* calls of tools; [\d.]+ MB kept$", printed, re.MULTILINE)
     _, gave_way = next(read_trace(stop_run / "trace.sqlite").events(ModelYielded))
     assert microturn("inspect", stop_run / "trace.sqlite", "--why", f"{gave_way.at_s:.1f}s") == 0
     assert capsys.readouterr().out.startswith(f"At {gave_way.at_s:.1f} s the agent gave up the floor")
@@ -152,6 +154,8 @@ def test_inspect_explains_in_words_and_as_json(stop_run: Path, capsys: pytest.Ca
     whole = json.loads(capsys.readouterr().out)
     assert whole["chain"]["ok"]
     assert whole["header"]["labels"]["family"] == "stop"
+    assert whole["cost"]["flops"] is None
+    assert whole["cost"]["kept_bytes"] == (stop_run / "trace.sqlite").stat().st_size
     assert [row["who"] for row in whole["said"]][:2] == ["user", "agent"]
 
 
@@ -339,4 +343,52 @@ def test_a_recording_is_run_into_a_trace_but_not_over_itself(stop_run: Path, tmp
     assert microturn("run", "--agent", f"recorded:{folder}", "--out", tmp_path / "o") == 0
     assert read_trace(tmp_path / "o" / "trace.sqlite").header.participants["agent"]["class"] == "RecordedAgent"
     assert microturn("run", "--agent", f"recorded:{folder}", "--out", folder) == 2
-    assert "would be written over the recording" in capsys.readouterr().err
+    assert "would be written over; give another folder" in capsys.readouterr().err
+
+
+def test_a_run_is_never_written_over_what_it_reads(stop_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_stereo_tone(tmp_path / "input.wav")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "input.wav")
+    before = (tmp_path / "input.wav").read_bytes()
+    for user in ("input.wav", "link.wav"):
+        for more in ((), ("--overwrite",)):
+            assert microturn("run", "--user", tmp_path / user, "--agent", "silent", "--out", tmp_path, *more) == 2
+            assert f"{tmp_path / user} is read here and would be written over; give another folder" in capsys.readouterr().err
+    assert (tmp_path / "input.wav").read_bytes() == before
+    said = "is read here and would be written over"
+    trace = (stop_run / "trace.sqlite").read_bytes()
+    assert microturn("replay", stop_run, "--out", stop_run, "--overwrite") == 2
+    assert said in capsys.readouterr().err
+    assert microturn("fork", stop_run, "--at", "1s", "--mute-user", "1s", "--out", stop_run, "--overwrite") == 2
+    assert said in capsys.readouterr().err
+    assert (stop_run / "trace.sqlite").read_bytes() == trace
+
+
+def test_somebodys_own_sound_is_not_replaced_unasked(stop_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (mine := tmp_path / "mine").mkdir()
+    write_stereo_tone(mine / "input.wav")
+    before = (mine / "input.wav").read_bytes()
+    run, export = ("run", "--scenario", "stop", "--agent", "silent", "--out", mine), ("export", stop_copy, "--to", "fdb", "--out")
+    for command in (run, (*export, mine)):
+        assert microturn(*command) == 2
+        assert f"{mine / 'input.wav'} exists; give another --out, or --overwrite" in capsys.readouterr().err
+    assert [path.name for path in mine.iterdir()] == ["input.wav"]
+    assert (mine / "input.wav").read_bytes() == before
+    assert microturn(*export, mine, "--overwrite") == 0
+    assert (mine / "input.wav").read_bytes() != before
+    assert microturn(*export, stop_copy) == 0, "beside its trace, as after an erasure, it is made again"
+
+
+def test_what_was_not_kept_of_a_session_is_told_before_anything_is_made_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_stereo_tone(tmp_path / "tone.wav")
+    arguments = ("run", "--user", tmp_path / "tone.wav", "--agent", "echo", "--keep", "user.audio=none", "--out", tmp_path / "out")
+    assert microturn(*arguments) == 0
+    capsys.readouterr()
+    told = f"{tmp_path / 'out' / 'trace.sqlite'}: user.audio was not kept (retention 'none'); it is empty here"
+    assert microturn("export", tmp_path / "out", "--to", "fdb", "--out", tmp_path / "x") == 0
+    assert told in capsys.readouterr().err
+    for command in (("replay", tmp_path / "out"), ("fork", tmp_path / "out", "--at", "1s", "--mute-user", "1s", "--out", tmp_path / "f")):
+        assert microturn(*command) == 2
+        printed = capsys.readouterr().err
+        assert told in printed
+        assert "error: user.audio was not kept in this trace (retention 'none'), and the agent heard it" in printed

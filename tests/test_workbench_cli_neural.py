@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,3 +61,44 @@ def test_a_neural_session_replays_bit_for_bit_and_forks(checkpoint: Path, tmp_pa
 def test_the_neural_agent_keeps_the_rules_of_a_participant(checkpoint: Path) -> None:
     report = check_participant(load_agent(checkpoint), ticks=8)
     assert report.ok, str(report)
+
+
+def test_another_agent_is_compared_by_what_it_chooses_under_the_rules_of_the_session(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(1).uniform(-0.3, 0.3, 8_000)
+    soundfile.write(tmp_path / "noise.wav", noise, 16_000)
+    (other := tmp_path / "other.safetensors").write_bytes(checkpoint.read_bytes())
+    arguments = ("--user", tmp_path / "noise.wav", "--checkpoint", checkpoint, "--threshold", 0.05, "--policy", "hold=4")
+    assert microturn("run", *arguments, "--out", tmp_path / "run") == 0
+    trace = read_trace(tmp_path / "run" / "trace.sqlite")
+    assert {gate.name for _, e in trace.events(Decision) for gate in e.gates} or any(e.said for _, e in trace.events(Decision))
+    capsys.readouterr()
+    for more in (("--checkpoint", other), ("--threshold", 0.051)):
+        assert microturn("replay", tmp_path / "run", *more) == 0
+        assert capsys.readouterr().out == f"the same choices in all {len(trace)} ticks\n"
+    assert microturn("replay", tmp_path / "run", "--threshold", 1.0) == 1
+    assert capsys.readouterr().out.startswith("chose otherwise from ")
+    assert microturn("fork", tmp_path / "run", "--at", "2s", "--mute-user", "1s", "--checkpoint", other, "--out", tmp_path / "fork") == 0
+    what_if = read_trace(tmp_path / "fork" / "trace.sqlite").header.participants["agent"]
+    assert (what_if["hold"]["ticks"], what_if["agent"]["threshold"]) == (4, 0.05), "its rules and its threshold are those of the session"
+
+
+def test_a_trace_says_which_weights_decided_and_a_replay_by_others_says_so(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "quiet.wav", np.zeros(3_200), 16_000)
+    assert microturn("run", "--user", tmp_path / "quiet.wav", "--checkpoint", checkpoint, "--out", tmp_path / "run") == 0
+    trace = read_trace(tmp_path / "run" / "trace.sqlite")
+    weights = trace.header.participants["agent"]["weights"]
+    assert weights == hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]
+    assert load_agent(checkpoint).with_threshold(0.9).spec()["weights"] == weights
+    words = vocabulary()
+    config = replace(nano(), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard), vision=None)
+    save_checkpoint(tmp_path / "other.safetensors", fresh_model(config, 1), words, {})
+    capsys.readouterr()
+    microturn("replay", tmp_path / "run", "--checkpoint", tmp_path / "other.safetensors")
+    now = hashlib.sha256((tmp_path / "other.safetensors").read_bytes()).hexdigest()[:16]
+    assert capsys.readouterr().err == f"{tmp_path / 'run' / 'trace.sqlite'}: made with weights {weights}, these are {now}\n"
+    older = {**trace.header.participants, "agent": {k: v for k, v in trace.header.participants["agent"].items() if k != "weights"}}
+    assert replay(replace(trace, header=replace(trace.header, participants=older))).difference is None

@@ -20,7 +20,7 @@ from workbench.exports.fdb_dataset import SUBSETS, Dataset, trace_files, write_d
 from workbench.exports.fdb_folder import read_sample, read_subset
 from workbench.packets import USER_AUDIO
 from workbench.scoring.measured import Measured
-from workbench.store import read_trace, save_trace
+from workbench.store import Keep, TraceWriter, read_trace, save_trace
 from workbench.suites import Sessions, suite
 
 PLAYED = ("answer", "think_pause", "new_question", "listener", "stop", "backchannel", "other_directed", "background")
@@ -222,3 +222,12 @@ def test_what_cannot_be_a_data_set_is_refused_with_the_reason(folder: Path, data
 def _about(root: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((root / "about.json").read_text(encoding="utf-8"))
     return found
+
+
+def test_a_session_whose_sound_was_not_kept_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    trace = play_family("stop", 3)
+    with TraceWriter(tmp_path / "t.sqlite", trace.header, keep={USER_AUDIO: Keep("features")}) as writer:
+        for turn in trace.turns:
+            writer.append(turn)
+    with pytest.raises(InputError, match=r"t.sqlite: user.audio was not kept in it, and a sample is sound"):
+        write_dataset(tmp_path / "t.sqlite", tmp_path / "out")

@@ -9,7 +9,7 @@ traceback is the message.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -40,8 +40,9 @@ def check_participant(participant: Participant, clock: ClockSpec | None = None, 
     """Whether a participant keeps the rules of `workbench.session.Participant`; facts: ticks run, packets and events said.
 
     It hears made-up packets (bursts of noise, words, pictures) on the streams it asks for. Checked are its shape, its spec, what it says
-    (own streams, current tick, payload types and lengths), the JSON round trip of its events, that the same seed gives the same run, and
-    that sessions and forks do not touch each other. Later groups are checked once the earlier ones hold.
+    (own streams, current tick, payload types and lengths), the JSON round trip of its events, that neither what it heard nor what it said
+    is changed afterwards, that the same seed gives the same run, and that sessions and forks do not touch each other. Later groups are
+    checked once the earlier ones hold.
     """
     if ticks < 4:
         raise InputError(f"ticks={ticks}: a check needs at least 4 to fork in the middle; the default is 50")
@@ -87,16 +88,45 @@ def _check_what_is_said(participant: Participant, clock: ClockSpec, ticks: int, 
     """Step by hand on made-up packets and look at every `Said`; how many packets and events came."""
     state = participant.start(clock, 1)
     packets = events = 0
+    heard_arrays, said_arrays = _Arrays(), _Arrays()
     for tick in range(ticks):
-        result: Any = participant.step(state, Tick(tick), _heard(participant.hears, clock, tick, 1))
+        heard = _heard(participant.hears, clock, tick, 1)
+        heard_arrays.keep(heard.packets)
+        result: Any = participant.step(state, Tick(tick), heard)
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Said):
             problems.add("step", f"step() gave {type(result).__name__} at tick {tick}; it must return (Said, state)")
             break
         said, state = result
+        said_arrays.keep(said.packets)
         _check_packets(participant, said, tick, clock, problems)
         _check_events(said, tick, problems)
         packets, events = packets + len(said.packets), events + len(said.events)
+    if changed := heard_arrays.changed():
+        others = "all who hear it and the trace hold the same array"
+        problems.add("heard", f"what it heard on {_place(changed)} was changed in place; {others}: work on a .copy()")
+    if changed := said_arrays.changed():
+        rule = "a trace keeps the array that was said, not a copy"
+        problems.add("said", f"what it said on {_place(changed)} was changed later; {rule}: say a new array in every tick")
     return {"packets": packets, "events": events}
+
+
+@dataclass
+class _Arrays:
+    """The arrays of packets, each with a copy of what it held at first."""
+
+    kept: list[tuple[Packet, np.ndarray[Any, Any], bytes]] = field(default_factory=list)
+
+    def keep(self, packets: Iterable[Packet]) -> None:
+        arrays = ((packet, packet.payload) for packet in packets)
+        self.kept += [(packet, array, array.tobytes()) for packet, array in arrays if isinstance(array, np.ndarray)]
+
+    def changed(self) -> Packet | None:
+        """The first packet whose array holds something else now."""
+        return next((packet for packet, array, before in self.kept if array.tobytes() != before), None)
+
+
+def _place(packet: Packet) -> str:
+    return f"{packet.stream!r} in tick {packet.tick}"
 
 
 def _check_packets(participant: Participant, said: Said, tick: int, clock: ClockSpec, problems: _Problems) -> None:

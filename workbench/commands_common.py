@@ -24,7 +24,8 @@ from workbench.errors import CheckpointError, InputError
 from workbench.events import PayloadErased
 from workbench.explain import Row
 from workbench.exports import export
-from workbench.given import folder_to_write
+from workbench.exports.fdb import FILES
+from workbench.given import KEEP_HELP, folder_to_write
 from workbench.policy_text import POLICY_HELP
 from workbench.session import Participant
 from workbench.store import read_trace, verified
@@ -32,6 +33,7 @@ from workbench.trace import Trace
 from workbench.voices import VOICE_SETS
 
 TRACE_NAME = "trace.sqlite"
+WRITTEN = (TRACE_NAME, *FILES, "timeline.html")  # of a run
 AGENTS = ("nano", "silent", "always-talking", "oracle", "echo")  # those that are ours; workbench.adapters has the others
 RECORDED = "recorded:"
 AGENT_HELP = ", ".join((*AGENTS, *usage()))
@@ -42,6 +44,7 @@ Fetch = Annotated[list[str] | None, typer.Option("--fetch", help=FETCH_HELP)]
 ToolFiles = Annotated[list[Path] | None, typer.Option("--tools", help=TOOLS_HELP)]
 AtMost = Annotated[list[str] | None, typer.Option("--limit", help=LIMIT_HELP)]
 Policies = Annotated[list[str] | None, typer.Option("--policy", help=POLICY_HELP)]
+Kept = Annotated[list[str] | None, typer.Option("--keep", help=KEEP_HELP)]
 
 PIPE_WIDTH = 160  # columns of tables that go to a file or a pipe
 
@@ -110,13 +113,13 @@ def checkpoint_there(checkpoint: Path | None) -> Path | None:
 
 
 def sound_trace(path: Path) -> Trace:
-    """The session of a file whose hash chain holds; what was erased of it is told on the error stream.
+    """The session of a file whose hash chain holds; what was erased of it or not kept is told on the error stream.
 
     Raises TraceError for a file that was changed after it was written: what is said of such a session is said of another.
     """
     report = verified(path)
     trace = read_trace(path)
-    for line in _erased(trace, report.facts["erased"]):
+    for line in (*_erased(trace, report.facts["erased"]), *_not_kept(trace)):
         error_console.print(f"{path}: {line}", markup=False, soft_wrap=True)
     return trace
 
@@ -132,14 +135,37 @@ def _erased(trace: Trace, payloads: int) -> list[str]:
     ]
 
 
+def _not_kept(trace: Trace) -> list[str]:
+    """What the file of a session was not to keep, a line for each stream."""
+    return [
+        f"{stream} was not kept (retention {how!r}); it is empty here, and what rests on it cannot be told"
+        for stream, how in trace.not_kept.items()
+    ]
+
+
+def nothing_lost(out: Path, reads: Sequence[Path], names: Sequence[str] = WRITTEN) -> None:
+    """That none of the files that are read is one of those of `names` that are to be written in `out`. Raises InputError otherwise."""
+    for path in reads:
+        if any(path.exists() and (out / name).exists() and path.samefile(out / name) for name in names):
+            raise InputError(f"{path} is read here and would be written over; give another folder with --out")
+
+
+def nothing_there(out: Path, names: Sequence[str], overwrite: bool) -> None:
+    """That no file of these names is in `out`, or may be replaced. Raises InputError otherwise."""
+    there = [out / name for name in names if (out / name).exists()]
+    if there and not overwrite:
+        raise InputError(f"{there[0]} exists; give another --out, or --overwrite to replace what is there")
+
+
 def fresh_folder(out: Path, overwrite: bool) -> Path:
-    """The folder for a run, made if absent. Raises InputError when it holds a trace already and `overwrite` is not given."""
+    """The folder for a run, made if absent.
+
+    Raises InputError when a file of a run's is in it already, which may be somebody's own recording, and `overwrite` is not given.
+    """
+    nothing_there(out, WRITTEN, overwrite)
     out.mkdir(parents=True, exist_ok=True)
-    if (out / TRACE_NAME).exists():
-        if not overwrite:
-            raise InputError(f"{out / TRACE_NAME} exists; give another --out, or --overwrite to replace what is there")
-        for companion in ("", "-wal", "-shm"):
-            (out / f"{TRACE_NAME}{companion}").unlink(missing_ok=True)
+    for companion in ("", "-wal", "-shm"):
+        (out / f"{TRACE_NAME}{companion}").unlink(missing_ok=True)
     return out
 
 

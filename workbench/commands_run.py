@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -21,12 +21,14 @@ from workbench.commands_common import (
     AtMost,
     Background,
     Fetch,
+    Kept,
     Policies,
     ToolFiles,
     checkpoint_there,
     error_console,
     fresh_folder,
     make_agent,
+    nothing_lost,
     out_console,
     out_folder,
     progress,
@@ -36,15 +38,18 @@ from workbench.commands_common import (
     trace_path,
     write_run,
 )
+from workbench.compare import differing_choices
 from workbench.conditions import EXAMPLES
 from workbench.costs import TICK_FLOPS, Meter, Metered, allowed_by, bytes_of, in_words, tick_flops_of
 from workbench.errors import InputError
+from workbench.events import Decision
 from workbench.explain import summary
-from workbench.given import seed_within, streams_there
+from workbench.exports.fdb import FILES
+from workbench.given import keeps_of, seed_within, streams_there
 from workbench.packets import USER_AUDIO
 from workbench.scenarios.dial import USUAL
 from workbench.session import Participant, Session
-from workbench.store import CODECS, RETENTIONS, Keep, TraceWriter, read_trace, save_trace
+from workbench.store import Keep, TraceWriter, read_trace, save_trace
 from workbench.trace import Trace, record
 from workbench.typist import Line, silence, typing
 from workbench.users import RecordedUser, ScriptedUser
@@ -86,15 +91,15 @@ def run(
     tools: ToolFiles = None,
     policy: Policies = None,
     limit: AtMost = None,
-    keep: Annotated[list[str] | None, typer.Option(help="Retention of a stream, e.g. user.audio=features; repeat for more.")] = None,
+    keep: Kept = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Let an agent hear a recording or a scenario; write trace, sound, words and timeline, and print what was said when and why."""
-    if agent.startswith(RECORDED) and scenario is None and user is None:
-        recorded = Path(agent.removeprefix(RECORDED))
-        if recorded.resolve() == out.resolve():
-            raise InputError(f"the run would be written over the recording in {recorded}; give another folder with --out")
+    recorded = Path(agent.removeprefix(RECORDED)) if agent.startswith(RECORDED) else None
+    if recorded is not None and scenario is None and user is None:
         user = recorded / "input.wav"
+    files = [recorded / name for name in FILES] if recorded is not None else []
+    nothing_lost(out, [*files, *(path for path in (user, checkpoint, *(tools or [])) if path is not None)])
     asked = Asked(
         recording=user,
         scenario=scenario,
@@ -108,7 +113,7 @@ def run(
     person, labels, ticks = _user(asked)
     if agent == "oracle" and scenario is None:
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
-    keeps = _keeps(keep or [])
+    keeps = keeps_of(keep or [], EXACT.codec)
     made = make_agent(agent, checkpoint, threshold)
     flops = tick_flops_of(made)
     meter = Meter(ClockSpec(), allowed_by(limit or []), flops)
@@ -139,21 +144,32 @@ def replay(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Run a recorded session again and compare: exit code 0 when every decision is the same, 1 when not."""
+    """Run a recorded session again and compare: exit code 0 when every decision is the same, 1 when not.
+
+    With --checkpoint or --threshold what was chosen is compared, not how likely it was.
+    """
+    from workbench.replay import other_weights
     from workbench.replay import replay as run_again
 
+    if out is not None:
+        nothing_lost(out, [trace_path(trace), *([checkpoint] if checkpoint else [])])
     recorded = sound_trace(trace_path(trace))
-    agent = _other_agent(checkpoint, threshold)
+    agent = _other_agent(recorded, checkpoint, threshold)
     with progress("replaying", None):
         again = run_again(recorded, agent=agent)
     if out is not None:
         folder = fresh_folder(out, overwrite)
         save_trace(again.trace, folder / TRACE_NAME, default=EXACT)
         _print_run(again.trace, write_run(again.trace, folder))
-    if again.difference is None:
-        out_console.print(f"the same in all {len(recorded)} ticks")
+    if weights := other_weights(recorded.header, again.trace.header):
+        error_console.print(f"{trace_path(trace)}: {weights}", markup=False, soft_wrap=True)
+    by_choice = agent is not None and any(recorded.events(Decision))
+    found = next(iter(differing_choices(recorded, again.trace)), None) if by_choice else again.difference
+    if found is None:
+        out_console.print(f"the same {'choices ' if by_choice else ''}in all {len(recorded)} ticks")
         return
-    out_console.print(f"differs from {recorded.header.clock.seconds(again.difference.tick):.1f} s on: {again.difference}", markup=False)
+    at_s = recorded.header.clock.seconds(found.tick)
+    out_console.print(f"{'chose otherwise' if by_choice else 'differs'} from {at_s:.1f} s on: {found}", markup=False)
     raise typer.Exit(1)
 
 
@@ -174,8 +190,9 @@ def fork(
     if threshold is None and mute_s == 0:
         raise InputError("a fork without an edit is a replay; give --threshold 0.7, --mute-user 2s, or both")
     edit = Edit(threshold=threshold, mute_user_s=mute_s)
+    nothing_lost(out, [trace_path(trace), *([checkpoint] if checkpoint else [])])
     recorded = sound_trace(trace_path(trace))
-    agent = _other_agent(checkpoint, None)
+    agent = _other_agent(recorded, checkpoint, None)
     with progress("forking", None):
         what_if = run_fork(recorded, at_s, edit, agent=agent)
     folder = fresh_folder(out, overwrite)
@@ -243,19 +260,6 @@ def _line(option: str) -> Line:
     return Line(seconds(at, "--type"), " ".join(text.split()))
 
 
-def _keeps(options: Sequence[str]) -> dict[str, Keep]:
-    """Retention per stream from `STREAM=none|features|full[:codec]`."""
-    keeps = {}
-    for option in options:
-        stream, _, how = option.partition("=")
-        retention, _, codec = how.partition(":")
-        codec = codec or EXACT.codec
-        if not stream or retention not in RETENTIONS or codec not in CODECS:
-            raise InputError(f"--keep {option!r} is not STREAM={'|'.join(RETENTIONS)}; e.g. --keep user.audio=features")
-        keeps[stream] = Keep(cast(Literal["none", "features", "full"], retention), cast(Literal["pcm16", "f32"], codec))
-    return keeps
-
-
 def _write(trace: Trace, out: Path, keeps: dict[str, Keep]) -> list[Path]:
     """The files of a run; when a stream is not to be kept in full, they are made of what the trace file kept."""
     limited = any(keep.retention != "full" for keep in keeps.values())
@@ -264,9 +268,11 @@ def _write(trace: Trace, out: Path, keeps: dict[str, Keep]) -> list[Path]:
     return write_run(read_trace(out / TRACE_NAME) if limited else trace, out)
 
 
-def _other_agent(checkpoint: Path | None, threshold: float | None) -> Participant | None:
+def _other_agent(recorded: Trace, checkpoint: Path | None, threshold: float | None) -> Participant | None:
     """An agent to put in place of the recorded one; None when nothing was asked for."""
-    return None if checkpoint is None and threshold is None else make_agent("nano", checkpoint, threshold)
+    from workbench.made_again import neural_instead
+
+    return None if checkpoint is None and threshold is None else neural_instead(recorded, checkpoint, threshold)
 
 
 def _print_run(trace: Trace, files: Sequence[Path]) -> None:

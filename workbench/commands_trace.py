@@ -6,16 +6,27 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from workbench.clock import utc_now
-from workbench.commands_common import error_console, out_console, out_folder, said_table, seconds, sound_trace, trace_path
-from workbench.costs import spent_in
+from workbench.commands_common import (
+    TRACE_NAME,
+    error_console,
+    nothing_there,
+    out_console,
+    out_folder,
+    said_table,
+    seconds,
+    sound_trace,
+    trace_path,
+)
+from workbench.costs import TICK_FLOPS, bytes_of, spent_in
 from workbench.explain import summary, why
 from workbench.exports import EXPORTS, about
 from workbench.exports import export as write_export
+from workbench.exports.fdb import FILES
 from workbench.exports.fdb_dataset import DATASET, DATASET_HELP, write_dataset
 from workbench.retention import rule_of
 from workbench.retention import sweep as sweep_in
@@ -41,10 +52,10 @@ def inspect(
     elif as_json:
         rows = [asdict(row) for row in summary(session)]
         chain = {"ok": report.ok, "problems": list(report.problems), **report.facts}
-        typer.echo(json.dumps({"header": _header(session), "said": rows, "chain": chain, "cost": _costs(session)}, indent=1))
+        typer.echo(json.dumps({"header": _header(session), "said": rows, "chain": chain, "cost": _costs(session, path)}, indent=1))
     else:
         out_console.print(_facts(session), markup=False)
-        out_console.print(_cost(session), markup=False)
+        out_console.print(_cost(session, path), markup=False, soft_wrap=True)
         out_console.print(said_table(summary(session)))
         if report.ok:
             out_console.print(f"hash chain: {report}", markup=False, soft_wrap=True)
@@ -60,31 +71,41 @@ def erase(
     why_: Annotated[str, typer.Option("--why", help="Why; kept in the record of the erasure.")],
     from_: Annotated[str, typer.Option("--from", help="From when on, e.g. 3.2s (default: the beginning).")] = "0",
     to: Annotated[str | None, typer.Option("--to", help="Until when, e.g. 5s (default: the end).")] = None,
-    words: Annotated[bool, typer.Option("--words/--keep-words", help="Erase the words that repeat it too.")] = True,
+    words: Annotated[bool, typer.Option("--words/--keep-words", help="Erase the words that repeat it too, also later ones.")] = True,
 ) -> None:
-    """Remove a stretch of one stream from the file for good; the hash chain still verifies, and the erasure is on record."""
+    """Remove a stretch of one stream from the file for good; the hash chain still verifies, and the erasure is on record.
+
+    Exit code 1 where the hash chain did not hold before.
+    """
     path = trace_path(trace)
     session = read_trace(path)
     clock = session.header.clock
     last = len(session) - 1 if to is None else clock.first_tick_from(seconds(to, "--to")) - 1
     erasure = Erasure(stream=stream, from_tick=clock.tick_at(seconds(from_, "--from")), to_tick=last, who=who, why=why_, words=words)
     count = erase_in(path, erasure)
-    typer.echo(f"erased {count} payloads and events of {stream} in ticks {erasure.from_tick} to {last}; {verify(path)}")
+    report = verify(path)
+    typer.echo(f"erased {count} payloads and events of {stream} in ticks {erasure.from_tick} to {last}; {report}")
     beside = [name for name in ("input.wav", "output.wav", "output.json", "timeline.html") if (path.parent / name).exists()]
     if beside:
         error_console.print(f"not touched, and may hold the same: {', '.join(beside)}; delete or export them again", markup=False)
+    if not report.ok:
+        raise typer.Exit(BROKEN)
 
 
 def export(
     trace: Annotated[Path, typer.Argument(help=f"A trace file, or a folder with trace.sqlite; for {DATASET} a folder of those too.")],
     to: Annotated[str, typer.Option(help="; ".join(f"{name}: {about(name)}" for name in EXPORTS) + f"; {DATASET}: {DATASET_HELP}.")],
     out: Annotated[Path, typer.Option(help="Folder for the files; made if absent.", callback=out_folder)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Of fdb: replace sound and words that are already in --out.")] = False,
 ) -> None:
     """Write a trace in the format of other programs, which --to names."""
     if to == DATASET:
         _export_dataset(trace, out)
         return
-    for path in write_export(sound_trace(trace_path(trace)), to, out):
+    given, beside = trace_path(trace), out / TRACE_NAME
+    if to == "fdb" and not (beside.exists() and given.exists() and beside.samefile(given)):  # beside its trace, they were made of it
+        nothing_there(out, FILES, overwrite)
+    for path in write_export(sound_trace(given), to, out):
         typer.echo(str(path))
 
 
@@ -102,7 +123,10 @@ def sweep(
     folder: Annotated[Path, typer.Argument(help="A folder with traces, in folders of their own or not.")],
     keep: Annotated[
         list[str],
-        typer.Option(help="How long is kept what: STREAM=AGE, or all=AGE for whole sessions, e.g. user.audio=30d; repeat for more."),
+        typer.Option(
+            help="How long is kept what: STREAM=AGE with the words that repeat it, or all=AGE for whole sessions, e.g. user.audio=30d; "
+            "repeat for more."
+        ),
     ],
     person: Annotated[
         str, typer.Option(help="Only sessions of the person with this login or address; with --keep all=0d all that there is of them.")
@@ -123,16 +147,21 @@ def _header(session: Trace) -> dict[str, object]:
     return {"clock": asdict(header.clock), "duration_s": session.duration_s, **{name: getattr(header, name) for name in names}}
 
 
-def _costs(session: Trace) -> dict[str, object]:
-    cost = asdict(spent_in(session))
-    return {name: cost[name] for name in ("positions", "computed_ms", "tasks", "background_s", "background_tokens", "tool_calls")}
+def _costs(session: Trace, path: Path) -> dict[str, Any]:
+    """What a session has cost; `flops` is None where its trace does not tell what a micro-turn of the model takes."""
+    tick_flops = session.header.labels.get(TICK_FLOPS)
+    cost = spent_in(session).told(session.duration_s, tick_flops=float(tick_flops or 0.0), kept_bytes=bytes_of(path))
+    names = ("positions", "flops", "computed_ms", "tasks", "background_s", "background_tokens", "tool_calls", "kept_bytes")
+    return {name: getattr(cost, name) for name in names} | ({} if tick_flops else {"flops": None})
 
 
-def _cost(session: Trace) -> str:
-    cost = spent_in(session)
+def _cost(session: Trace, path: Path) -> str:
+    cost = _costs(session, path)
+    flops = "FLOPs not known" if cost["flops"] is None else f"{cost['flops'] / 1e9:.4g} GFLOP"
     return (
-        f"cost: {cost.positions} positions, {cost.computed_ms / 1000:.1f} s of computing; {cost.tasks} tasks of slow work, "
-        f"{cost.background_s:g} s, {cost.background_tokens} tokens, {cost.tool_calls} calls of tools"
+        f"cost: {cost['positions']} positions, {flops}, {cost['computed_ms'] / 1000:.1f} s of computing; "
+        f"{cost['tasks']} tasks of slow work, {cost['background_s']:g} s, {cost['background_tokens']} tokens, "
+        f"{cost['tool_calls']} calls of tools; {cost['kept_bytes'] / 1e6:.2f} MB kept"
     )
 
 

@@ -37,6 +37,9 @@ class Choice:
     left: Decision | None
     right: Decision | None
 
+    def __str__(self) -> str:
+        return f"tick {self.tick}, {_chosen(self.left)} against {_chosen(self.right)}"
+
 
 def first_difference(left: Trace, right: Trace, *, exact: bool = False) -> Difference | None:
     """The first difference of two traces, or None.
@@ -73,6 +76,12 @@ def differing_choices(left: Trace, right: Trace) -> list[Choice]:
     ours, theirs = dict(left.events(Decision)), dict(right.events(Decision))
     pairs = (Choice(tick, ours.get(tick), theirs.get(tick)) for tick in sorted(ours.keys() | theirs.keys()))
     return [pair for pair in pairs if _otherwise(pair.left, pair.right)]
+
+
+def _chosen(decision: Decision | None) -> str:
+    if decision is None:
+        return "no record"
+    return f"said {decision.said!r} ({decision.floor})" if decision.said else f"nothing said ({decision.floor})"
 
 
 def _otherwise(left: Decision | None, right: Decision | None) -> bool:

@@ -65,10 +65,15 @@ def agent_content(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _weights(path: str) -> str:
     if path:
-        return _file(path, Path(path).stat().st_mtime_ns)
+        return file_digest(Path(path))
     from workbench.neural import CHECKPOINT  # the shipped one
 
-    return _file(str(CHECKPOINT), CHECKPOINT.stat().st_mtime_ns)
+    return file_digest(CHECKPOINT)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of what a file holds, in hex."""
+    return _file(str(path), path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=8)

@@ -15,10 +15,12 @@ from workbench.packets import AGENT_AUDIO, USER_AUDIO
 from workbench.spoken import agent_words
 from workbench.trace import Trace
 
+FILES = ("input.wav", "output.wav", "output.json")
+
 
 def write_fdb(trace: Trace, folder: Path) -> list[Path]:
     """Both sides as 16-bit WAV on one clock and of one length, and the agent's words with their times in seconds."""
-    files = [folder / "input.wav", folder / "output.wav", folder / "output.json"]
+    files = [folder / name for name in FILES]
     for path, stream in zip(files, (USER_AUDIO, AGENT_AUDIO), strict=False):
         write_wav(path, trace.audio(stream), trace.header.clock.sample_rate)
     body = words_body([(word.text, round(word.start_s, 3), round(word.end_s, 3)) for word in agent_words(trace)])

@@ -88,7 +88,7 @@ def write_dataset(given: Path, root: Path) -> Dataset:
                 raise
             left_out[name] = str(error)
             continue
-        cases = list(cases_of(trace, name))
+        cases = [] if _silent(trace) else list(cases_of(trace, name))
         if not cases:
             left_out[name] = _why_not(trace)
         for case in cases:
@@ -147,7 +147,14 @@ def _refuse_old(root: Path) -> None:
         raise InputError(f"{str(root)!r} holds samples already ({', '.join(old)}); give another folder, or delete them first")
 
 
+def _silent(trace: Trace) -> list[str]:
+    """The streams of sound that the file of a trace was not to keep: a sample of it would be silence under another name."""
+    return [stream for stream in (USER_AUDIO, AGENT_AUDIO) if stream in trace.not_kept]
+
+
 def _why_not(trace: Trace) -> str:
+    if silent := _silent(trace):
+        return f"{' and '.join(silent)} {'was' if len(silent) == 1 else 'were'} not kept in it, and a sample is sound"
     if not any(trace.events(TruthExpect)):
         return "it knows no truth, and the benchmark needs annotated times; write it by itself with --to fdb"
     family = trace.header.labels.get("family", "session")

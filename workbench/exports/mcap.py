@@ -1,8 +1,9 @@
-"""MCAP, the log format of robotics: every stream a channel of JSON messages with its schema, on one clock in nanoseconds.
+"""MCAP, the log format of robotics: every stream but pictures a channel of JSON messages with its schema, on one clock in nanoseconds.
 
-Needs mcap (`microturn[exports]`). Sound is in `foxglove.RawAudio` messages, one a micro-turn; words, decisions and all other events
-have a channel a kind, `/events/KIND`, with the event as the trace holds it. The header is the metadata record "microturn". Log times are
-seconds of the session: zero is its first micro-turn.
+Needs mcap (`microturn[exports]`). Sound is in `foxglove.RawAudio` messages, one a micro-turn, rounded to 16 bits; words, decisions and all
+other events have a channel a kind, `/events/KIND`, with the event as the trace holds it. The header is the metadata record "microturn". Log
+times are seconds of the session: zero is its first micro-turn. Pictures are left out: whoever needs them reads the trace, or exports it to
+parquet.
 """
 
 from __future__ import annotations

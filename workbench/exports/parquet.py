@@ -1,8 +1,10 @@
-"""Apache Parquet: a session as tables that give it back whole, and the results of evaluations as tables to compute with.
+"""Apache Parquet: a session as tables that give it back, and the results of evaluations as tables to compute with.
 
 Needs pyarrow (`microturn[exports]`). A session is three files: `session.ticks.parquet` with one row a micro-turn (what was decided, how
 likely, how loud both sides were), `session.events.parquet` with every event as JSON, and `session.packets.parquet` with every payload as
-its trace file would keep it. The header stands in the metadata of the tables, under "microturn.header".
+a trace file keeps it by default: pictures and texts as they were, sound rounded to 16 bits, also where the trace has it exactly (as
+`microturn run` writes it). Not in it are remarks, features of streams whose sound was not kept, and the hash chain. The header stands in
+the metadata of the tables, under "microturn.header".
 """
 
 from __future__ import annotations
@@ -105,7 +107,7 @@ def write_parquet(trace: Trace, folder: Path) -> list[Path]:
 
 
 def read_parquet(folder: Path) -> Trace:
-    """The session in the three files of a folder, as its trace file would give it. Raises TraceError where they are none."""
+    """The session in the three files of a folder, its sound rounded to 16 bits. Raises TraceError where they are none."""
     parquet = _pyarrow("pyarrow.parquet")
     try:
         ticks, events, packets = (parquet.read_table(folder / name) for name in (TICKS, EVENTS, PACKETS))

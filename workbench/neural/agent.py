@@ -20,6 +20,7 @@ from workbench.agents import Mouth, MouthState
 from workbench.asking import ACTS, Repertoire, gate_of, parted, requested
 from workbench.background.notes import notes_of
 from workbench.clock import ClockSpec, StopWatch, Tick
+from workbench.digests import file_digest
 from workbench.errors import CheckpointError, InputError
 from workbench.events import Decision, Event, Gate, ModelYielded, TickCost, TranscriptDelta, UserSpeechStarted, UserSpeechStopped
 from workbench.frames import fitted
@@ -34,6 +35,7 @@ from workbench.utterance import clean_words
 CHECKPOINT = Path(__file__).resolve().parents[2] / "model" / "checkpoints" / "nano.safetensors"
 BACKCHANNEL_WORDS = ("mhm",)
 MOST_OUTPUTS = 8  # in one cell, of a model that delegates: a word, a control token, and the words of the request
+WEIGHTS_DIGITS = 16  # of the SHA-256 of a checkpoint, in the spec of its agent
 HOLD_TICKS = 15  # an unanswered user is waited for this long before the floor counts as idle
 
 
@@ -88,10 +90,18 @@ class NeuralAgent:
     speaks = (AGENT_TEXT, AGENT_AUDIO)
 
     def __init__(
-        self, checkpoint: Checkpoint, *, path: str = "", threshold: float = 0.5, name: str = "agent", watchers: Sequence[Watcher] = ()
+        self,
+        checkpoint: Checkpoint,
+        *,
+        path: str = "",
+        weights: str = "",
+        threshold: float = 0.5,
+        name: str = "agent",
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self.name = name
         self.path = path
+        self.weights = weights  # the first digits of the SHA-256 of the file; none of a model that was never in one
         self.watchers = tuple(watchers)
         self.model = checkpoint.model
         self.words = checkpoint.vocabulary
@@ -116,7 +126,8 @@ class NeuralAgent:
 
     def spec(self) -> Mapping[str, Any]:
         changed = [f"{', '.join(w.names)} ({w.where})" for w in self.watchers if isinstance(w, Intervention)]
-        return {"kind": "nano", "checkpoint": self.path, "threshold": self.sampling.threshold} | ({"changed": changed} if changed else {})
+        made_of = {"checkpoint": self.path} | ({"weights": self.weights} if self.weights else {})
+        return {"kind": "nano", **made_of, "threshold": self.sampling.threshold} | ({"changed": changed} if changed else {})
 
     def with_threshold(self, threshold: float) -> NeuralAgent:
         """The same agent with another bar for speaking."""
@@ -131,7 +142,8 @@ class NeuralAgent:
 
     def _again(self, threshold: float, watchers: Sequence[Watcher]) -> NeuralAgent:
         checkpoint = Checkpoint(self.model, self.words, self.facts, self.voice)
-        return NeuralAgent(checkpoint, path=self.path, threshold=threshold, name=self.name, watchers=watchers)
+        made_of = {"path": self.path, "weights": self.weights}
+        return NeuralAgent(checkpoint, **made_of, threshold=threshold, name=self.name, watchers=watchers)
 
     def start(self, clock: ClockSpec, seed: int) -> AgentState:
         if clock != self.clock:
@@ -314,6 +326,7 @@ def load_agent(checkpoint: str | Path | None = None, threshold: float = 0.5, nam
     except Exception as error:  # safetensors raises its own classes for damaged headers; all mean the same to a user
         raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); fetch it again or train one with `make train`") from error
     try:
-        return NeuralAgent(loaded, path=str(checkpoint or ""), threshold=threshold, name=name)
+        weights = file_digest(path)[:WEIGHTS_DIGITS]
+        return NeuralAgent(loaded, path=str(checkpoint or ""), weights=weights, threshold=threshold, name=name)
     except ValueError as error:
         raise InputError(str(error)) from error
