@@ -24,6 +24,7 @@ from tests.background_fakes import (
 from tests.workbench_fakes import assert_same_turn
 from workbench.background.backends import Recorded
 from workbench.background.desk import Desk
+from workbench.background.ledger import DeskSpec
 from workbench.background.parts import TYPED, Answer, Envelope, Failure, Part, Partial, Stop
 from workbench.background.tasks import FINAL, NEXT
 from workbench.background.telling import Delegating
@@ -315,3 +316,106 @@ def test_what_is_urgent_is_done_before_what_was_asked_earlier() -> None:
     trace = played(conversation(plan, latency_s=3.0, at_once=1, says_notes=False), 60)
     began = [event.task for _, event in trace.events(DelegationChanged) if event.after == "running"]
     assert began == ["1", "3", "2"]
+
+
+# --- what waits for its hour ----------------------------------------------------------------------------------------------------
+
+REMIND, TIMER = "remind me in ten seconds to call ann", "set a timer for ten seconds"
+LATER = {
+    REMIND: (Answer(text="call ann", due_s=10.0),),
+    TIMER: (Answer(text="the time is up", due_s=10.0),),
+    "make it green": (Failure(cause="nothing of it is understood"),),
+}
+
+
+@pytest.mark.parametrize(("ask", "act"), [("make it red", "amend"), ("never mind", "cancel")])
+def test_a_reminder_is_let_alone_by_what_is_said_of_a_later_result(ask: str, act: str) -> None:
+    plan = together(asked(2, REMIND), asked(8, "plot the sales"), asked(26, ask, act=act))
+    trace = played(conversation(plan, Knows(LATER), latency_s=0.4), 80)
+    assert states(trace) == ["running", "completed", "delivering", "delivered"]
+    later = [states(trace, "3")[-1:], [(e.task, e.ask) for _, e in trace.events(DelegationCreated)][2:]]
+    assert later == ([["delivered"], [("3", "plot the sales")]] if act == "amend" else [[], []])
+    assert [e.cause for _, e in trace.events(DelegationRefused)] == ["there is no task left to cancel"] * (act == "cancel")
+
+
+@pytest.mark.parametrize(
+    ("between", "said", "called_off"),
+    [("", "never mind", "1"), (SUM, "cancel the reminder", "1"), (TIMER, "cancel the reminder", "1"), (TIMER, "never mind", "2")],
+    ids=["asked last", "named", "named of two", "the newer of two"],
+)
+def test_a_reminder_is_called_off_where_it_was_asked_last_or_is_named(between: str, said: str, called_off: str) -> None:
+    plan = together(asked(2, REMIND), asked(8, between) if between else {}, asked(26, said, act="cancel"))
+    trace = played(conversation(plan, Knows(LATER), latency_s=0.4), 80)
+    cancelled = [event.task for _, event in trace.events(DelegationChanged) if event.after == "cancelled"]
+    assert cancelled == [called_off]
+
+
+def test_a_second_timer_is_another_one_and_rings_as_well() -> None:
+    trace = played(conversation(together(asked(2, TIMER), asked(12, TIMER)), Knows(LATER), latency_s=0.4), 80)
+    assert not list(trace.events(DelegationMerged))
+    assert [note.text for _, note in handed(trace)] == ["the time is up"] * 2
+
+
+def test_a_change_that_came_to_nothing_is_not_made_again_with_the_next() -> None:
+    seen: list[Envelope] = []
+    says = [(22, "make it red"), (42, "make it green"), (62, "make it blue"), (82, "call it sales")]
+    plan = together(asked(2, "plot the sales"), *(asked(tick, ask, act="amend") for tick, ask in says))
+    trace = played(conversation(plan, Watched(LATER, seen=seen), latency_s=0.4), 110)
+    assert states(trace, "3")[-1] == "failed"
+    assert states(trace, "4")[-1] == states(trace, "5")[-1] == "delivered"
+    assert [envelope.amendments for envelope in seen] == [
+        (),
+        ("make it red",),
+        ("make it red", "make it green"),
+        ("make it red", "make it blue"),
+        ("make it red", "make it blue", "call it sales"),
+    ]
+
+
+def test_a_change_of_a_running_task_that_comes_to_nothing_is_not_made_again_either() -> None:
+    seen: list[Envelope] = []
+    plan = together(asked(2, "plot the sales"), asked(4, "make it green", act="amend"), asked(24, "make it red", act="amend"))
+    trace = played(conversation(plan, Watched(LATER, seen=seen), latency_s=2.0), 60)
+    assert states(trace)[-1] == "failed"
+    assert [(envelope.ask, envelope.amendments) for envelope in seen][-1] == ("plot the sales", ("make it red",))
+    assert [note.text for _, note in handed(trace)] == ["answer to make it red"]
+
+
+def test_a_reminder_that_could_not_be_changed_comes_as_it_was() -> None:
+    trace = played(conversation(together(asked(2, REMIND), asked(12, "make it green", act="amend")), Knows(LATER), latency_s=0.4), 80)
+    assert states(trace) == ["running", "completed", "queued", "running", "completed", "delivering", "delivered"]
+    assert causes(trace)[4] == "as it was before: nothing of it is understood"
+    assert [note.text for _, note in handed(trace, "problem")] == ["nothing of it is understood"]
+    assert [(note.text, tick >= 50) for tick, note in handed(trace)] == [("call ann", True)]
+
+
+def test_a_reminder_that_could_not_be_changed_and_is_called_off_is_not_spoken_of_again() -> None:
+    speaks = {3: (UserSpeechStarted(at_s=0.6),), 30: (UserSpeechStopped(at_s=6.0),)}
+    plan = together(asked(2, REMIND), speaks, asked(12, "make it green", act="amend"), asked(20, "never mind", act="cancel"))
+    trace = played(conversation(plan, Knows(LATER), latency_s=0.4), 80)
+    assert states(trace)[-2:] == ["completed", "cancelled"]
+    assert handed(trace) == handed(trace, "problem") == []
+
+
+# --- agents that take long ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Slow(Knows):
+    """Streams for so long."""
+
+    longest_s: float = 75.0
+
+
+def test_a_desk_waits_for_an_agent_that_says_how_long_it_may_take() -> None:
+    assert DeskSpec().patient_with(Knows({})) == DeskSpec()
+    assert DeskSpec(run_s=80.0).patient_with(Slow({})) == DeskSpec(run_s=80.0)
+    patient = DeskSpec().patient_with(Slow({}))
+    assert (patient.run_s, patient.use_s) == (75.0, 105.0)
+    stream = (*(Partial(text=f"sentence {i}.", after_s=2.0) for i in range(35)), Answer(text="the end", after_s=2.0))
+    settings = {"run_s": patient.run_s, "use_s": patient.use_s}
+    trace = played(conversation(asked(2, SUM), Slow({SUM: stream}), **settings), 400)
+    assert states(trace)[-1] == "delivered"
+    assert causes(played(conversation(asked(2, SUM), Slow({SUM: stream})), 400))[-1] == "time-out: no answer within 30 s"
+    with pytest.raises(InputError, match="use_s may be 0"):
+        DeskSpec(use_s=-1.0)

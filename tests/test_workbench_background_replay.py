@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.background_fakes import Knows, asked, conversation, played, states, together
 from workbench.agents import ScriptedAgent
+from workbench.background.desk import Desk
+from workbench.background.ledger import DeskSpec
 from workbench.background.parts import Answer
 from workbench.background.telling import Delegating
 from workbench.errors import InputError
@@ -16,7 +19,7 @@ from workbench.outside import check_change
 from workbench.replay import rebuild, replay
 from workbench.session import Session
 from workbench.store import read_trace, save_trace
-from workbench.trace import record
+from workbench.trace import Trace, record
 from workbench.users import SilentUser
 
 
@@ -38,6 +41,16 @@ def test_wrapper_and_desk_are_rebuilt_from_their_specs() -> None:
     again = rebuild(record(session))
     assert again.participants[1] == session.participants[1]
     assert again.participants[2].hears == desk.hears
+
+
+def test_a_desk_of_before_one_of_its_settings_was_there_is_rebuilt() -> None:
+    desk = conversation({}, run_s=9.0).participants[2]
+    trace = record(Session.start([SilentUser(9), Delegating(ScriptedAgent(((3, ("two",)),))), desk]))
+    background = {name: value for name, value in trace.header.participants["background"].items() if name != "use_s"}
+    older = Trace(replace(trace.header, participants={**trace.header.participants, "background": background}))
+    again = rebuild(older).participants[2]
+    assert isinstance(again, Desk)
+    assert again.settings == DeskSpec(run_s=9.0)
 
 
 def test_a_wrapped_agent_without_a_threshold_has_none() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
+from functools import partial
 
 import pytest
 
 from tests import tool_samples as samples
-from workbench.background.parts import Envelope, NeedsConsent
+from workbench.background.parts import Answer, Envelope, Failure, NeedsConsent, checked
 from workbench.background.schema import check_arguments, schema_of
+from workbench.background.sizes import in_short, within
 from workbench.background.toolbox import Calls, Toolbox, call_name
-from workbench.background.tools import Outcome, Tool, run_tool, tool
+from workbench.background.tools import Isolation, Outcome, Tool, run_tool, tool
 from workbench.errors import InputError
 
 
@@ -36,7 +42,7 @@ def test_types_and_docstring_become_the_schema() -> None:
     assert samples.book.description == "Book a table in the restaurant."
     assert table["table"] == {"description": "number of the table", "type": "integer"}
     assert table["seats"] == {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}
-    assert samples.pay.schema["properties"]["colour"] == {"enum": ["red", "blue"]}
+    assert samples.pay.schema["properties"]["colour"] == {"enum": ["red", "blue"], "default": "red"}
     assert samples.add(1) == 3
 
 
@@ -59,6 +65,101 @@ def test_a_function_that_says_too_little_is_refused() -> None:
         tool(odd)
     with pytest.raises(InputError, match="permission 'maybe' is not known"):
         tool(permission="maybe")  # type: ignore[call-overload]
+
+
+def test_a_function_whose_result_does_not_come_by_returning_it_is_refused() -> None:
+    async def slow(a: int) -> int:
+        """Do."""
+        return a
+
+    def bit_by_bit(a: int) -> Iterator[int]:
+        """Do."""
+        yield a
+
+    with pytest.raises(InputError, match=r"slow is async.*write it with def.*asyncio\.run"):
+        tool(slow)
+    with pytest.raises(InputError, match=r"bit_by_bit gives its result bit by bit with yield; a tool returns it"):
+        tool(bit_by_bit)
+    with pytest.raises(InputError, match="is no function with a name"):
+        tool(partial(samples.add.function, 1))
+
+
+def test_a_type_that_cannot_be_found_or_that_json_cannot_name_is_refused() -> None:
+    class Odd(Enum):
+        PAIR = (1, 2)
+
+    def forward(a: Missing) -> str:  # type: ignore[name-defined]  # noqa: F821
+        """Do."""
+        return str(a)
+
+    def pairs(a: int) -> str:
+        """Do."""
+        return str(a)
+
+    pairs.__annotations__["a"] = Odd
+    with pytest.raises(InputError, match=r"forward: its types cannot be read \(name 'Missing' is not defined\).*top of the file"):
+        tool(forward)
+    with pytest.raises(InputError, match=r"parameter 'a' may be \(1, 2\), which JSON does not know"):
+        tool(pairs)
+
+
+@pytest.mark.parametrize("isolation", ["process", "thread", "inline"])
+def test_a_function_is_given_members_of_its_enum(isolation: Isolation) -> None:
+    paint = replace(samples.paint, isolation=isolation)
+    arguments = {"colour": "red", "rest": ["blue", "red"], "names": {"a": "blue", "b": 4}}
+    assert run_tool(paint, arguments, never).value == "RED BLUE RED Colour.BLUE 4"
+    assert run_tool(paint, {"colour": "green"}, never).cause == "colour is \"green\"; it is one of 'red', 'blue'"
+    assert run_tool(tool(isolation=isolation)(samples.drawn), {"colour": "blue"}, never).value == "BLUE"
+
+
+class Counted(list[int]):
+    """Very long, and it counts how much of it is looked at."""
+
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            Counted.looked_at += 1
+            yield 7
+
+
+def test_no_more_of_a_result_is_looked_at_than_is_taken() -> None:
+    Counted.looked_at = 0
+
+    @tool(most_chars=1000)
+    def many() -> object:
+        """Return far too much."""
+        return {"rows": [Counted()]}
+
+    assert run_tool(many, {}, never).cause == "many returned more than the 1000 characters that are taken"
+    assert 0 < Counted.looked_at <= 1001
+    part = checked(Answer(text="x", shown={"rows": Counted()}), 2000)
+    assert part == Failure(cause="too large: the agent's answer has more than the 2000 characters that are taken")
+    assert Counted.looked_at <= 3001
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["äöü\n", [1, -2.5, 1e300, True, None], {"a": [], "b": {}, "c": [[[]]], "1": [0] * 50}, [("a", 1)] * 3, ["", ""]],
+)
+def test_what_fits_is_never_found_too_large(value: object) -> None:
+    most = len(json.dumps(value, ensure_ascii=False))
+    assert within(value, most)
+    assert not within([value] * (most + 1), most)
+
+
+def test_a_value_that_holds_itself_is_no_json_and_one_that_holds_another_twice_is() -> None:
+    looping: list[object] = []
+    looping.append({"a": looping})
+    with pytest.raises(ValueError, match="it holds itself"):
+        within(looping, 10_000)
+    twice = [1]
+    assert within([twice, twice], 100)
+
+
+def test_an_error_with_very_much_to_say_is_named_only() -> None:
+    assert in_short(ValueError("no such thing")) == "ValueError: no such thing"
+    assert in_short(KeyError([7] * 100_000)) == "KeyError, with too much to say"
 
 
 @pytest.mark.parametrize(

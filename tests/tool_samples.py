@@ -92,6 +92,17 @@ def eat() -> str:
 
 
 @tool
+def paint(colour: Colour, rest: list[Colour] | None = None, names: dict[str, Colour | int] | None = None) -> str:
+    """Paint."""
+    return " ".join([colour.name, *(each.name for each in rest or ()), *(str(each) for each in (names or {}).values())])
+
+
+def drawn(colour: Colour) -> str:
+    """Draw; made a tool elsewhere, so that its module knows only the function."""
+    return colour.name
+
+
+@tool
 def strange() -> object:
     """Return what is no JSON."""
     return {1, 2}

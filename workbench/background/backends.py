@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from workbench.background.parts import LAST, BackgroundAgent, Envelope, Failure, Part, Stop, Stopped, checked, part_of
+from workbench.background.sizes import in_short
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
 from workbench.events_background import BackgroundArrived
@@ -79,7 +80,7 @@ def bounded(agent: BackgroundAgent, envelope: Envelope, limits: Limits, stop: St
             if isinstance(part, LAST):
                 return
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever foreign code raises is the end of its task, and of nothing else)
-        yield Failure(cause=f"crashed: {type(error).__name__}: {str(error)[:200]}")
+        yield Failure(cause=f"crashed: {in_short(error)}")
         return
     yield Stopped() if stop() else Failure(cause="broke off: the agent ended without an answer")
 

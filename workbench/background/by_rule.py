@@ -20,9 +20,9 @@ from workbench.clock import ClockSpec, Tick
 from workbench.events import Event, ModelSpeechStopped, TranscriptDelta, UserSpeechStarted
 from workbench.events_background import DelegationRequested
 from workbench.packets import BACKGROUND_TEXT, MicroTurn, only
-from workbench.policies import Voice, joined, parted
 from workbench.rules import found_in, phrase_words
 from workbench.session import Said
+from workbench.voiced import Voice, joined, parted
 from workbench.wrapped import Wrapped, WrappedState
 
 CUES = tuple("calculate,look up,search for,find out,plot,draw,chart,convert,remind me,what time,total,average,how many".split(","))

@@ -8,6 +8,7 @@ calls all the same is refused (`toolbox.py`). The same holds for sound and pictu
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -67,8 +68,13 @@ class ChatSpec:
 
     def __post_init__(self) -> None:
         service_url(self.url, ("http", "https"), "e.g. http://127.0.0.1:8000/v1")
-        if min(self.connect_s, self.stall_s, self.total_s) <= 0 or min(self.retries, self.malformed) < 0 or self.rounds < 1:
-            raise InputError(f"{self}: times must be above 0, rounds at least 1, retries and malformed not negative")
+        times = (self.connect_s, self.stall_s, self.total_s)
+        if (
+            not all(0 < time_s < math.inf for time_s in times)
+            or min(self.retries, self.malformed) < 0
+            or min(self.rounds, self.max_tokens) < 1
+        ):
+            raise InputError(f"{self}: times must be above 0, rounds and max_tokens at least 1, retries and malformed not negative")
 
 
 @dataclass
@@ -120,6 +126,11 @@ class ChatAgent:
     @property
     def senses(self) -> Senses:
         return self.settings.senses
+
+    @property
+    def longest_s(self) -> float:
+        """How long a run may take: it is looked whether its time is over when something comes from the server, or nothing does."""
+        return self.settings.total_s + max(self.settings.stall_s, self.settings.connect_s)
 
     def spec(self) -> Mapping[str, Any]:
         tools = [tool.name for tool in self.box.tools]
@@ -334,23 +345,27 @@ def prompt(envelope: Envelope) -> str:
     """An envelope in words: the conversation with its times, earlier results, and the task. What others wrote stands between data marks."""
     lines = ["The conversation so far, with seconds:"]
     for source, text, at_s in _phrases(envelope):
-        lines.append(f"[{at_s:.1f}] {source}: {text}" if source in ("user.speech", "agent.speech") else f"[{at_s:.1f}] <data>{text}</data>")
+        lines.append(f"[{at_s:.1f}] {source}: {text}" if source in ("user.speech", "agent.speech") else f"[{at_s:.1f}] {_marked(text)}")
     lines.append(f"(The user had heard the agent up to {envelope.heard_s:.1f} s.)")
     for earlier in envelope.earlier:
-        text = f"<data>{earlier.text}</data>" if earlier.foreign else earlier.text
+        text = _marked(earlier.text) if earlier.foreign else earlier.text
         lines.append(f"Result of an earlier task ({earlier.ask}): {text}")
     lines.append(f"The task, as of {envelope.origin_s:.1f} s: {envelope.ask}")
     lines += [f"The user has since said of it: {amendment}" for amendment in envelope.amendments]
     return "\n".join(lines)
 
 
+def _marked(text: str) -> str:
+    """What others wrote, between marks that nothing in it can close."""
+    return f"<data>{text.replace('<', '(')}</data>"
+
+
 def _phrases(envelope: Envelope) -> list[tuple[str, str, float]]:
     """The transcript, words of one source in a row joined: source, text, start."""
     phrases: list[tuple[str, str, float]] = []
     for word in envelope.transcript:
-        text = word.word.replace("<", "(")
         if phrases and phrases[-1][0] == word.source:
-            phrases[-1] = (word.source, f"{phrases[-1][1]} {text}", phrases[-1][2])
+            phrases[-1] = (word.source, f"{phrases[-1][1]} {word.word}", phrases[-1][2])
         else:
-            phrases.append((word.source, text, word.start_s))
+            phrases.append((word.source, word.word, word.start_s))
     return phrases

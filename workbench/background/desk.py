@@ -2,8 +2,8 @@
 
 In every tick, in this order: it takes up what the agent told it, and what the background has sent; it ends what has become too old; it
 looks which results have been heard; it hands over at most one thing that is to be spoken; and it begins queued work. It never waits.
-Barge-in stops speech, not work: only a request to cancel, in the user's own words, ends a task. Of the user's sound and pictures it hears
-only what its background agent has wished for (`recent.py`).
+Barge-in stops speech, not work: only a request to cancel, in the user's own words, or a guard ends a task. Of the user's sound and
+pictures it hears only what its background agent has wished for (`recent.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from workbench.background.words import spoken_words
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Decision, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, UserSpeechStarted, UserSpeechStopped
 from workbench.events_background import ConsentGiven, ConsentUncounted, DelegationNote, DelegationRequested, DelegationResult
+from workbench.events_rules import GuardActed
 from workbench.packets import AGENT_TASKS, BACKGROUND_SHOWN, BACKGROUND_TEXT, USER_CONSENT, USER_PLAYBACK, USER_TEXT, MicroTurn, Packet
 from workbench.session import Said
 
@@ -62,9 +63,11 @@ class Desk:
     def step(self, state: Ledger, tick: Tick, heard: MicroTurn) -> tuple[Said, Ledger]:
         state.tick = tick
         state.events, state.notes, state.shown = [], [], []
-        requests = _listen(state, heard)
-        for request in requests:
-            state.request(request)
+        for told in _listen(state, heard):
+            if isinstance(told, DelegationRequested):
+                state.request(told)
+            else:
+                state.guarded(told)
         for arrival in state.run.collect(tick, self.settings.parts_per_tick):
             state.arrive(arrival)
         state.grow_old()
@@ -78,8 +81,8 @@ class Desk:
         return Said(tuple(packets), tuple(state.events)), state
 
 
-def _listen(ledger: Ledger, heard: MicroTurn) -> list[DelegationRequested]:
-    """Take up what was said, heard and seen, and who speaks; the requests in it."""
+def _listen(ledger: Ledger, heard: MicroTurn) -> list[DelegationRequested | GuardActed]:
+    """Take up what was said, heard and seen, and who speaks; the requests in it, and what a guard found."""
     told = told_of(heard)
     ledger.past = ledger.past.with_turn(heard)
     at_s, end_s = ledger.clock.seconds(max(0, heard.tick)), ledger.now_s
@@ -108,7 +111,7 @@ def _listen(ledger: Ledger, heard: MicroTurn) -> list[DelegationRequested]:
                 pass
     if talked:
         ledger.quiet_since_s = max(ledger.quiet_since_s, ledger.now_s)
-    return [event for event in told if isinstance(event, DelegationRequested)]
+    return [event for event in told if isinstance(event, DelegationRequested | GuardActed)]
 
 
 # --- what has been heard ----------------------------------------------------------------------------------------------------------
@@ -220,7 +223,7 @@ def _hand_over(ledger: Ledger) -> None:
 
 def _due(ledger: Ledger, schedule: str) -> list[Task]:
     done = [task for task in ledger.in_state(COMPLETED) if task.envelope.schedule == schedule]
-    return [task for task in done if task.answer is not None and task.answer.due_s <= ledger.now_s + 1e-9]
+    return [task for task in done if not task.waits(ledger.now_s)]
 
 
 def _asking(ledger: Ledger) -> bool:

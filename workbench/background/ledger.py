@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.asking import CANCEL, REPERTOIRE, SHOW, WANTED_CHARS
 from workbench.background.backends import Arrival, Run
+from workbench.background.meant import meant, newest, same
 from workbench.background.notes import Note
 from workbench.background.parts import (
     AGENT_SPEECH,
@@ -56,6 +57,7 @@ from workbench.events_background import (
     DelegationRequested,
     ToolUsed,
 )
+from workbench.events_rules import GuardActed
 from workbench.session import FIRST_TICK
 
 
@@ -76,6 +78,7 @@ class DeskSpec:
         parts_per_tick: how much is taken from the background in one tick; the rest comes in the next.
         words, earlier: how many words and results go along with a task.
         sources: whose words have authority.
+        use_s: how long a result is of use at least, whatever its request says.
     """
 
     session: str = "session"
@@ -94,11 +97,20 @@ class DeskSpec:
     words: int = 400
     earlier: int = 8
     sources: tuple[str, ...] = (USER_SPEECH,)
+    use_s: float = 0.0
 
     def __post_init__(self) -> None:
         least = min(self.at_once, self.queue, self.offers, self.parts_per_tick, self.words, self.earlier)
-        if least < 1 or min(self.run_s, self.cancel_s, self.say_s, self.consent_s, self.click_s) <= 0 or not 0 < self.said_share <= 1:
-            raise InputError(f"{self}: counts must be at least 1, times above 0, said_share above 0 and up to 1")
+        times = min(self.run_s, self.cancel_s, self.say_s, self.consent_s, self.click_s)
+        if least < 1 or times <= 0 or self.use_s < 0 or not 0 < self.said_share <= 1:
+            raise InputError(f"{self}: counts must be at least 1, times above 0 (use_s may be 0), said_share above 0 and up to 1")
+
+    def patient_with(self, agent: object) -> DeskSpec:
+        """The same, but with time for the longest run of an agent that tells it as `longest_s`, and for its result to be handed over."""
+        longest_s: float = getattr(agent, "longest_s", 0.0)
+        if longest_s <= self.run_s:
+            return self
+        return replace(self, run_s=longest_s, use_s=max(self.use_s, longest_s + DeskSpec.run_s))
 
 
 @dataclass
@@ -143,7 +155,7 @@ class Ledger:
     def untold(self) -> list[Task]:
         """The tasks that failed, and of which the agent has not been told so."""
         told_of = {note.task for note in self.problems}
-        return [task for task in self.tasks.values() if task.id in told_of]
+        return [task for task in self.tasks.values() if task.id in told_of and task.state == FAILED]
 
     def in_state(self, *states: str) -> list[Task]:
         """The tasks in these states, the urgent first, then the older."""
@@ -164,9 +176,22 @@ class Ledger:
         self.tasks[task.id] = task
         self.events.append(event)
         if to == FAILED and tell:
-            about, schedule = task.envelope.ask, "silent" if event.before == DELIVERING else task.envelope.schedule
-            self.problems.append(Note(task=task.id, what="problem", text=cause, schedule=schedule, about=about))
+            self._leave_word(task, cause, "silent" if event.before == DELIVERING else task.envelope.schedule)
         return task
+
+    def _leave_word(self, task: Task, cause: str, schedule: str) -> None:
+        """Have the agent told that something came to nothing, and why."""
+        self.problems.append(Note(task=task.id, what="problem", text=cause, schedule=schedule, about=task.envelope.ask))
+
+    def _fail(self, task: Task, cause: str) -> None:
+        """End work that came to nothing. If it was to change what waits for its hour, that stays as it was."""
+        before = task.before
+        if before is None or before.answer is None or before.state != COMPLETED or not before.answer.due_s:
+            self.move(task, FAILED, cause)
+            return
+        self._leave_word(task, cause, task.envelope.schedule)
+        as_it_was = replace(before, state=task.state, envelope=replace(before.envelope, run=task.envelope.run))
+        self.move(as_it_was, COMPLETED, f"as it was before: {cause}")
 
     # --- what the agent asks ---
 
@@ -194,14 +219,15 @@ class Ledger:
         self.events.append(DelegationRefused(act=request.act, ask=request.ask, cause=cause))
 
     def _open(self, request: DelegationRequested, authority: bool) -> None:
-        same = [t for t in self.live if t.state != CANCELLING and not t.envelope.amendments and t.envelope.authority == authority]
-        for task in same:
-            if spoken_words(task.envelope.ask) == spoken_words(request.ask):
-                self.events.append(DelegationMerged(task=task.id, ask=request.ask))
-                return
-        self._create(request, request.ask, (), authority)
+        task = same(request.ask, authority, self.live, self.now_s)
+        if task is None:
+            self._create(request, request.ask, (), authority)
+        else:
+            self.events.append(DelegationMerged(task=task.id, ask=request.ask))
 
-    def _create(self, request: DelegationRequested, ask: str, amendments: tuple[str, ...], authority: bool) -> None:
+    def _create(
+        self, request: DelegationRequested, ask: str, amendments: tuple[str, ...], authority: bool, before: Task | None = None
+    ) -> None:
         if len(self.live) >= self.spec.queue:
             self._refuse(request, f"{self.spec.queue} tasks are under way already; wait for one, or cancel one")
             return
@@ -218,10 +244,10 @@ class Ledger:
             authority=authority,
             schedule=request.schedule,
             urgency=request.urgency,
-            expires_at_s=round(request.at_s + request.expires_s, 6),
+            expires_at_s=round(request.at_s + max(request.expires_s, self.spec.use_s), 6),
         )
         envelope = self._with_evidence(envelope, request.at_s)
-        self.tasks[envelope.task] = Task(envelope=envelope, since=self.tick, began=self.tick)
+        self.tasks[envelope.task] = Task(envelope=envelope, since=self.tick, began=self.tick, before=before)
         self.events.append(
             DelegationCreated(
                 task=envelope.task,
@@ -252,7 +278,7 @@ class Ledger:
     def _target(self, request: DelegationRequested) -> Task | None:
         if request.task:
             return next((task for task in (*self.live, *self.untold) if task.id == request.task), None)
-        return max((*self.live, *self.untold), key=lambda task: int(task.id), default=None)
+        return meant(request.ask, (*self.live, *self.untold), self.tasks.values(), self.now_s)
 
     def _amend(self, request: DelegationRequested, authority: bool) -> None:
         task = self._target(request)
@@ -262,11 +288,13 @@ class Ledger:
             if not done:
                 self._refuse(request, f"there is no task {request.task or 'left'} to amend")
                 return
-            task = task or max(done, key=lambda t: int(t.id))
+            task = task or newest(done)
+            assert task is not None
             self._leave_untold(task, cause)
-            last = task.envelope
+            last = task.envelope if task.base is None else task.base.envelope
+            amendments = (*last.amendments, request.ask) if task.base is not None else (request.ask,)
             ask = replace(request, schedule=last.schedule, source=request.source if authority else NOBODY)
-            self._create(ask, last.ask, (*last.amendments, request.ask), last.authority and authority)
+            self._create(ask, last.ask, amendments, last.authority and authority, task.base)
         elif task.state == CANCELLING:
             self._refuse(request, f"task {task.id} is being cancelled")
         else:
@@ -274,8 +302,8 @@ class Ledger:
             self._begin_anew(task, cause, request.at_s, request.ask, **lost)
 
     def _leave_untold(self, task: Task, cause: str) -> None:
-        """Tell the agent nothing of the failure of a task which it has not been told of yet."""
-        if task in self.untold:
+        """Tell the agent nothing of what a task has failed in and it has not been told of yet."""
+        if any(note.task == task.id for note in self.problems):
             self.problems = [note for note in self.problems if note.task != task.id]
             self.events.append(
                 BackgroundDropped(task=task.id, run=task.envelope.run, cause=f"{cause}; that it failed is not told any more")
@@ -285,6 +313,8 @@ class Ledger:
         """Back to the queue with another run, on the evidence up to `at_s`; what the run before still sends is dropped."""
         if task.state == RUNNING:
             self.run.cancel(self.tick, task.id, task.envelope.run)
+        if amendment:
+            self._leave_untold(task, cause)
         if amendment and task.consent is not None:
             self._withdraw(task, cause)
         amendments = (*task.envelope.amendments, *([amendment] if amendment else []))
@@ -293,7 +323,8 @@ class Ledger:
         if amendment:
             envelope = replace(envelope, expires_at_s=round(at_s + left, 6), consents=(), refusals=(), resume={})
             envelope = self._with_evidence(envelope, at_s)
-        task = replace(task, envelope=envelope, parts=0, partials=(), answer=None, saying=None, consent=None, offers=0)
+        before = task.base if amendment else task.before
+        task = replace(task, envelope=envelope, parts=0, partials=(), answer=None, saying=None, consent=None, offers=0, before=before)
         if task.state == QUEUED:
             self.tasks[task.id] = task
         else:
@@ -306,14 +337,22 @@ class Ledger:
         if not tasks:
             self._refuse(request, f"there is no task {request.task.strip('*') or 'left'} to cancel")
         for task in tasks:
-            cause = f"the user said: {request.ask}"
-            if task.state == RUNNING:
-                self.run.cancel(self.tick, task.id, task.envelope.run)
-                self.move(task, CANCELLING, cause)
-            elif task.state == FAILED:
-                self._leave_untold(task, cause)
-            elif task.state != CANCELLING:
-                self.move(task, CANCELLED, cause)
+            self._end(task, f"the user said: {request.ask}")
+
+    def guarded(self, acted: GuardActed) -> None:
+        """End what was asked for since the user began to ask what may not be asked, whoever answers for it."""
+        for task in (*self.live, *self.untold):
+            if acted.direction == "in" and task.envelope.origin_s >= acted.since_s - 1e-9:
+                self._end(task, "guard: it may not be asked")
+
+    def _end(self, task: Task, cause: str) -> None:
+        """Stop work that is not wanted any more, and say nothing more of it."""
+        self._leave_untold(task, cause)
+        if task.state == RUNNING:
+            self.run.cancel(self.tick, task.id, task.envelope.run)
+            self.move(task, CANCELLING, cause)
+        elif task.state not in (FAILED, CANCELLING):
+            self.move(task, CANCELLED, cause)
 
     # --- what the background sends ---
 
@@ -344,9 +383,9 @@ class Ledger:
                 self._ask(task, asked)
                 self.move(replace(task, consent=asked, saying=None), QUEUED, f"asks for consent to {asked.tool}")
             case Failure(cause=cause):
-                self.move(task, FAILED, cause)
+                self._fail(task, cause)
             case _:
-                self.move(task, FAILED, "its work was stopped from outside")
+                self._fail(task, "its work was stopped from outside")
 
     def _ask(self, task: Task, asked: NeedsConsent) -> None:
         """Tell of a question. By voice it is open from when it was put, and by click from now on, as it is shown at once."""
@@ -378,7 +417,7 @@ class Ledger:
             if late and task.state in (QUEUED, RUNNING, COMPLETED):
                 self.move(task, STALE, f"it was of use until {task.envelope.expires_at_s:g} s")
             elif task.state == RUNNING and self.for_s(task) > self.spec.run_s:
-                self.move(task, FAILED, f"time-out: no answer within {self.spec.run_s:g} s")
+                self._fail(task, f"time-out: no answer within {self.spec.run_s:g} s")
             elif task.state == CANCELLING and self.for_s(task) > self.spec.cancel_s:
                 self.move(task, CANCELLED, f"its work did not stop within {self.spec.cancel_s:g} s and was left alone")
 

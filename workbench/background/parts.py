@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from workbench.background.recent import Recent
+from workbench.background.sizes import within
 from workbench.errors import InputError
 
 USER_SPEECH = "user.speech"  # said by the session's user, to the agent
@@ -195,7 +196,8 @@ class BackgroundAgent(Protocol):
 
     `work` runs where it may take its time, never in the tick loop. It should ask `stop` now and then; what it keeps from one task to the
     next must not change an answer. One that wants sound or pictures of the recent past says so in an attribute `senses` (`recent.py`). What
-    it puts of them into a part of its answer stands in the trace.
+    it puts of them into a part of its answer stands in the trace. One that may work for long says so in an attribute `longest_s`, for
+    which a desk waits whose settings are `patient_with` it.
     """
 
     @property
@@ -227,21 +229,19 @@ def checked(part: object, most_chars: int) -> Part:
     if not isinstance(part, Partial | Answer | Failure | NeedsConsent | Used | Stopped):
         return Failure(cause=f"garbage: the agent gave a {type(part).__name__}, which is no part of an answer")
     try:
-        if (chars := sum(len(value) for value in vars(part).values() if isinstance(value, str))) > most_chars:
-            return _too_large(part, chars, most_chars)
+        if not within(vars(part), most_chars):
+            return _too_large(part, most_chars)
         text = json.dumps(part_json(part), allow_nan=False)
         fits = _typed(part) and part_of(json.loads(text)) == part
     except (TypeError, ValueError, RecursionError) as error:
         return Failure(cause=f"garbage: the agent's {part.tag} is not JSON ({str(error)[:80]})")
     if not fits:
         return Failure(cause=f"garbage: the agent's {part.tag} has fields of the wrong type")
-    if len(text) > most_chars:
-        return _too_large(part, len(text), most_chars)
-    return part
+    return part if len(text) <= most_chars else _too_large(part, most_chars)
 
 
-def _too_large(part: Part, chars: int, most_chars: int) -> Failure:
-    return Failure(cause=f"too large: the agent's {part.tag} has {chars} characters, {most_chars} are taken")
+def _too_large(part: Part, most_chars: int) -> Failure:
+    return Failure(cause=f"too large: the agent's {part.tag} has more than the {most_chars} characters that are taken")
 
 
 def _typed(part: Part) -> bool:

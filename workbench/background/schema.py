@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -30,9 +31,11 @@ _PARAMETER = re.compile(r"^\s*(?::param\s+)?(\w+)\s*(?:\([^)]*\))?:\s*(.+)$")
 def schema_of(function: Callable[..., Any]) -> Schema:
     """The JSON schema of the parameters of a function; their descriptions come from its docstring or from `Annotated`.
 
-    Raises InputError for a parameter without a type, of a type that JSON does not know, or without a name of its own.
+    Raises InputError for a parameter without a type, of a type that JSON does not know, or without a name of its own, and for a function
+    that has no name or whose result has to be waited for.
     """
-    hints, described = get_type_hints(function, include_extras=True), parameters_described(function)
+    _check_callable(function)
+    hints, described = _hints(function), parameters_described(function)
     properties: dict[str, Any] = {}
     required = []
     for name, parameter in inspect.signature(function).parameters.items():
@@ -45,10 +48,49 @@ def schema_of(function: Callable[..., Any]) -> Schema:
             body = {"description": described[name], **body}
         if parameter.default is parameter.empty:
             required.append(name)
-        elif isinstance(parameter.default, str | int | float | bool):
-            body = {**body, "default": parameter.default}
+        elif (default := _plain(parameter.default)) is not None:
+            body = {**body, "default": default}
         properties[name] = body
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _check_callable(function: Callable[..., Any]) -> None:
+    if not inspect.isroutine(function):
+        raise InputError(f"{function!r} is no function with a name; a tool is one that is written with def")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InputError(
+            f"{function.__name__} is async, and a tool is called without a loop of events; write it with def, and what is to be awaited "
+            "in it as asyncio.run(...)"
+        )
+    if inspect.isgeneratorfunction(function):
+        raise InputError(f"{function.__name__} gives its result bit by bit with yield; a tool returns it, e.g. as a list")
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a function. Raises InputError where one of them cannot be found."""
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        raise InputError(
+            f"{function.__name__}: its types cannot be read ({error}); a type is named by what its module knows when @tool is reached, so "
+            "define or import it at the top of the file, before the function"
+        ) from error
+
+
+def _plain(default: Any) -> str | int | float | bool | None:
+    """A default as JSON has it; None where there is none to tell."""
+    value = default.value if isinstance(default, Enum) else default
+    told = isinstance(value, str | int | bool) or (isinstance(value, float) and math.isfinite(value))
+    return value if told else None
+
+
+def _choices(values: Iterable[Any], where: str) -> dict[str, Any]:
+    """The schema of one of these values. Raises InputError where one of them is nothing that JSON can name."""
+    choices = list(values)
+    odd = [value for value in choices if isinstance(value, Enum) or not isinstance(value, str | int | float | bool | None)]
+    if odd:
+        raise InputError(f"{where} may be {odd[0]!r}, which JSON does not know; let the values be str, int, float, bool or None")
+    return {"enum": choices}
 
 
 def _type_schema(hint: Any, where: str) -> dict[str, Any]:
@@ -59,7 +101,7 @@ def _type_schema(hint: Any, where: str) -> dict[str, Any]:
         described = [note for note in inner[1:] if isinstance(note, str)]
         return {**({"description": described[0]} if described else {}), **_type_schema(inner[0], where)}
     if origin is Literal:
-        return {"enum": list(inner)}
+        return _choices(inner, where)
     if origin in (Union, types.UnionType):
         return {"anyOf": [_type_schema(each, where) for each in inner]}
     if origin is list and inner:
@@ -67,7 +109,7 @@ def _type_schema(hint: Any, where: str) -> dict[str, Any]:
     if origin is dict and inner and inner[0] is str:
         return {"type": "object", "additionalProperties": _type_schema(inner[1], where)}
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return {"enum": [member.value for member in hint]}
+        return _choices((member.value for member in hint), where)
     raise InputError(
         f"{where} is a {hint}, which JSON does not know; use str, int, float, bool, list[...], dict[str, ...], Literal or Enum"
     )
@@ -101,6 +143,29 @@ def check_arguments(schema: Schema, arguments: object) -> dict[str, Any]:
         raise InputError(problem)
     assert isinstance(arguments, dict)
     return arguments
+
+
+def typed(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked arguments as the function takes them: what stands for a member of an `Enum` is that member, in lists and such as well.
+
+    A parameter of which the function tells no type is given what it was, as in a tool whose function was put in place of another.
+    """
+    hints = _hints(function)
+    return {name: _as_typed(hints[name], value) if name in hints else value for name, value in arguments.items()}
+
+
+def _as_typed(hint: Any, value: Any) -> Any:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _as_typed(inner[0], value)
+    if origin in (Union, types.UnionType):
+        fitting = next(each for each in inner if not _problem(_type_schema(each, ""), value, ""))
+        return _as_typed(fitting, value)
+    if origin is list:
+        return [_as_typed(inner[0], each) for each in value]
+    if origin is dict:
+        return {name: _as_typed(inner[1], each) for name, each in value.items()}
+    return hint(value) if isinstance(hint, type) and issubclass(hint, Enum) else value
 
 
 def _problem(schema: Schema, value: object, where: str) -> str:

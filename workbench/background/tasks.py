@@ -5,9 +5,10 @@
                  +-> failed <--------------+          anything but delivering may turn stale
                  +-> cancelling -> cancelled          what does not run is cancelled at once
 
-A task goes back from running to queued when the user amends it or is asked for consent, and from delivering to completed when the user
-cut the answer off. It is delivered only when its words have left the loudspeaker; one whose words the agent cannot say fails, unless it is
-to be seen. `failed`, `cancelled`, `stale` and `delivered` are final. Names follow Realtime-Venus-Harness, which has no `stale`.
+A task goes back from running to queued when the user amends it or is asked for consent, from delivering to completed when the user cut the
+answer off, and from running to completed, as it was before, when what a reminder was to be changed to comes to nothing. It is delivered
+only when its words have left the loudspeaker; one whose words the agent cannot say fails, unless it is to be seen. `failed`, `cancelled`,
+`stale` and `delivered` are final. Names follow Realtime-Venus-Harness, which has no `stale`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class Saying:
 class Task:
     """One delegation: since when it is in its state, how many parts its run has sent, how often its answer was handed over.
 
-    Answers in words that do not count have been told of up to `uncounted_s`.
+    Answers in words that do not count have been told of up to `uncounted_s`. `before` is the task as it was last answered, where it was
+    amended since: if that fails, what it was stands, or may be amended otherwise.
     """
 
     envelope: Envelope
@@ -86,6 +88,7 @@ class Task:
     consent: NeedsConsent | None = None
     offers: int = 0
     uncounted_s: float = 0.0
+    before: Task | None = None
 
     @property
     def id(self) -> str:
@@ -106,6 +109,15 @@ class Task:
     @property
     def live(self) -> bool:
         return self.state not in FINAL
+
+    @property
+    def base(self) -> Task | None:
+        """The task as it was last answered: itself, or what an amendment that failed was made to; None if it never was."""
+        return replace(self, before=None) if self.answer is not None else self.before
+
+    def waits(self, now_s: float) -> bool:
+        """Whether all is done but to wait for the hour at which its answer is due."""
+        return self.state == COMPLETED and self.answer is not None and self.answer.due_s > now_s + 1e-9
 
 
 def moved(task: Task, to: str, cause: str, tick: Tick) -> tuple[Task, DelegationChanged]:

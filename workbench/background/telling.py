@@ -27,6 +27,7 @@ from workbench.events import (
     to_json,
 )
 from workbench.events_background import DelegationRequested
+from workbench.events_rules import GuardActed
 from workbench.packets import AGENT_TASKS, BACKGROUND_TEXT, USER_TEXT, MicroTurn, Packet, only
 from workbench.session import Said, State, Together
 from workbench.wrapped import Wrapped, WrappedState
@@ -40,6 +41,7 @@ Told: TypeAlias = (
     | ModelYielded
     | Decision
     | DelegationRequested
+    | GuardActed
 )
 TOLD = (
     TranscriptDelta,
@@ -50,6 +52,7 @@ TOLD = (
     ModelYielded,
     Decision,
     DelegationRequested,
+    GuardActed,
 )
 NOTE_WORDS = 100  # of a note that are remembered, lest long results hide what the user said
 _SOURCES = {"user": USER_SPEECH, "model": AGENT_SPEECH}

@@ -1,4 +1,4 @@
-"""The process in which a tool runs: reads one order from its input, writes one answer to its output. It imports nothing of the workbench.
+"""The process in which a tool runs: reads one order from its input, writes one answer to its output.
 
 Order: {"module", "name", "file", "path", "arguments", "most_chars", "memory_mb"}; with a file the module is what that file makes. Answer:
 {"ok": true, "text": the result as JSON} or {"ok": false, "cause"}; before it comes one byte, as soon as the function is imported.
@@ -37,9 +37,12 @@ def answer(order: dict[str, Any], out: TextIO) -> dict[str, Any]:
         found: Any = importlib.import_module(order["module"]) if order["file"] is None else _run(order["module"], order["file"])
         for name in order["name"].split("."):
             found = getattr(found, name)
+        from workbench.background.schema import typed  # where the workbench lies is known only now
+
+        function = getattr(found, "function", found)
         out.write(" ")
         out.flush()
-        value = getattr(found, "function", found)(**order["arguments"])
+        value = function(**typed(function, order["arguments"]))
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a tool raises is the outcome of its call)
         return {"ok": False, "cause": f"raised {type(error).__name__}: {str(error)[:200]}"}

@@ -6,11 +6,13 @@
 
 A function that can be imported runs in a process of its own, which is killed when its time is over. One that only a notebook knows runs in
 a thread, which nobody can kill: it is left alone, and no more than ABANDONED of them may be left; what it prints is seen. What a tool
-returns must be JSON of no more than `most_chars`.
+returns must be JSON of no more than `most_chars`; of more than that no more is looked at. A single long step of a function in a thread that
+is no Python, such as sorting millions of numbers, still holds up everybody else: define such a tool in a module.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -24,7 +26,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 from workbench.background.parts import Stop
-from workbench.background.schema import Schema, check_arguments, description_of, schema_of
+from workbench.background.schema import Schema, check_arguments, description_of, schema_of, typed
+from workbench.background.sizes import in_short, within
 from workbench.clock import StopWatch
 from workbench.errors import InputError
 
@@ -103,22 +106,26 @@ def tool(
     foreign: bool = False,
     isolation: Isolation | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Make a tool of a function. Raises InputError when its types or its docstring do not say what it takes, or a limit makes no sense."""
+    """Make a tool of a function, which is called with values of its types: an `Enum` gets its member.
+
+    Raises InputError when its types or its docstring do not say what it takes, when it gives its result otherwise than by returning it, and
+    when a limit makes no sense.
+    """
     if permission not in PERMISSIONS:
         raise InputError(f"permission {permission!r} is not known; a tool is {', '.join(PERMISSIONS)}")
     if not timeout_s > 0 or most_chars < 1 or memory_mb < 1:
         raise InputError(f"timeout_s={timeout_s}, most_chars={most_chars}, memory_mb={memory_mb}: all must be above 0")
 
     def made(of: Callable[..., Any]) -> Tool:
-        where: Isolation = isolation or ("process" if _importable(of) else "thread")
         schema, about = schema_of(of), description_of(of)
+        where: Isolation = isolation or ("process" if _importable(of) else "thread")
         return Tool(of, of.__name__, about, schema, permission, timeout_s, most_chars, memory_mb, foreign, where)
 
     return made if function is None else made(function)
 
 
 def _importable(function: Callable[..., Any]) -> bool:
-    return function.__module__ != "__main__" and "<" not in function.__qualname__
+    return function.__module__ != "__main__" and "<" not in function.__qualname__ and not inspect.ismethod(function)
 
 
 def run_tool(tool: Tool, arguments: Mapping[str, Any], stop: Stop) -> Outcome:
@@ -136,12 +143,14 @@ def run_tool(tool: Tool, arguments: Mapping[str, Any], stop: Stop) -> Outcome:
 
 def _called(tool: Tool, arguments: dict[str, Any]) -> Outcome:
     try:
-        value = tool.function(**arguments)
+        value = tool.function(**typed(tool.function, arguments))
+        if not within(value, tool.most_chars):
+            return Outcome(False, cause=f"{tool.name} returned more than the {tool.most_chars} characters that are taken")
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except InputError as error:
         return Outcome(False, cause=str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a tool raises is the outcome of its call)
-        return Outcome(False, cause=f"{tool.name} raised {type(error).__name__}: {str(error)[:200]}")
+        return Outcome(False, cause=f"{tool.name} raised {in_short(error)}")
     return _sized(tool, text)
 
 

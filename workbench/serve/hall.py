@@ -21,7 +21,9 @@ from workbench.background.telling import Delegating
 from workbench.background.threads import Threads
 from workbench.clock import ClockSpec, RealTime, utc_now
 from workbench.errors import InputError
+from workbench.given import streams_there
 from workbench.live.admission import MINUTE_S, Admission, Ticket
+from workbench.live.ear import Ear
 from workbench.live.outbox import Outbox
 from workbench.live.protocol import LONGEST_AUDIO, RATE, SHORTEST_AUDIO, Audio, Consent, Hello, Pcm, Played, Problem, Stop, Text
 from workbench.live.runtime import LiveSession, LiveSpec
@@ -56,7 +58,7 @@ class Hall:
 
     Traces of sessions that are to be stored go to `folder`; of others none is left. `asks_at` are the words or phrases at which an agent
     that has not learned to ask has something done elsewhere, `make_worker` makes who does it here, and `policies` are the rules that
-    the agent is put under.
+    the agent is put under. Raises InputError where the spec says how a stream is kept that none of them speaks on.
     """
 
     make_agent: Callable[[], Participant]
@@ -70,6 +72,11 @@ class Hall:
     make_pace: Callable[[], RealTime] = lambda: RealTime(ClockSpec())
     _seats: dict[str, Seat] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        if self.spec.keep:  # before a client comes, which could do nothing about it
+            user = ClientUser(Ear(ClockSpec(), RealTime(ClockSpec()).now), Context())
+            streams_there(self.spec.keep, (user, *self._cast("none", ClientWork())))
 
     @property
     def seats(self) -> list[Seat]:
@@ -95,16 +102,19 @@ class Hall:
         for seat in running:
             seat.session.join(timeout_s)
 
+    def _cast(self, name: str, backend: Backend) -> tuple[Participant, Participant]:
+        """The agent of a session and the desk for its slow work."""
+        model = self.make_agent()
+        asking = model if BACKGROUND_TEXT in model.hears else ByRule(model, self.asks_at)
+        return Delegating(Noted(governed_by(asking, self.policies))), Desk(backend, DeskSpec(session=name, run_s=WORK_S))
+
     def _begun(self, ticket: Ticket, wanted: Wanted) -> Seat:
         name = f"serve-{utc_now().replace(':', '')}-{secrets.token_hex(4)}"
         minutes, count = (ticket.ends_s - ticket.began_s) / MINUTE_S, min(ticket.bytes, self.spec.bytes)
         spec = replace(self.spec, minutes=min(minutes, self.spec.minutes), bytes=count)
         context, work = Context(), ClientWork()
         backend: Backend = work if wanted.delegation == CLIENT else Threads(self.make_worker())
-        desk = Desk(backend, DeskSpec(session=name, run_s=WORK_S))
-        model = self.make_agent()
-        asking = model if BACKGROUND_TEXT in model.hears else ByRule(model, self.asks_at)
-        agent = Delegating(Noted(governed_by(asking, self.policies)))
+        agent, desk = self._cast(name, backend)
         passing = None if wanted.store else tempfile.TemporaryDirectory(prefix="microturn-", ignore_cleanup_errors=True)
         path = Path(passing.name if passing else self.folder) / f"{name}.sqlite"
         session = LiveSession(
