@@ -115,7 +115,7 @@ def test_what_is_tried_is_answered_and_stopped_and_the_session_taken_home(visit:
         question = page.get_by_role("alertdialog")
         question.wait_for()
         assert "Nothing is captured until you agree" in question.inner_text()
-        kept = "kept in full: your voice, what you type, your pictures, the agent's voice, its words"
+        kept = "kept in full: your voice, what you type, your pictures, the agent's voice, its words, the words it hears"
         assert page.locator(".mt-kept").inner_text() == kept
         assert f"Of this session, {kept}." in question.inner_text()
         assert (page.evaluate("opened"), list(tmp_path.glob("*.sqlite"))) == (0, [])

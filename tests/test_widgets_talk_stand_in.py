@@ -20,7 +20,8 @@ from workbench.errors import InputError
 from workbench.live.admission import Admission, Limits
 from workbench.live.host import Host
 from workbench.live.stand_in import StandIn
-from workbench.store import verify
+from workbench.packets import AGENT_AUDIO, USER_AUDIO
+from workbench.store import read_features, read_trace, verify
 
 
 @pytest.fixture
@@ -46,6 +47,19 @@ def test_a_panel_that_is_closed_ends_the_session_of_its_user(host: Host) -> None
     talk.close()
     assert talk.wait(60) == "the page was closed"
     assert host.sessions == []
+
+
+@pytest.mark.checkpoint
+def test_a_panel_of_its_own_keeps_no_sound_where_it_was_told_so(checkpoint: Path, tmp_path: Path) -> None:
+    talk = Talk.with_nano(Caller(), folder=tmp_path, checkpoint=checkpoint, keep=["features-only"], websocket=False)
+    talk.wait(60)
+    assert talk.trace is not None
+    assert {packet.stream for turn in read_trace(talk.trace).turns for packet in turn.packets}.isdisjoint({USER_AUDIO, AGENT_AUDIO})
+    assert read_features(talk.trace, USER_AUDIO)
+    assert read_trace(talk.trace).header.labels["tick_flops"] > 0
+    talk.close()
+    with pytest.raises(InputError, match="--keep 'sound=some' is neither STREAM="):
+        Talk.with_nano(folder=tmp_path, checkpoint=checkpoint, keep="sound=some")
 
 
 def test_who_is_no_user_is_refused_before_anything_begins(host: Host) -> None:

@@ -190,16 +190,19 @@ def test_typed_text_is_sent_written_and_marked(browser: Any, pages: Pages) -> No
 
 def test_a_rule_of_speaking_is_set_while_the_session_goes_on(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime()
-    runtime.dials = [DIALS["barge-in"].told(2.0), DIALS["max overlap"].told(1.0)]
+    runtime.dials = [DIALS["barge-in"].told(2.0), DIALS["max overlap"].told(1.0), DIALS["quiet hours"].told(0.0, "22:00 to 07:00")]
     with visit(browser, pages, runtime) as page:
         page.get_by_text("Rules of speaking").click()
         overlap = page.get_by_label("Both at once for at most")
-        assert (overlap.input_value(), page.locator(".mt-dials output").inner_text()) == ("1", "1 s")
+        told = page.locator(".mt-dials output")
+        assert (overlap.input_value(), told.all_inner_texts()) == ("1", ["1 s", "22:00 to 07:00"])
         overlap.fill("5")
-        assert page.locator(".mt-dials output").inner_text() == "no rule"
+        page.get_by_label("It is quiet, from now on, for").fill("10")
+        assert told.all_inner_texts() == ["no rule", "10 min"]
         page.get_by_label("When you begin to speak while it does").select_option("it ends the word")
-        until(lambda: len(runtime.of("set")) == 2, page)
-        assert [(message["name"], message["value"]) for message in runtime.of("set")] == [("max overlap", 5), ("barge-in", 1)]
+        until(lambda: len(runtime.of("set")) == 3, page)
+        moves = [(message["name"], message["value"]) for message in runtime.of("set")]
+        assert moves == [("max overlap", 5), ("quiet hours", 10), ("barge-in", 1)]
         page.get_by_role("button", name="Stop").click()
         assert overlap.is_disabled()
 

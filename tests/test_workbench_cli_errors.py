@@ -106,7 +106,7 @@ def test_choices_that_are_not_there_are_answered_with_those_that_are(
     soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
     assert "follows the orders of a scenario" in refused(capsys, "run", "--user", tmp_path / "a.wav", "--agent", "oracle", *out)
     wrong_keep = refused(capsys, "run", "--scenario", "answer", "--agent", "silent", "--keep", "user.audio=some", *out)
-    assert wrong_keep == "--keep 'user.audio=some' is not STREAM=none|features|full; e.g. --keep user.audio=features"
+    assert wrong_keep == "--keep 'user.audio=some' is neither STREAM=none|features|full nor features-only; e.g. --keep user.audio=features"
     assert "no export called 'mp3'; there are fdb, textgrid, vtt, rttm, chrome-trace, turnbench, mcap, parquet, otel" in refused(
         capsys, "export", trace_file, "--to", "mp3", *out
     )

@@ -16,15 +16,19 @@ import typer
 from tests.conftest import ROOT
 from tests.live_fakes import Wall, opened
 from tests.test_workbench_cli_errors import refused
-from workbench.agents import SilentAgent
+from workbench.agents import EchoAgent, SilentAgent
 from workbench.cells import Cell
 from workbench.cli import app
 from workbench.conditions import MOST_VALUES
 from workbench.errors import InputError
 from workbench.exports import EXPORTS, about, export
+from workbench.given import keeps_of
+from workbench.live.admission import Admission, Limits
+from workbench.live.host import Host
 from workbench.live.runtime import LiveSpec
-from workbench.packets import USER_AUDIO
+from workbench.packets import AGENT_AUDIO, USER_AUDIO, USER_CONTEXT, USER_TEXT
 from workbench.playing import Plan
+from workbench.serve.hall import Hall
 from workbench.store import Keep, read_trace
 from workbench.voices import VOICE_SETS
 
@@ -154,3 +158,28 @@ def test_a_recording_is_answered_with_what_can_be_done_with_it(tmp_path: Path, c
         message = refused(capsys, "score", given)
         assert message.startswith(f"{folder} holds a recording, and no truth to judge it by; give --suite tau-voice or --suite vap")
         assert message.endswith(f"microturn run --agent recorded:{folder} --out DIR")
+
+
+def test_features_only_stands_for_every_stream_of_sound_and_the_last_word_holds() -> None:
+    assert keeps_of(["features-only"]) == {USER_AUDIO: Keep("features"), AGENT_AUDIO: Keep("features")}
+    assert keeps_of(["features-only", "agent.audio=full:f32"]) == {USER_AUDIO: Keep("features"), AGENT_AUDIO: Keep("full", "f32")}
+    assert keeps_of(["user.text=none"], "f32") == {USER_TEXT: Keep("none", "f32")}
+    for text in ("features", "features_only", "user.audio", "=none", "user.audio=some", "user.audio=full:mp3"):
+        with pytest.raises(InputError, match=r"is neither STREAM=none\|features\|full nor features-only"):
+            keeps_of([text])
+
+
+@pytest.mark.parametrize("command", ["talk", "serve"])
+def test_what_is_to_be_kept_is_read_before_the_model_is_loaded(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(capsys, command, "--keep", "user.audio=some", "--out", tmp_path / "o")
+    assert message.startswith("--keep 'user.audio=some' is neither STREAM=none|features|full nor features-only")
+    assert not (tmp_path / "o").exists()
+
+
+def test_who_lets_people_talk_is_told_of_a_stream_to_keep_that_there_is_not_before_anybody_comes(tmp_path: Path) -> None:
+    admission, keep = Admission(Limits(), lambda: 0.0), {"user.adio": Keep("none")}
+    with pytest.raises(InputError, match=r"no stream 'user.adio' to keep in this session; there are user\.audio, .*, agent\.text$"):
+        Host(EchoAgent, tmp_path, admission, LiveSpec(keep=keep))
+    with pytest.raises(InputError, match=r"no stream 'user.adio' to keep .*user\.context, agent\.audio, .*, background\.text"):
+        Hall(EchoAgent, "echo", tmp_path, admission, LiveSpec(keep=keep))
+    Hall(EchoAgent, "echo", tmp_path, admission, LiveSpec(keep={USER_CONTEXT: Keep("none")}))

@@ -20,8 +20,9 @@ from tests.conftest import ROOT
 from tests.serve_fakes import client, served
 from tests.test_workbench_cli_errors import refused
 from workbench.live.runtime import LiveSpec
+from workbench.packets import USER_AUDIO
 from workbench.serve import server
-from workbench.store import verify
+from workbench.store import read_features, read_trace, verify
 
 pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager")  # of the official client's own call
 
@@ -100,6 +101,7 @@ def test_a_client_that_is_gone_ends_its_session_and_leaves_its_place(tmp_path: P
 def test_the_official_client_talks_with_the_shipped_model(checkpoint: Path, tmp_path: Path) -> None:
     code = "from workbench.cli import main; main()"
     command = [sys.executable, "-u", "-c", code, "serve", "--port", "0", "--checkpoint", str(checkpoint), "--out", str(tmp_path / "s")]
+    command += ["--keep", "features-only"]
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().removeprefix("serving ").strip()
@@ -114,4 +116,7 @@ def test_the_official_client_talks_with_the_shipped_model(checkpoint: Path, tmp_
             closed = list(connection)[-1]
         assert process.wait(60) == 0
     assert (closed.type, closed.reason) == ("session.closed", "remote_hangup")  # type: ignore[union-attr]
-    assert verify(tmp_path / "s" / f"{started.session.id}.sqlite").ok
+    path = tmp_path / "s" / f"{started.session.id}.sqlite"
+    assert verify(path).ok
+    assert not read_trace(path).audio(USER_AUDIO).any()
+    assert read_features(path, USER_AUDIO)

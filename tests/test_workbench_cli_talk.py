@@ -17,7 +17,8 @@ from tests.conftest import ROOT
 from tests.shared_fakes import PATIENCE_S, ended, talking, told
 from tests.test_workbench_cli_errors import refused
 from workbench.live.protocol import TickDone
-from workbench.store import verify
+from workbench.packets import AGENT_AUDIO, USER_AUDIO
+from workbench.store import read_features, read_trace, verify
 
 
 @pytest.mark.parametrize(
@@ -54,19 +55,23 @@ def test_a_port_that_is_taken_and_a_checkpoint_that_is_missing_are_named(tmp_pat
 
 
 @pytest.mark.checkpoint
-def test_it_serves_the_agent_until_it_is_interrupted_and_closes_every_trace(checkpoint: Path, tmp_path: Path) -> None:
+def test_it_serves_the_agent_until_it_is_interrupted_and_closes_traces_of_what_was_to_be_kept(checkpoint: Path, tmp_path: Path) -> None:
     code = "from workbench.cli import main; main()"
     command = [sys.executable, "-u", "-c", code, "talk", "--port", "0", "--checkpoint", str(checkpoint), "--out", str(tmp_path / "talks")]
+    command += ["--keep", "features-only"]
     with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().removeprefix("talk at ").strip()
         assert "Microturn" in httpx.get(address, timeout=PATIENCE_S).text
         with connect(f"ws{address.removeprefix('http')}/microturn/talk", origin=address, open_timeout=PATIENCE_S) as visitor:  # type: ignore[arg-type]
             welcome = talking(visitor)
-            assert welcome.agent == "nano"
+            assert (welcome.agent, welcome.kept[USER_AUDIO], welcome.kept[AGENT_AUDIO]) == ("nano", "features", "features")
             assert isinstance(told(visitor), TickDone)
             process.send_signal(signal.SIGINT)
             end = ended(visitor)
         assert process.wait(PATIENCE_S) == 0
     assert (end.reason, end.text) == ("stopped", "the server was stopped")
-    assert verify(tmp_path / "talks" / str(end.trace)).ok
+    path = tmp_path / "talks" / str(end.trace)
+    assert verify(path).ok
+    assert {packet.stream for turn in read_trace(path).turns for packet in turn.packets}.isdisjoint({USER_AUDIO, AGENT_AUDIO})
+    assert len(read_features(path, USER_AUDIO)) == len(read_trace(path))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
+from tests.test_workbench_guard import Hears
 from workbench.agents import ScriptedAgent
-from workbench.dials import DIALS, moved
+from workbench.background.wiring import asking
+from workbench.dials import DIALS, dial_of, dials_told, moved
 from workbench.errors import InputError
-from workbench.events import ModelYielded, SettingChanged, TranscriptDelta
-from workbench.outside import step_under
+from workbench.events import ModelSpeechStarted, ModelSpeechStopped, ModelYielded, SettingChanged, TranscriptDelta
+from workbench.outside import by_the_clock, rules_of, step_under
 from workbench.packets import AGENT_AUDIO
-from workbench.policies import Governed
+from workbench.policies import Governed, Hold, QuietHours, QuietTimes, SpeakOver
+from workbench.policy_text import governed_by
 from workbench.replay import replay
 from workbench.rules import POLICIES, BargeIn, MaxOverlap, SpeechBudget
 from workbench.session import Session
@@ -22,6 +26,7 @@ from workbench.users import SilentUser
 TICKS, EVERY = 60, 10
 NUMBERS = ("one", "two", "three", "four", "five", "six")
 COUNT = ScriptedAgent(tuple((2 + EVERY * i, (word,)) for i, word in enumerate(NUMBERS)))
+BARE = Governed(COUNT)
 
 
 def talked(changes: Mapping[int, tuple[str, float]]) -> Trace:
@@ -45,17 +50,19 @@ def test_each_dial_sets_its_rule_over_all_of_its_range_and_none_where_it_is_off(
     for name, dial in DIALS.items():
         for value in (dial.low, dial.high):
             dial.check(value)
-            policies = moved((), name, value)
-            assert [policy.name for policy in policies] == ([] if value == dial.off else [name])
-            assert all(type(policy).__name__ in POLICIES for policy in policies)
+            agent = moved(BARE, name, value, 4.0)
+            rules = [policy.name for policy in agent.policies] + ["patience"] * (agent.hold != Hold())
+            assert rules == ([] if value == dial.off else [name])
+            assert all(type(policy).__name__ in POLICIES for policy in agent.policies)
+            assert dial.told_of(agent, 4.0)["value"] == value
         assert len(dial.choices) in (0, dial.high - dial.low + 1)
 
 
 def test_rules_stand_in_one_order_and_others_are_left_alone() -> None:
     mine = MaxOverlap(2.0, name="mine")
-    policies = moved(moved((mine,), "budget", 10.0), "barge-in", 0.0)
-    assert policies == (BargeIn("at_once"), SpeechBudget(10.0), mine)
-    assert moved(policies, "budget", 120.0) == (BargeIn("at_once"), mine)
+    agent = moved(moved(replace(BARE, policies=(mine,)), "budget", 10.0, 0.0), "barge-in", 0.0, 0.0)
+    assert agent.policies == (BargeIn("at_once"), SpeechBudget(10.0), mine)
+    assert moved(agent, "budget", 120.0, 0.0).policies == (BargeIn("at_once"), mine)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +73,91 @@ def test_rules_stand_in_one_order_and_others_are_left_alone() -> None:
         ("max overlap", 0.1, "give a number from 0.2 to 5"),
         ("confidence", -0.1, "give a number from 0 to 1"),
         ("budget", 121.0, "give a number from 0 to 120"),
+        ("patience", 3.5, "give a number from 0 to 3"),
+        ("quiet hours", 61.0, "give a number from 0 to 60"),
+        ("speak over", 3.0, "give a whole number from 0 to 2"),
     ],
 )
 def test_a_value_beyond_a_dial_is_refused(name: str, value: float, rule: str) -> None:
     with pytest.raises(InputError, match=f"{name} cannot be {value:g}; {rule}"):
         talked({0: (name, value)})
+
+
+def told(*texts: str, now_s: float = 0.0) -> dict[str, tuple[float, str]]:
+    """What a page is told of each dial of an agent under these rules, its value and how it is given in words."""
+    return {dial["name"]: (dial["value"], dial["given"]) for dial in dials_told(rules_of(governed_by(COUNT, texts)), now_s)}
+
+
+def test_dials_start_where_the_rules_of_the_agent_stand() -> None:
+    bare = told()
+    assert bare == {name: (dial.off, "") for name, dial in DIALS.items()}
+    some = told("barge-in=finish_word", "max-overlap=1", "speak-over=never", "patience=0.4", "confidence=0.6", "budget=30")
+    numbers = {
+        "speak over": 0.0,
+        "barge-in": 1.0,
+        "max overlap": 1.0,
+        "patience": 0.4,
+        "confidence": 0.6,
+        "budget": 30.0,
+        "quiet hours": 0.0,
+    }
+    assert some == {name: (value, "") for name, value in numbers.items()}
+    beyond = told("max-overlap=10", "budget=300", "patience=5")
+    assert [beyond[name] for name in ("max overlap", "budget", "patience")] == [(5.0, "10 s"), (120.0, "300 s"), (3.0, "5 s")]
+    assert [told("quiet=60-210", now_s=at_s)["quiet hours"] for at_s in (0.0, 60.0, 100.0, 210.0)] == [
+        (0.0, "60 to 210 s"), (3.0, ""), (2.0, ""), (0.0, ""),
+    ]  # fmt: skip
+    assert told("quiet=22:00-07:30")["quiet hours"] == (0.0, "22:00 to 07:30")
+
+
+def test_words_that_may_be_said_over_the_user_are_a_choice_that_can_be_turned_back_to() -> None:
+    agent = rules_of(governed_by(COUNT, ["speak-over=watch+stop"]))
+    dial = dial_of("speak over", agent)
+    assert dial.choices == ("never", "with a back-channel", "always", "with watch, stop")
+    assert dial.told_of(agent, 0.0)["value"] == 3.0
+    dial.check(3.0)
+    always = moved(agent, "speak over", 2.0, 0.0)
+    assert always.policies == (SpeakOver("always", ("watch", "stop")),)
+    assert moved(moved(always, "speak over", 0.0, 0.0), "speak over", 3.0, 0.0) == agent
+
+
+def test_quiet_that_is_set_begins_now_and_ends_by_itself_or_by_hand() -> None:
+    assert words(talked({20: ("quiet hours", 1.0)})) == ["one", "two"]
+    assert words(talked({20: ("quiet hours", 1.0), 40: ("quiet hours", 0.0)})) == ["one", "two", "five", "six"]
+    agent = moved(BARE, "quiet hours", 1.0, 4.0)
+    assert agent.policies == (QuietHours(4.0, 64.0),)
+
+
+def test_patience_that_is_set_and_taken_back_while_something_is_held_loses_no_word() -> None:
+    """The user is silent from tick 8 on; "one" of tick 9 is held until that is long enough, or until nobody is patient any more."""
+    one = Governed(Hears(ScriptedAgent(((9, ("one",)), (20, ("two",)))), {1: "well", 8: "then"}))
+
+    def starts(changes: Mapping[int, float]) -> list[int]:
+        session = Session.start([one])
+        trace = record(session)
+        for tick in range(30):
+            step_under(session, [SettingChanged(name="patience", value=changes[tick])] if tick in changes else ())
+        assert words_of_agent(trace) == ["one", "two"]
+        stops, begins = [tick for tick, _ in trace.events(ModelSpeechStopped)], [tick for tick, _ in trace.events(ModelSpeechStarted)]
+        assert [stop - begin for stop, begin in zip(stops, begins, strict=True)] == [1, 1]
+        return begins
+
+    assert starts({}) == [9, 20]
+    assert starts({2: 1.0}) == [13, 20]
+    assert starts({2: 1.0, 11: 0.0}) == [11, 20]
+    assert starts({10: 1.0}) == [9, 20]  # what sounds already goes on
+
+
+def words_of_agent(trace: Trace) -> list[str]:
+    return [event.word for _, event in trace.events(TranscriptDelta) if event.side == "model"]
+
+
+def test_a_budget_counts_from_when_it_is_set() -> None:
+    under = Session.start([SilentUser(), Governed(COUNT)])
+    trace = record(under)
+    for tick in range(TICKS):
+        step_under(under, [SettingChanged(name="budget", value=0.5)] if tick == 20 else ())
+    assert words(trace) == ["one", "two", "three", "four"]
 
 
 def test_a_budget_that_is_set_while_it_talks_silences_the_next_utterance_and_is_taken_back() -> None:
@@ -103,3 +190,13 @@ def test_an_agent_that_is_put_under_rules_in_a_word_has_begun_it() -> None:
     assert not list(trace.events(ModelYielded))
     assert isinstance(session.participants[1], Governed)
     assert session.fork().states[1] is not session.states[1]
+
+
+def test_quiet_times_go_by_the_clock_of_the_session_that_they_are_in() -> None:
+    agent = asking(COUNT, ["quiet=22:00-07:30", "budget=3"], background=True)
+    begun = by_the_clock(agent, 80_000.0)
+    assert rules_of(begun).policies == (QuietTimes(79_200.0, 27_000.0, began_s=80_000.0), SpeechBudget(3.0))
+    assert begun.name == "agent"
+    bare = asking(COUNT, ["budget=3"], background=True)
+    assert by_the_clock(bare, 80_000.0) is bare
+    assert by_the_clock(COUNT, 80_000.0) is COUNT

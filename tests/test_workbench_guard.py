@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from tests.background_fakes import Knows, PlannedAgent, Typist, asked, asks, together
+from tests.background_fakes import heard as words_heard
 from tests.test_workbench_policies import Talker, heard
 from workbench.agents import ScriptedAgent
+from workbench.background.backends import Simulated
+from workbench.background.desk import Desk
+from workbench.background.telling import Delegating
 from workbench.check import check_participant
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
@@ -23,7 +28,7 @@ from workbench.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
-from workbench.events_background import DelegationRefused, DelegationRequested
+from workbench.events_background import DelegationChanged, DelegationRefused, DelegationRequested, DelegationResult
 from workbench.events_rules import GuardActed
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_TEXT, MicroTurn
 from workbench.policies import BargeIn, Governed, Guard, Hold
@@ -188,6 +193,68 @@ def test_slow_work_for_a_disallowed_ask_is_not_asked_for() -> None:
     trace = conversation({}, {3: "open the", 4: "safe"}, SAFE, more={5: request, 30: harmless})
     assert [e.ask for _, e in trace.events(DelegationRequested)] == ["open the door"]
     assert [e.cause for _, e in trace.events(DelegationRefused)] == ["guard: it may not be asked"]
+
+
+def worked(plan: Mapping[int, tuple[Event, ...]], typed: Mapping[int, str] | None = None, ticks: int = 45) -> Trace:
+    """The trace of an agent with this plan under the guard, a user who types, and work that takes four seconds."""
+    agent = Governed(PlannedAgent(plan, speaks=(AGENT_AUDIO, AGENT_TEXT)), (SAFE,))
+    user = Typist({tick: ((USER_TEXT, text),) for tick, text in (typed or {}).items()})
+    desk = Desk(Simulated(Knows({}), (4.0, 4.0)))
+    session = Session.start([user, Delegating(agent), desk], clock=CLOCK)
+    trace = record(session)
+    session.run(ticks)
+    return trace
+
+
+def ended(trace: Trace) -> list[tuple[str, str]]:
+    """The tasks that were ended, each with its cause; of what is over nothing may be handed over."""
+    gone = [(e.task, e.cause) for _, e in trace.events(DelegationChanged) if e.after in ("cancelling", "cancelled")]
+    assert not {task for task, _ in gone} & {e.task for _, e in trace.events(DelegationResult)}
+    return [(task, cause) for task, cause in gone if cause != "its work has ended"]
+
+
+GUARDED = "guard: it may not be asked"
+
+
+def test_work_that_was_begun_before_the_ask_was_completed_is_ended_with_it() -> None:
+    trace = worked(together(words_heard((2, "look up how to")), asks(3, "look up how to"), words_heard((5, "open the safe"))))
+    assert acted(trace) == [(5, "in", "refused")]
+    assert ended(trace) == [("1", GUARDED)]
+
+
+def test_work_that_was_asked_for_in_another_breath_goes_on() -> None:
+    trace = worked(together(asked(2, "look up anna"), words_heard((16, "open the safe"))))
+    assert acted(trace) == [(16, "in", "refused")]
+    assert ended(trace) == []
+    assert [e.task for _, e in trace.events(DelegationResult)] == ["1"]
+
+
+def test_a_change_that_completes_what_may_not_be_asked_ends_the_work_that_it_changes() -> None:
+    heard_first = together(asked(2, "look up how to open"), words_heard((6, "the safe")), asks(7, "the safe", "amend"))
+    assert ended(worked(heard_first)) == [("1", GUARDED)]
+    between = words_heard((6, "well let me think what it was again"), (8, "the safe"))  # too far apart to be heard as one phrase
+    trace = worked(together(asked(2, "look up how to open"), between, asks(9, "the safe", "amend")))
+    assert acted(trace) == [(9, "in", "refused")]
+    assert [(e.act, e.cause) for _, e in trace.events(DelegationRefused)] == [("amend", GUARDED)]
+    assert ended(trace) == [("1", GUARDED)]
+
+
+def test_work_that_a_guard_has_ended_is_not_held_against_what_is_asked_later() -> None:
+    plan = together(
+        asked(2, "look up how to open"), words_heard((6, "the safe")), asked(30, "look up anna"), asked(38, "the safe one", act="amend")
+    )
+    trace = worked(plan, ticks=70)
+    assert acted(trace) == [(6, "in", "refused")]
+    assert ended(trace) == [("1", GUARDED)]
+    assert [e.task for _, e in trace.events(DelegationResult)] == ["2"]
+
+
+def test_work_that_was_changed_in_the_same_breath_is_ended_and_typed_words_end_it_too() -> None:
+    changed = together(asked(2, "look up how to"), asked(14, "open", act="amend"), words_heard((16, "the safe")))
+    assert ended(worked(changed)) == [("1", GUARDED)]
+    typed = worked(asks(3, "look up how to"), {2: "look up how to", 5: "open the safe"})
+    assert [e.source for _, e in typed.events(DelegationRequested)] == ["user.text"]
+    assert ended(typed) == [("1", GUARDED)]
 
 
 def test_a_guarded_agent_keeps_the_rules_of_participants() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.live_fakes import HELLO, Page, Slow, Wall, again, opened, ramp, sound_told
 from workbench.agents import EchoAgent, ScriptedAgent, SilentAgent
-from workbench.clock import ClockSpec, RealTime
+from workbench.clock import ClockSpec, RealTime, time_of_day_s
 from workbench.errors import InputError
 from workbench.events import (
     AgentHeld,
@@ -25,12 +26,14 @@ from workbench.events import (
     SettingChanged,
     TranscriptDelta,
 )
+from workbench.given import keeps_of
 from workbench.live.outbox import Outbox
 from workbench.live.protocol import RATE, Audio, Consent, Drop, End, Frame, Problem, Set, Stop, Text, TickDone, Welcome, decode, encode
 from workbench.live.runtime import LiveSession, LiveSpec
-from workbench.packets import AGENT_AUDIO, USER_AUDIO, USER_CAMERA, USER_TEXT
+from workbench.packets import AGENT_AUDIO, USER_AUDIO, USER_CAMERA, USER_PLAYBACK, USER_TEXT
+from workbench.policy_text import governed_by
 from workbench.replay import replay
-from workbench.store import Keep, read_trace, verify
+from workbench.store import Keep, read_features, read_trace, verify
 from workbench.trace import Trace
 
 SIZE = ClockSpec().samples_per_tick
@@ -80,6 +83,36 @@ def test_a_page_is_welcomed_with_what_is_kept_and_every_message_to_it_survives_t
     words = [word for tick in page.of(TickDone) for word in tick.words]
     assert [(side, word) for side, word, *_ in words] == [("model", "one"), ("model", "two")]
     assert [tick.said for tick in page.of(TickDone)][2] == "one two three"
+
+
+def test_a_session_of_features_only_leaves_no_sound_in_its_file_and_says_that_the_words_stay(tmp_path: Path) -> None:
+    spec = LiveSpec(keep=keeps_of(["features-only"]))
+    session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall(), spec=spec)
+    page.say(ramp(2.0))
+    at(page, 0.7, Text(text="hello"))
+    at(page, 2.5, Stop())
+    _, trace = over(session, page)
+    welcome = page.told[0]
+    assert isinstance(welcome, Welcome)
+    assert [name for name, how in welcome.kept.items() if how == "features"] == [USER_AUDIO, AGENT_AUDIO]
+    assert (welcome.kept[USER_TEXT], welcome.kept["transcript"]) == ("full", "full")
+    assert trace.header.consent["retention"] == welcome.kept
+    with sqlite3.connect(session.path) as file:
+        kept = dict(file.execute("SELECT stream, group_concat(DISTINCT codec) FROM blob GROUP BY stream"))
+    assert {USER_AUDIO: kept[USER_AUDIO], AGENT_AUDIO: kept[AGENT_AUDIO]} == {USER_AUDIO: "features", AGENT_AUDIO: "features"}
+    assert any(feature.values["active"] for feature in read_features(session.path, USER_AUDIO))
+    pcm, bytes_kept = ramp(2.0).astype("<i2").tobytes(), session.path.read_bytes()
+    assert not any(pcm[begin : begin + 64] in bytes_kept for begin in range(0, len(pcm) - 64, 6400))
+    assert "hello" in [turn.text(USER_TEXT) for turn in trace.turns]
+
+
+def test_a_session_tells_of_every_stream_whose_keeping_was_settled(tmp_path: Path) -> None:
+    spec = LiveSpec(keep={USER_PLAYBACK: Keep("none")}, tick_flops=2e6)
+    session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall(), spec=spec)
+    at(page, 0.5, Stop())
+    _, trace = over(session, page)
+    assert page.told[0].kept[USER_PLAYBACK] == "none"  # type: ignore[union-attr]
+    assert trace.header.labels["tick_flops"] == 2e6
 
 
 def test_before_consent_nothing_is_taken_and_no_tick_passes(tmp_path: Path) -> None:
@@ -311,6 +344,23 @@ def test_a_rule_that_is_set_while_it_goes_on_holds_from_the_next_tick_and_is_tol
     assert [problem.text for problem in page.of(Problem)] == ["barge-in cannot be 7; give a whole number from 0 to 2"]
     budgets = [{dial["name"]: dial["value"] for dial in each.of(Welcome)[0].dials}["budget"] for each in (page, reloaded[0])]
     assert budgets == [120.0, 0.0]
+    assert replay(trace).difference is None
+
+
+def test_a_page_is_told_the_rules_that_its_agent_was_given_and_quiet_times_go_by_the_clock_on_the_wall(tmp_path: Path) -> None:
+    hour_s = int(time_of_day_s()) // 3600
+    now = f"quiet={(hour_s - 1) % 24:02}:00-{(hour_s + 2) % 24:02}:00"
+    agent = governed_by(ScriptedAgent(((2, ("one",)),)), ["barge-in=at_once", "max-overlap=1", "speak-over=watch+stop", now])
+    session, page = opened(agent, tmp_path / "a.sqlite", Wall())
+    at(page, 2.0, Stop())
+    session.run()
+    dials = {dial["name"]: dial for dial in page.of(Welcome)[0].dials}
+    assert [dials[name]["value"] for name in ("barge-in", "max overlap", "speak over")] == [0.0, 1.0, 3.0]
+    assert dials["speak over"]["choices"][3] == "with watch, stop"
+    assert dials["quiet hours"]["given"] == now.removeprefix("quiet=").replace("-", " to ")
+    trace = read_trace(session.path)
+    assert list(trace.events(TranscriptDelta)) == []
+    assert trace.header.participants["agent"]["policies"][3]["began_s"] is not None
     assert replay(trace).difference is None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from workbench.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
+from workbench.explain import summary, why
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn, Packet
-from workbench.policies import BargeIn, Governed, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
+from workbench.policies import BargeIn, Governed, Hold, MaxOverlap, MinConfidence, Policy, QuietHours, QuietTimes, SpeakOver, SpeechBudget
 from workbench.replay import rebuild
 from workbench.session import Said, Session
 from workbench.trace import Trace, record
@@ -42,6 +43,7 @@ class Talker:
     user: tuple[int, int] = (99, 99)
     word: str = "one"
     p: float = 0.8
+    length: int = LENGTH
     name: str = "agent"
     speaks: tuple[str, ...] = (AGENT_AUDIO, AGENT_TEXT)
     hears: tuple[str, ...] = ()
@@ -54,12 +56,12 @@ class Talker:
 
     def step(self, state: None, tick: Tick, heard: MicroTurn) -> tuple[Said, None]:
         at_s = CLOCK.seconds(tick)
-        events: list[Event] = [Decision(floor="", said="", p_speak=self.p, p_yield=0, p_backchannel=0, threshold=0.5)]
+        events: list[Event] = [Decision(floor="", said="", p_speak=self.p, p_yield=0.25, p_backchannel=0, threshold=0.5)]
         events += [UserSpeechStarted(at_s=at_s)] * (tick == self.user[0]) + [UserSpeechStopped(at_s=at_s)] * (tick == self.user[1])
         since = min([tick - start for start in self.starts if tick >= start], default=99)
-        if since == LENGTH:
+        if since == self.length:
             events.append(ModelSpeechStopped(at_s=at_s))
-        if since >= LENGTH:
+        if since >= self.length:
             return Said((), tuple(events)), None
         events += [ModelSpeechStarted(at_s=at_s)] * (since == 0)
         packets = [Packet(AGENT_AUDIO, tick, np.full(CLOCK.samples_per_tick, 0.5, np.float32))]
@@ -110,6 +112,7 @@ def test_speech_is_cut_where_the_rule_says(policy: Policy, loud_until: int) -> N
     assert loud == list(range(2, loud_until + 1))
     yields = [(tick, e.reason) for tick, e in trace.events(ModelYielded)]
     assert [tick for tick, _ in yields] == ([] if loud_until == 6 else [loud_until + 1])
+    assert {e.p_yield for _, e in trace.events(ModelYielded)} <= {0.25}  # what the agent decided, which was not to yield
     assert len(list(trace.events(ModelSpeechStopped))) == 1
 
 
@@ -117,6 +120,44 @@ def test_a_word_is_finished_before_the_cut() -> None:
     _, at_once, _ = heard(Talker((2,), user=(5, 12)), BargeIn("at_once"))
     _, finished, _ = heard(Talker((2,), user=(5, 12)), BargeIn("finish_word"))
     assert (at_once, finished) == ([2, 3, 4], [2, 3, 4, 5])
+
+
+def counter(*user: int) -> Talker:
+    """Counts as our model does: every word is an utterance of its own, two ticks of sound and one of silence."""
+    return Talker(tuple(range(2, 24, 3)), user=(user[0], user[1]), length=2)
+
+
+@pytest.mark.parametrize(
+    ("policy", "user", "loud", "gates"),
+    [
+        (BargeIn("at_once"), (9, 13), [2, 3, 5, 6, 8, 14, 15, 17, 18, 20, 21, 23], [9, 11]),
+        (BargeIn("finish_word"), (9, 13), [2, 3, 5, 6, 8, 9, 14, 15, 17, 18, 20, 21, 23], [11]),
+        (BargeIn("hold"), (9, 13), [2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 23], []),
+        (BargeIn("at_once"), (10, 13), [2, 3, 5, 6, 8, 9, 14, 15, 17, 18, 20, 21, 23], [11]),
+        (MaxOverlap(0.4), (6, 15), [2, 3, 5, 6, 17, 18, 20, 21, 23], [8, 11, 14]),
+        (MaxOverlap(0.6), (6, 15), [2, 3, 5, 6, 8, 17, 18, 20, 21, 23], [9, 11, 14]),
+    ],
+)
+def test_who_was_talked_over_says_no_further_word_until_the_user_falls_silent(
+    policy: Policy, user: tuple[int, int], loud: list[int], gates: list[int]
+) -> None:
+    trace, heard_ticks, found = heard(counter(*user), policy)
+    assert heard_ticks == loud
+    assert found == [(tick, policy.name) for tick in gates]
+    reasons = [gate.reason for _, event in trace.events(Decision) for gate in event.gates]
+    assert all("the user began to speak" in reason or "both have spoken for 0." in reason for reason in reasons)
+
+
+def test_a_stop_that_a_rule_forced_is_told_as_such_in_traces_old_and_new() -> None:
+    trace, _, _ = heard(counter(9, 13), BargeIn("at_once"))
+    told = why(trace, 1.9)
+    assert told.headline == "At 1.8 s the agent was cut by barge-in: the user began to speak."
+    assert "cut at 1.80 s, not by its own choice: p(yield) 0.250" in told.reasons
+    assert [row.why for row in summary(trace) if row.what == "<yield>"] == ["cut by barge-in: the user began to speak"]
+    assert "because barge-in gate: wanted one, did <silence> (the user began to speak over it" in why(trace, 2.3).headline
+    events = (replace(e, p_yield=1.0) if isinstance(e, ModelYielded) else e for e in trace.turns[9].events)
+    old = Trace(trace.header, [*trace.turns[:9], replace(trace.turns[9], events=tuple(events)), *trace.turns[10:]])
+    assert str(why(old, 1.9)) == str(told)
 
 
 def test_a_cut_fades_and_does_not_click() -> None:
@@ -131,6 +172,39 @@ def test_quiet_hours_budget_and_confidence_are_kept() -> None:
     assert heard(Talker((2, 10)), QuietHours(1.8, 3.0))[1:] == ([2, 3, 4, 5, 6], [(10, "quiet hours")])
     assert heard(Talker((2, 10, 18)), SpeechBudget(1.2))[1:] == ([2, 3, 4, 5, 6, 10, 11, 12, 13, 14], [(18, "budget")])
     assert heard(Talker((2,), p=0.3), MinConfidence(0.5))[1:] == ([], [(2, "confidence")])
+
+
+def test_quiet_times_hold_every_day_by_the_clock_on_the_wall() -> None:
+    night = QuietTimes(22 * 3600, 7 * 3600, began_s=7 * 3600 - 1.6)  # the session begins 1.6 s before seven
+    trace, loud, gates = heard(Talker((2, 10)), night)
+    assert (loud, gates) == ([10, 11, 12, 13, 14], [(2, "quiet hours")])
+    reason = next(gate.reason for _, event in trace.events(Decision) for gate in event.gates)
+    assert reason == "it is to be quiet from 22:00 to 07:00, and it is 06:59"
+    assert heard(Talker((2, 10)), QuietTimes(3600, 7200, began_s=86_400 - 0.4))[1] == [2, 3, 4, 5, 6, 10, 11, 12, 13, 14]
+    with pytest.raises(InputError, match="quiet hours from 22:00 to 07:00 go by the clock on the wall, and a simulated session has none"):
+        heard(Talker((2,)), QuietTimes(22 * 3600, 7 * 3600))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MaxOverlap(float("nan")), "max overlap of nan s is no length of time; give seconds, zero or more"),
+        (lambda: MaxOverlap(-3), "max overlap of -3 s"),
+        (lambda: SpeechBudget(-1), "budget of -1 s is no length of time"),
+        (lambda: MinConfidence(7), "confidence 7 is no probability; give a number from 0 to 1"),
+        (lambda: QuietHours(5, 2), "quiet hours from 5 to 2 s are never"),
+        (lambda: QuietHours(float("nan"), 2), "quiet hours from nan to 2 s are never"),
+        (lambda: QuietTimes(3600, 3600), "two of them must differ"),
+        (lambda: QuietTimes(0, 86_400), "a time of day is from 00:00 to 23:59"),
+        (lambda: SpeakOver("on_cue"), "speak over on_cue has no words"),
+        (lambda: SpeakOver("loud"), "speak over 'loud' is no rule; give one of never, backchannel, on_cue, always"),  # type: ignore[arg-type]
+        (lambda: BargeIn("now"), "barge-in 'now' is no rule; give one of at_once, finish_word, hold"),  # type: ignore[arg-type]
+        (lambda: Hold(patience_s=float("nan")), "ticks and patience_s are zero or more"),
+    ],
+)
+def test_a_number_that_makes_no_rule_is_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
 
 
 def test_rules_add_up_and_each_tells_its_reason() -> None:

@@ -11,7 +11,7 @@ export { connect, panelCarrier, socketCarrier } from "./carriers.js";
 
 const LEAD_MS = { websocket: 40, panel: 80, comm: 120 }; // silence before a dry queue plays again: what each carrier's jitter needs
 const KEPT = { full: "kept in full", features: "only features kept", none: "not kept" };
-const STREAMS = { "user.audio": "your voice", "user.text": "what you type", "user.camera": "your pictures", "agent.audio": "the agent's voice", "agent.text": "its words" };
+const STREAMS = { "user.audio": "your voice", "user.text": "what you type", "user.camera": "your pictures", "agent.audio": "the agent's voice", "agent.text": "its words", transcript: "the words it hears" };
 const THINGS_HELD = 4, LINES_HELD = 500, JOIN_S = 2;
 const MICROPHONE = { echoCancellation: true, noiseSuppression: false, autoGainControl: false };
 
@@ -24,12 +24,12 @@ function keptText(kept) {
 }
 
 /** A rule that one number sets, as a labelled slider or choice; `set(value)` hears of every move. */
-function dialOf({ says, low, high, step, off, value, unit, choices }, set) {
+function dialOf({ says, low, high, step, off, value, unit, choices, given }, set) {
   if (choices.length) {
     const options = choices.map((each, i) => make("option", { value: low + i, selected: low + i === value }, each));
     return make("label", {}, `${says} `, make("select", { disabled: true, onchange: ({ target }) => set(Number(target.value)) }, ...options));
   }
-  const told = (at) => (at === off ? "no rule" : `${Number(at.toFixed(2))} ${unit}`.trim()), shown = make("output", {}, told(value));
+  const told = (at) => (at === off ? "no rule" : `${Number(at.toFixed(2))} ${unit}`.trim()), shown = make("output", {}, given || told(value));
   return make("label", {}, `${says} `, make("input", { type: "range", min: low, max: high, step, value, disabled: true, oninput: ({ target }) => {
     shown.textContent = told(Number(target.value));
     set(Number(target.value));

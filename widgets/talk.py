@@ -14,6 +14,7 @@ from widgets.client import module, style_sheet
 from widgets.sockets import Runtime, SocketCarrier
 from workbench.clock import ClockSpec, RealTime
 from workbench.errors import InputError
+from workbench.given import keeps_of
 from workbench.live.admission import Admission, Limits
 from workbench.live.host import Host
 from workbench.live.runtime import LiveSession, LiveSpec
@@ -78,20 +79,23 @@ class Talk(anywidget.AnyWidget):
         checkpoint: str | Path | None = None,
         threshold: float = 0.5,
         minutes: float = 10.0,
+        keep: Sequence[str] = (),
         **more: Any,
     ) -> Talk:
         """A panel with a host of its own: the shipped model, or that of `checkpoint`, one conversation at a time, its traces in `folder`,
-        which is made.
+        which is made. `keep` says how streams are kept there, as `--keep` does at a command line: ["features-only"] keeps no sound.
 
-        Raises CheckpointError where there is no such model, and what the constructor raises.
+        Raises CheckpointError where there is no such model, InputError for what says nothing of a stream, and what the constructor raises.
         """
-        from workbench.neural import load_agent
+        from workbench.neural import load_agent, tick_flops
 
+        keeps = keeps_of([keep] if isinstance(keep, str) else keep)
         agent = load_agent(checkpoint, threshold)
         Session.start([SilentUser(), agent]).run(1)  # what is slow the first time is over before anybody waits for it
-        Path(folder).mkdir(parents=True, exist_ok=True)
         limits = Limits(sessions=1, minutes=minutes, visitor_minutes=24 * 60, visitor_bytes=1 << 40)
-        host = Host(lambda: agent, Path(folder), Admission(limits, RealTime(ClockSpec()).now), LiveSpec(minutes=minutes))
+        spec = LiveSpec(minutes=minutes, keep=keeps, tick_flops=tick_flops(agent))
+        host = Host(lambda: agent, Path(folder), Admission(limits, RealTime(ClockSpec()).now), spec)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         return cls(host.open("notebook"), user=user, seed=seed, **more)
 
     @property

@@ -21,7 +21,7 @@ from workbench.events import (
     TruthWithdrawn,
     TruthWord,
 )
-from workbench.explain import reason_of
+from workbench.explain import forced_by, reason_of
 from workbench.inside import Attribution
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, Audio, Frames
 from workbench.spoken import typed_texts
@@ -72,7 +72,9 @@ class DecisionRow:
     def reason(self) -> str:
         """Why the tick came out as it did, in one line."""
         if self.yielded:
-            unsaid = f"; unsaid: {self.yielded.unsaid}" if self.yielded.unsaid else ""
+            unsaid, cut = f"; unsaid: {self.yielded.unsaid}" if self.yielded.unsaid else "", forced_by(self.yielded, self.decision)
+            if cut is not None:
+                return f"was cut by {cut.name}: {cut.reason}; its own p(yield) was {self.decision.p_yield:.2f}{unsaid}"
             return f"gave up the floor at p(yield) {self.yielded.p_yield:.2f}, {self.yielded.reason}{unsaid}"
         return reason_of(self.decision)
 

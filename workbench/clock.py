@@ -132,6 +132,12 @@ def utc_now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
+def time_of_day_s() -> float:
+    """Seconds since midnight by the clock on the wall, in this machine's time zone; for rules that go by it."""
+    now = time.localtime()
+    return now.tm_hour * 3600.0 + now.tm_min * 60.0 + min(now.tm_sec, 59)
+
+
 @dataclass
 class RealTime:
     """Paces a session against a wall clock: `wait(tick)` returns when micro-turn `tick` is due.

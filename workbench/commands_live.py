@@ -16,11 +16,11 @@ import typer
 from workbench.background.tool_files import tools_of
 from workbench.background.wiring import wired
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import AtMost, Background, Fetch, Policies, ToolFiles, out_console, out_folder
+from workbench.commands_common import AtMost, Background, Fetch, Kept, Policies, ToolFiles, out_console, out_folder
 from workbench.commands_run import Checkpoint
 from workbench.costs import Allowed, allowed_by
 from workbench.errors import InputError
-from workbench.given import listen, port_within
+from workbench.given import keeps_of, listen, port_within
 from workbench.live.admission import Admission, Limits
 from workbench.live.ear import Ear, LiveUser
 from workbench.live.host import Host
@@ -48,6 +48,7 @@ def talk(
     tools: ToolFiles = None,
     policy: Policies = None,
     limit: AtMost = None,
+    keep: Kept = None,
     host: Annotated[str, typer.Option(help="Address to listen at. One that others can reach needs --auth.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", callback=port_within)] = 7860,
     auth: Logins = None,
@@ -72,7 +73,7 @@ def talk(
         raise InputError(f"{asked} lets others in, and nobody has to log in; give --auth USER:PASSWORD (or a file of them) as well")
     hourly = (math.inf if not logins else 30.0) if minutes is None else minutes
     limits = Limits(sessions=sessions, visitor_minutes=hourly, visitor_bytes=round(megabytes * 1e6))
-    allowed, own_tools = allowed_by(limit or [], Allowed()), tools_of(tools or [])
+    allowed, own_tools, keeps = allowed_by(limit or [], Allowed()), tools_of(tools or []), keeps_of(keep or [])
     with listen(host, port) as listening:
         agent = warm_agent(checkpoint, threshold)
         from widgets.shared import Door, Served, SharedPage  # here, because Gradio takes seconds that a mistake need not wait for
@@ -82,9 +83,9 @@ def talk(
         shared = [share_address(listening)] if share else []
         wire = partial(wired, agent, background, policy or [], live=True, fetch=fetch or [], tools=own_tools)
         speaker, _ = wire()
-        spec = LiveSpec(tick_flops=tick_flops(agent), allowed=allowed)
-        out.mkdir(parents=True, exist_ok=True)
+        spec = LiveSpec(keep=keeps, tick_flops=tick_flops(agent), allowed=allowed)
         rooms = Host(lambda: speaker, out, Admission(limits, RealTime(ClockSpec()).now), spec, make_beside=lambda: wire()[1])
+        out.mkdir(parents=True, exist_ok=True)
         door = Door(logins=logins, origins=(*(origin or ()), *shared), visitor_header=visitor_header)
         page = SharedPage(rooms, door, agent.families, slow=bool(background))
         with few_pauses(), Served(page.app, listening) as served:

@@ -13,12 +13,12 @@ from workbench.background.by_rule import CUES
 from workbench.background.tool_files import tools_of
 from workbench.background.wiring import background_agent
 from workbench.clock import ClockSpec, RealTime, few_pauses
-from workbench.commands_common import AtMost, Background, Fetch, Policies, ToolFiles, out_console, out_folder
+from workbench.commands_common import AtMost, Background, Fetch, Kept, Policies, ToolFiles, out_console, out_folder
 from workbench.commands_live import until_ended, warm_agent
 from workbench.commands_run import Checkpoint
 from workbench.costs import Allowed, allowed_by
 from workbench.errors import InputError
-from workbench.given import listen, port_within
+from workbench.given import keeps_of, listen, port_within
 from workbench.live.admission import Admission, Limits
 from workbench.live.runtime import LiveSpec
 from workbench.policy_text import governed_by
@@ -52,6 +52,7 @@ def serve(
     tools: ToolFiles = None,
     policy: Policies = None,
     limit: AtMost = None,
+    keep: Kept = None,
     out: TraceFolder = Path("runs/serve"),
 ) -> None:
     """Serve the agent to programs written for OpenAI's Live API (and Realtime, where it maps), e.g. the official client:
@@ -63,6 +64,7 @@ def serve(
     Ctrl-C ends it.
     """
     keys = _keys(key or [])
+    keeps = keeps_of(keep or [])
     make_worker, allowed = background_agent(background, fetch or [], tools_of(tools or [])), allowed_by(limit or [], Allowed())
     limits = Limits(sessions=sessions, minutes=minutes, visitor_minutes=math.inf, visitor_bytes=2**62)
     if not keys and not _only_here(host):
@@ -71,7 +73,6 @@ def serve(
     from workbench.neural import tick_flops
 
     agent = warm_agent(checkpoint, threshold)
-    out.mkdir(parents=True, exist_ok=True)
     phrases = tuple(phrase.strip() for phrase in ask_at.split(",") if phrase.strip())
     unknown = [word for phrase in phrases for word in phrase.split() if word not in agent.user_words]
     if unknown:
@@ -82,11 +83,12 @@ def serve(
         MODEL,
         out,
         Admission(limits, RealTime(ClockSpec()).now),
-        LiveSpec(allowed=allowed, tick_flops=tick_flops(agent)),
+        LiveSpec(keep=keeps, allowed=allowed, tick_flops=tick_flops(agent)),
         asks_at=phrases or CUES,
         make_worker=make_worker,
         policies=tuple(policy or ()),
     )
+    out.mkdir(parents=True, exist_ok=True)
     with few_pauses(), Served(hall, Door(keys=keys, origins=tuple(origin or ())), host, port) as served:
         name = "localhost" if _only_here(host) else host
         out_console.print(f"serving http://{name}:{served.port}/v1", markup=False)

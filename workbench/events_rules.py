@@ -10,13 +10,17 @@ from workbench.events_base import EventBase
 
 @dataclass(frozen=True, kw_only=True)
 class GuardActed(EventBase):
-    """A guard found `phrase` in what came in ("in") or was about to be heard ("out"), and what it did: cut, withheld, refused."""
+    """A guard found `phrase` in what came in ("in") or was about to be heard ("out"), and what it did: cut, withheld, refused.
+
+    Of what came in `since_s` tells when the user began to ask so: slow work that was asked for since then ends. Otherwise it is `at_s`.
+    """
 
     kind: ClassVar[str] = "guard.acted"
     at_s: float
     direction: str
     phrase: str
     did: str
+    since_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.clock import Tick
 from workbench.errors import InputError
-from workbench.events import Decision, ModelYielded, TruthExpect, TruthWithdrawn
+from workbench.events import Decision, Gate, ModelYielded, TruthExpect, TruthWithdrawn
 from workbench.explain_work import Cause, causes_at, evidence_of, told_by
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT
 from workbench.spoken import AGENT, Spoken, agent_words, heard_words, phrases, spoken_words, typed_texts
@@ -67,7 +67,7 @@ def why(trace: Trace, at_s: float) -> Explanation:
     if not 0 <= tick < len(trace):
         raise InputError(f"{at_s:g} s is outside this session; it runs from 0 to {trace.duration_s:g} s")
     turn = trace.turns[tick]
-    decision = next((e for e in turn.events if isinstance(e, Decision)), None)
+    decision = _decision(trace, tick)
     yielded = next((e for e in turn.events if isinstance(e, ModelYielded)), None)
     said = turn.text(AGENT_TEXT) or (decision.said if decision else "")
     sounding = bool(abs(turn.audio(AGENT_AUDIO, 1)).max(initial=0.0) > SOUND_PEAK)
@@ -78,8 +78,13 @@ def why(trace: Trace, at_s: float) -> Explanation:
     outcome = outcome or ("kept speaking" if sounding else "stayed silent")
     causes += told_by(trace, tick, said)
     heard = tuple(word for word in everything if at_s - HEARD_S <= word.end_s and word.start_s <= now_s)
-    reasons = [*_numbers(decision), *_yield_reason(yielded), *_turned_to(trace, tick, yielded), *_sound_reason(trace, tick, outcome)]
-    headline = _headline(now_s, outcome, said, decision, causes)
+    reasons = [
+        *_numbers(decision),
+        *_yield_reason(yielded, decision),
+        *_turned_to(trace, tick, yielded),
+        *_sound_reason(trace, tick, outcome),
+    ]
+    headline = _headline(now_s, outcome, said, decision, causes) if yielded is None else _gave_way(now_s, yielded, decision)
     if decision is not None and decision.gates and (gated := reason_of(decision)) not in headline:
         reasons.append(gated)
     reasons += [text for text in dict.fromkeys(cause.text for cause in causes) if text not in headline]
@@ -98,7 +103,9 @@ def summary(trace: Trace) -> list[Row]:
         rows.append(Row(phrase.start_s, phrase.end_s, ticks, phrase.speaker, phrase.text, reason))
     for tick, event in trace.events(ModelYielded):
         unsaid = f", unsaid: {event.unsaid}" if event.unsaid else ""
-        rows.append(Row(event.at_s, event.at_s, (tick, tick), AGENT, "<yield>", f"{event.reason}, p(yield) {event.p_yield:.2f}{unsaid}"))
+        cut = forced_by(event, _decision(trace, tick))
+        reason = f"{event.reason}, p(yield) {event.p_yield:.2f}" if cut is None else f"cut by {cut.name}: {cut.reason}"
+        rows.append(Row(event.at_s, event.at_s, (tick, tick), AGENT, "<yield>", f"{reason}{unsaid}"))
     return sorted(rows, key=lambda row: (row.start_s, row.who))
 
 
@@ -110,10 +117,28 @@ def reason_of(decision: Decision) -> str:
     return f"p(speak) {decision.p_speak:.2f} {side} its threshold {decision.threshold:.2f}"
 
 
+def forced_by(event: ModelYielded, decision: Decision | None) -> Gate | None:
+    """The gate of the rule that cut the agent off where it gave up the floor; None where it gave way by itself.
+
+    Its p(yield) stands in the decision: in traces of earlier versions such a yield has one that nobody had.
+    """
+    gates = () if decision is None else decision.gates
+    return next((gate for gate in gates if event.reason in (f"{gate.name}: {gate.reason}", gate.reason)), None)
+
+
+def _decision(trace: Trace, tick: int) -> Decision | None:
+    return next((event for event in trace.turns[tick].events if isinstance(event, Decision)), None)
+
+
+def _gave_way(at_s: float, event: ModelYielded, decision: Decision | None) -> str:
+    cut = forced_by(event, decision)
+    if cut is not None:
+        return f"At {at_s:.1f} s the agent was cut by {cut.name}: {cut.reason}."
+    return f"At {at_s:.1f} s the agent gave up the floor: " + (f"p(yield) {decision.p_yield:.2f}." if decision else f"{event.reason}.")
+
+
 def _headline(at_s: float, outcome: str, said: str, decision: Decision | None, causes: Sequence[Cause]) -> str:
-    what = {"spoke": f'began to say "{said}"', "yielded": "gave up the floor"}.get(outcome, outcome)
-    if outcome == "yielded" and decision:
-        return f"At {at_s:.1f} s the agent {what}: p(yield) {decision.p_yield:.2f}."
+    what = f'began to say "{said}"' if outcome == "spoke" else outcome
     about = next((cause.text for cause in causes if cause.outcome == outcome), "")
     if about:
         return f"At {at_s:.1f} s the agent {what}: {about}."
@@ -134,10 +159,12 @@ def _numbers(decision: Decision | None) -> list[str]:
     return lines
 
 
-def _yield_reason(event: ModelYielded | None) -> list[str]:
+def _yield_reason(event: ModelYielded | None, decision: Decision | None) -> list[str]:
     if event is None:
         return []
     unsaid = f'; unsaid: "{event.unsaid}"' if event.unsaid else ""
+    if decision is not None and forced_by(event, decision) is not None:
+        return [f"cut at {event.at_s:.2f} s, not by its own choice: p(yield) {decision.p_yield:.3f}{unsaid}"]
     return [f"yielded at {event.at_s:.2f} s: {event.reason}, p(yield) {event.p_yield:.3f}{unsaid}"]
 
 

@@ -6,12 +6,19 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from workbench.errors import InputError
-from workbench.packets import TRUTH
+from workbench.packets import AGENT_AUDIO, TRUTH, USER_AUDIO
 from workbench.session import Participant
+from workbench.store import CODECS, RETENTIONS, Codec, Keep, Retention
 
+FEATURES_ONLY = "features-only"  # of every stream of sound its features, and no sound
+KEEP_HELP = (
+    f"Retention of a stream, e.g. user.audio=features; repeat for more. {FEATURES_ONLY} stands for {USER_AUDIO}=features and "
+    f"{AGENT_AUDIO}=features: no sound is kept, but the words that were heard."
+)
 LAST_SEED = 2**62 - 1  # so that those of the episodes that follow fit 64 bits too
 LAST_PORT = 65_535
 
@@ -53,6 +60,26 @@ def folder_to_write(folder: Path, option: str = "") -> Path:
     if above is not None and not above.is_dir():
         raise InputError(f"{given} cannot be made, because {above} is a file; give a folder, it is made if absent")
     return folder
+
+
+def keeps_of(texts: Iterable[str], codec: Codec = "pcm16") -> dict[str, Keep]:
+    """Retention per stream of `STREAM=none|features|full[:codec]` and `features-only`; of two for one stream the last holds.
+
+    `codec` is that of sound where none is named. Raises InputError for anything else.
+    """
+    keeps: dict[str, Keep] = {}
+    for text in texts:
+        if text == FEATURES_ONLY:
+            keeps |= dict.fromkeys((USER_AUDIO, AGENT_AUDIO), Keep("features", codec))
+            continue
+        stream, _, how = text.partition("=")
+        retention, _, named = how.partition(":")
+        named = named or codec
+        if not stream or retention not in RETENTIONS or named not in CODECS:
+            known = f"STREAM={'|'.join(RETENTIONS)} nor {FEATURES_ONLY}"
+            raise InputError(f"--keep {text!r} is neither {known}; e.g. --keep user.audio=features")
+        keeps[stream] = Keep(cast(Retention, retention), cast(Codec, named))
+    return keeps
 
 
 def streams_there(streams: Iterable[str], participants: Sequence[Participant]) -> None:

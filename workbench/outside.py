@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 from workbench.background.telling import Delegating
 from workbench.clock import ClockSpec, Tick
-from workbench.dials import DIALS, moved
+from workbench.dials import DIALS, dial_of, moved
 from workbench.errors import InputError
 from workbench.events import AgentHeld, Decision, ModelSpeechStopped, ModelYielded, SettingChanged
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn
-from workbench.policies import Governed, GovernedState
+from workbench.policies import Governed, GovernedState, QuietTimes, SpeechBudget
 from workbench.session import Participant, Said, Session, State, advance
 from workbench.wrapped import Wrapped
 
@@ -78,18 +78,42 @@ def change_setting(session: Session, change: SettingChanged) -> None:
 
 def _ruled(agent: Participant, state: State, change: SettingChanged, session: Session) -> tuple[Participant, State]:
     """The agent with a rule at the value of its dial, and its state; what it tells a desk is told of what is then heard."""
-    if isinstance(agent, Delegating):
-        inner, within = _ruled(agent.agent, state.agent, change, session)
-        return Delegating(inner), replace(state, agent=within)
     if isinstance(agent, Governed):
-        return replace(agent, policies=moved(agent.policies, change.name, change.value)), state
-    return Governed(agent, moved((), change.name, change.value)), _as_heard(session, state)
+        fresh = replace(state, spoken_s=0.0) if change.name == SpeechBudget.name else state  # a budget that is set counts from then on
+        return moved(agent, change.name, change.value, session.clock.seconds(session.tick)), fresh
+    if isinstance(agent, Delegating) or (isinstance(agent, Wrapped) and _governed(agent) is not None):
+        inner, within = _ruled(agent.agent, state.agent, change, session)
+        return replace(agent, agent=inner), replace(state, agent=within)
+    return _ruled(Governed(agent), _as_heard(session, state), change, session)
+
+
+def _governed(agent: Participant) -> Governed | None:
+    inner: object = agent
+    while isinstance(inner, Wrapped) and not isinstance(inner, Governed):
+        inner = inner.agent
+    return inner if isinstance(inner, Governed) else None
+
+
+def rules_of(agent: Participant) -> Governed:
+    """The agent under its rules, found inside what it is wrapped in; under none where it has none."""
+    return _governed(agent) or Governed(agent)
+
+
+def by_the_clock(agent: Participant, day_s: float) -> Participant:
+    """The agent in a session that begins `day_s` after midnight: its quiet hours go by the clock on the wall from then on."""
+    if isinstance(agent, Governed) and any(isinstance(policy, QuietTimes) for policy in agent.policies):
+        rules = (replace(policy, began_s=day_s) if isinstance(policy, QuietTimes) else policy for policy in agent.policies)
+        return replace(agent, policies=tuple(rules))
+    if isinstance(agent, Wrapped):
+        inner = by_the_clock(agent.agent, day_s)
+        return agent if inner is agent.agent else replace(agent, agent=inner)
+    return agent
 
 
 def check_change(agent: Participant, change: SettingChanged) -> None:
     """Raises InputError for a setting that the agent does not have, or a value that it cannot take."""
     if change.name in DIALS:
-        DIALS[change.name].check(change.value)
+        dial_of(change.name, rules_of(agent)).check(change.value)
         return
     if change.name != THRESHOLD or not callable(getattr(agent, "with_threshold", None)):
         kind = agent.spec().get("class") or agent.spec().get("kind")
@@ -105,4 +129,5 @@ def _as_heard(session: Session, state: State) -> GovernedState:
     ended = any(isinstance(event, ModelSpeechStopped | ModelYielded) for event in last.events)
     sounds = any(packet.stream in (AGENT_AUDIO, AGENT_TEXT) for packet in last.packets) and not ended
     talks = any(isinstance(event, Decision) and (event.p_user_speaking or 0.0) > 0.5 for event in last.events)
-    return GovernedState(session.clock, state, user_talks=talks, sounding=sounds)
+    heard_s = session.clock.tick_s if sounds else 0.0
+    return GovernedState(session.clock, state, user_talks=talks, talks=sounds, sounding=sounds, heard_s=heard_s)

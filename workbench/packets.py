@@ -25,6 +25,10 @@ AGENT_TASKS = "agent.tasks"  # str, one event per line as JSON: what the agent a
 BACKGROUND_TEXT = "background.text"  # str, one note per line as JSON: results of slow work (workbench.background.notes)
 BACKGROUND_SHOWN = "background.shown"  # str, one thing to show per line as JSON: text, table or figure
 TRUTH = "truth"  # workbench.oracle orders; heard only by participants that ask for it
+STREAMS = (  # all of the above; a participant may speak on others
+    *(USER_AUDIO, USER_TEXT, USER_CAMERA, USER_PLAYBACK, USER_CONSENT, USER_CONTEXT),
+    *(AGENT_AUDIO, AGENT_TEXT, AGENT_TASKS, BACKGROUND_TEXT, BACKGROUND_SHOWN, TRUTH),
+)
 
 Audio: TypeAlias = npt.NDArray[np.float32]
 Frames: TypeAlias = npt.NDArray[np.uint8]

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from workbench.agents import Mouth, MouthState
 from workbench.clock import ClockSpec, Tick
@@ -31,16 +30,18 @@ from workbench.events import (
 )
 from workbench.events_background import DelegationRefused, DelegationRequested
 from workbench.events_rules import GuardActed
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_TEXT, MicroTurn, Packet, only
+from workbench.packets import USER_TEXT, MicroTurn, only
 from workbench.rules import (
     BACKCHANNELS,
     POLICIES,
     BargeIn,
     Guard,
+    Hold,
     MaxOverlap,
     MinConfidence,
     Policy,
     QuietHours,
+    QuietTimes,
     SpeakOver,
     SpeechBudget,
     View,
@@ -49,6 +50,7 @@ from workbench.rules import (
     spec_of,
 )
 from workbench.session import Said
+from workbench.voiced import Voice, cut, joined, parted
 from workbench.wrapped import Wrapped, WrappedState
 
 __all__ = [
@@ -62,62 +64,18 @@ __all__ = [
     "MinConfidence",
     "Policy",
     "QuietHours",
+    "QuietTimes",
     "SpeakOver",
     "SpeechBudget",
     "policy_of",
 ]
 
-FADE_S = 0.01
 REFUSE_S = 2.0  # a refusal waits so long for the user to fall silent
 REMEMBERED = 40  # words of each side that a guard looks back on
+MAY_NOT = "it may not be asked"
+BREATH_S = 2.0  # words of the user with no longer a pause between them were said in one breath
 HOLD_BACK = "hold-back"
 Objection: TypeAlias = tuple[str, str]  # the name of a rule, and why
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hold:
-    """What is decided is heard `ticks` later. An utterance begins only once the user has been silent for `patience_s`, and is given up
-    when the user goes on before it was heard; a back-channel is not made to wait.
-    """
-
-    ticks: int = 0
-    patience_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.ticks < 0 or self.patience_s < 0:
-            raise InputError(f"{self}: ticks and patience_s are zero or more")
-
-
-@dataclass(frozen=True)
-class Voice:
-    """What an agent says in one tick, as far as it can be heard; `begins` tells whether an utterance begins with it."""
-
-    tick: Tick
-    packets: tuple[Packet, ...] = ()
-    events: tuple[Event, ...] = ()
-    begins: bool = False
-    p_speak: float = 1.0
-
-    @property
-    def audible(self) -> bool:
-        return bool(self.packets)
-
-    @property
-    def ends(self) -> bool:
-        return any(isinstance(event, ModelSpeechStopped | ModelYielded) for event in self.events)
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words that it begins to say."""
-        return tuple(" ".join(str(p.payload) for p in self.packets if p.stream == AGENT_TEXT).lower().split())
-
-    def at(self, tick: Tick, clock: ClockSpec) -> Voice:
-        """The same, said in another tick."""
-        if tick == self.tick:
-            return self
-        later_s = clock.seconds(tick - self.tick)
-        packets = tuple(replace(packet, tick=tick) for packet in self.packets)
-        return replace(self, tick=tick, packets=packets, events=tuple(_shifted(event, later_s) for event in self.events))
 
 
 @dataclass(frozen=True)
@@ -126,17 +84,21 @@ class GovernedState(WrappedState):
 
     mouth: MouthState | None = None  # of the guard
     user_talks: bool = False
-    silent_since_s: float = float("-inf")
+    silent_since_s: float = -inf
     talks: bool = False  # the agent's own voice, before anything is held back
     held: tuple[Voice, ...] = ()
     delay: int = 0  # ticks between decided and heard, of the utterance that sounds
     sounding: bool = False  # the agent's own voice, heard or not
     silenced: bool = False  # the utterance that goes on is not heard
+    heard_s: float = 0.0  # how much of the tick before the agent was heard
     word_end_s: float = 0.0
-    overlap_s: float = 0.0
+    overlap_s: float = 0.0  # since the user began to speak
     spoken_s: float = 0.0
-    asked: tuple[str, ...] = ()  # words of the user
+    asked: tuple[TranscriptDelta, ...] = ()  # words of the user
     said: tuple[str, ...] = ()  # words of the agent
+    work: tuple[str, ...] = ()  # words of the slow work that was last asked for, and of what was changed in it since
+    work_s: float = 0.0  # when it was asked for
+    work_changed_s: float = -inf  # when it was asked for or last changed
     refusal: tuple[str, ...] = ()  # words that the guard has still to say
     refuse_by_s: float = 0.0
     refusing: bool = False
@@ -168,6 +130,10 @@ class Governed(Wrapped):
         return {**super().spec(), "policies": rules, "hold": asdict(self.hold)}
 
     def start(self, clock: ClockSpec, seed: int) -> GovernedState:
+        """The state before the first tick. Raises InputError where quiet hours go by a clock on the wall that this session has not."""
+        for policy in self.policies:
+            if isinstance(policy, QuietTimes):
+                policy.check_bound()
         return GovernedState(clock, self.agent.start(clock, seed), None if self._guard is None else self.mouth.start(seed))
 
     def step(self, state: GovernedState, tick: Tick, heard: MicroTurn) -> tuple[Said, GovernedState]:
@@ -175,13 +141,14 @@ class Governed(Wrapped):
         voice, rest = parted(said, tick, state.talks)
         state = replace(_listened(state, tick, rest, heard), agent=agent, talks=voice.audible and not voice.ends)
         due, gates, state = _released(self.hold, state, tick, voice)
+        if due is not voice:
+            due = replace(due, p_yield=voice.p_yield)
         out, objections, state = self._judged(state, tick, due)
         acted: list[Event] = []
         if self._guard is not None:
             out, objections, acted, state = _guarded(self._guard, state, out, objections)
-            work = [event for event in rest.events if _is_refused(event, self._guard, refusing=state.refusing)]
-            rest = replace(rest, events=tuple(event for event in rest.events if event not in work))
-            acted += [_refusal(event) for event in work if isinstance(event, DelegationRequested)]
+            rest, refused, state = _screened(self._guard, state, rest, tick)
+            acted += refused
             out, state = self._refused(out, state, tick)
         gates += [Gate(name, " ".join(due.words) or "go on", "<silence>", reason) for name, reason in objections]
         if out is voice and not gates and not acted:
@@ -191,19 +158,20 @@ class Governed(Wrapped):
     def _judged(self, state: GovernedState, tick: Tick, voice: Voice) -> tuple[Voice, list[Objection], GovernedState]:
         """What of a voice is heard, which rules object, and the state after it."""
         clock = state.clock
+        both_s = state.overlap_s + state.heard_s if state.user_talks else 0.0
+        state = replace(state, overlap_s=both_s, heard_s=0.0)
         if not voice.audible:
-            ended = replace(state, sounding=state.sounding and not voice.ends, silenced=state.silenced and not voice.ends, overlap_s=0.0)
+            ended = replace(state, sounding=state.sounding and not voice.ends, silenced=state.silenced and not voice.ends)
             return (Voice(tick) if state.silenced else voice), [], ended
-        overlap_s = state.overlap_s + clock.tick_s if state.user_talks and state.sounding else 0.0
-        state = replace(state, overlap_s=overlap_s)
         view = _view(state, tick, voice)
         objections = [] if state.silenced else [(p.name, reason) for p in self.policies if (reason := p.objection(view))]
         after = replace(state, sounding=not voice.ends, word_end_s=_word_end(state.word_end_s, voice.events))
         if state.silenced or objections:
-            cut = bool(objections) and not view.begins
-            return _silenced(voice, clock, objections, cut=cut), objections, replace(after, silenced=not voice.ends)
+            sounded = bool(objections) and not view.begins
+            return _silenced(voice, clock, objections, sounded=sounded), objections, replace(after, silenced=not voice.ends)
         said = (*state.said, *voice.words)[-REMEMBERED:]
-        return voice, [], replace(after, silenced=False, spoken_s=state.spoken_s + clock.tick_s, said=said)
+        spoken_s = state.spoken_s + clock.tick_s
+        return voice, [], replace(after, silenced=False, heard_s=_lasts_s(voice, clock), spoken_s=spoken_s, said=said)
 
     def _refused(self, out: Voice, state: GovernedState, tick: Tick) -> tuple[Voice, GovernedState]:
         """The guard's own words in place of the agent's, once nothing else sounds and the user has fallen silent, or does not."""
@@ -215,43 +183,6 @@ class Governed(Wrapped):
         packets, events, mouth = self.mouth.act(state.mouth, state.clock, tick, due)
         refusal = () if due else state.refusal
         return Voice(tick, packets, (*out.events, *events)), replace(state, mouth=mouth, refusal=refusal, refusing=mouth.talking)
-
-
-# --- what an agent says, and the rest --------------------------------------------------------------------------------------------
-
-
-def parted(said: Said, tick: Tick, talks: bool) -> tuple[Voice, Said]:
-    """What can be heard of what an agent says in a tick, and everything else."""
-    packets = tuple(packet for packet in said.packets if packet.stream in (AGENT_AUDIO, AGENT_TEXT))
-    p_speak = next((event.p_speak for event in said.events if isinstance(event, Decision)), 1.0)
-    voice = Voice(tick, packets, tuple(filter(_is_voice, said.events)), bool(packets) and not talks, p_speak)
-    rest = tuple(packet for packet in said.packets if packet not in packets) if len(packets) < len(said.packets) else ()
-    return voice, replace(said, packets=rest, events=tuple(event for event in said.events if not _is_voice(event)))
-
-
-def _is_voice(event: Event) -> bool:
-    own = isinstance(event, TranscriptDelta) and event.side == "model"
-    return own or isinstance(event, ModelSpeechStarted | ModelSpeechStopped | ModelYielded)
-
-
-def joined(rest: Said, out: Voice, gates: Sequence[Gate] = ()) -> Said:
-    """What an agent says in all, with these gates in its decision."""
-    events = tuple(_gated(event, gates) if isinstance(event, Decision) and gates else event for event in rest.events)
-    return replace(rest, packets=(*rest.packets, *out.packets), events=(*events, *out.events))
-
-
-def _gated(decision: Decision, gates: Sequence[Gate]) -> Decision:
-    return replace(decision, said="", gates=(*decision.gates, *gates))
-
-
-def _shifted(event: Event, later_s: float) -> Event:
-    match event:
-        case TranscriptDelta():
-            return replace(event, start_s=round(event.start_s + later_s, 6), end_s=round(event.end_s + later_s, 6))
-        case ModelSpeechStarted() | ModelSpeechStopped() | ModelYielded():
-            return replace(event, at_s=round(event.at_s + later_s, 6))
-        case _:
-            return event
 
 
 def _listened(state: GovernedState, tick: Tick, rest: Said, heard: MicroTurn) -> GovernedState:
@@ -267,8 +198,10 @@ def _listened(state: GovernedState, tick: Tick, rest: Said, heard: MicroTurn) ->
                 talks = True
             case _:
                 pass
-    spoken = [event.word for event in rest.events if isinstance(event, TranscriptDelta) and event.side == "user"]
-    asked = (*state.asked, *heard.text(USER_TEXT).split(), *spoken)[-REMEMBERED:]
+    now_s, end_s = state.clock.seconds(tick), state.clock.seconds(tick + 1)
+    typed = [TranscriptDelta(side="user", word=word, start_s=now_s, end_s=end_s) for word in heard.text(USER_TEXT).split()]
+    spoken = [event for event in rest.events if isinstance(event, TranscriptDelta) and event.side == "user"]
+    asked = (*state.asked, *typed, *spoken)[-REMEMBERED:]
     silent_since_s = state.clock.seconds(tick) if state.user_talks and not talks else state.silent_since_s
     return replace(state, user_talks=talks, silent_since_s=silent_since_s, asked=asked)
 
@@ -289,28 +222,22 @@ def _view(state: GovernedState, tick: Tick, voice: Voice) -> View:
     )
 
 
+def _lasts_s(voice: Voice, clock: ClockSpec) -> float:
+    """How much of its tick a voice sounds."""
+    ends_s = [event.at_s - clock.seconds(voice.tick) for event in voice.events if isinstance(event, ModelSpeechStopped)]
+    return min(clock.tick_s, max(0.0, *ends_s)) if ends_s else clock.tick_s
+
+
 def _word_end(before: float, events: Sequence[Event]) -> float:
     return max([before, *(event.end_s for event in events if isinstance(event, TranscriptDelta))])
 
 
-def _silenced(voice: Voice, clock: ClockSpec, objections: Sequence[Objection], *, cut: bool) -> Voice:
-    """One tick of an utterance that is not heard; where it is cut, its sound fades out and a yield says why."""
-    if not cut:
+def _silenced(voice: Voice, clock: ClockSpec, objections: Sequence[Objection], *, sounded: bool) -> Voice:
+    """One tick of an utterance that is not heard; where it has sounded before it is cut."""
+    if not sounded:
         return Voice(voice.tick)
     name, reason = objections[0]
-    return _cut(voice, clock, f"{name}: {reason}", " ".join(voice.words))
-
-
-def _cut(voice: Voice, clock: ClockSpec, reason: str, unsaid: str, p_yield: float = 1.0) -> Voice:
-    at_s = clock.seconds(voice.tick)
-    end = (ModelYielded(at_s=at_s, p_yield=p_yield, reason=reason, unsaid=unsaid), ModelSpeechStopped(at_s=at_s + FADE_S))
-    return Voice(voice.tick, tuple(_faded(packet, clock) for packet in voice.packets if packet.stream == AGENT_AUDIO), end)
-
-
-def _faded(packet: Packet, clock: ClockSpec) -> Packet:
-    audio = MicroTurn(packet.tick, (packet,)).audio(packet.stream, clock.samples_per_tick)
-    ramp = np.clip(1 - np.arange(len(audio)) / clock.samples(FADE_S), 0, 1).astype(np.float32)
-    return replace(packet, payload=(audio * ramp).astype(np.float32))
+    return cut(voice, clock, f"{name}: {reason}", " ".join(voice.words), voice.p_yield)
 
 
 # --- hold-back -------------------------------------------------------------------------------------------------------------------
@@ -318,8 +245,8 @@ def _faded(packet: Packet, clock: ClockSpec) -> Packet:
 
 def _released(hold: Hold, state: GovernedState, tick: Tick, new: Voice) -> tuple[Voice, list[Gate], GovernedState]:
     """What is to be heard in this tick of what was decided in it or before. A yield of the agent holds at once."""
-    if hold == Hold():
-        return new, [], state
+    if hold == Hold() and not state.held:  # what an earlier hold has kept back is heard to its end
+        return new, [], replace(state, delay=0) if state.delay else state
     yielded = next((event for event in new.events if isinstance(event, ModelYielded)), None)
     if yielded is not None:
         return _given_way(state, tick, new, yielded)
@@ -363,7 +290,7 @@ def _given_way(state: GovernedState, tick: Tick, new: Voice, yielded: ModelYield
     if not (held and state.sounding):
         gates = [Gate(HOLD_BACK, unsaid, "<silence>", "the agent gave way before it was heard")] if held else []
         return Voice(tick), gates, state
-    return _cut(held[0].at(tick, clock), clock, yielded.reason, unsaid, yielded.p_yield), [], state
+    return cut(held[0].at(tick, clock), clock, yielded.reason, unsaid, yielded.p_yield), [], state
 
 
 # --- the guard -------------------------------------------------------------------------------------------------------------------
@@ -374,33 +301,63 @@ def _guarded(
 ) -> tuple[Voice, list[Objection], list[Event], GovernedState]:
     """What the guard leaves of a tick, after a look at what was asked and at what its own rule has stopped; and what it tells of that."""
     at_s = state.clock.seconds(out.tick)
-    asked = found_in(guard.asks, state.asked)
+    asked = found_in(guard.asks, [event.word for event in state.asked])
     stopped = any(name == guard.name for name, _ in objections)
     if asked:
         did = "cut" if out.audible and not out.begins else "withheld" if out.audible or state.held else "refused"
         reason = (guard.name, f"{asked!r} may not be asked")
         objections = [*objections, reason]
-        out = _silenced(out, state.clock, [reason], cut=did == "cut")
-        told = GuardActed(at_s=at_s, direction="in", phrase=asked, did=did)
+        out = _silenced(out, state.clock, [reason], sounded=did == "cut")
+        since_s = _asked_since_s(state, asked)
+        told = GuardActed(at_s=at_s, direction="in", phrase=asked, did=did, since_s=since_s)
+        state = replace(state, work=()) if state.work_changed_s >= since_s else state  # that work ends
     elif stopped:
         said = (*state.said, *(word for voice in state.held for word in voice.words))
         phrase = found_in(guard.says, said) or guard.says[0]
-        told = GuardActed(at_s=at_s, direction="out", phrase=phrase, did="cut" if out.audible else "withheld")
+        told = GuardActed(at_s=at_s, direction="out", phrase=phrase, did="cut" if out.audible else "withheld", since_s=at_s)
     else:
         if not (state.refusing and out.packets):
             return out, objections, [], state
-        return Voice(out.tick), objections, [], replace(state, silenced=not out.ends)
+        return Voice(out.tick), objections, [], replace(state, silenced=not out.ends, heard_s=0.0)
     refusal = state.refusal if state.refusing else tuple(guard.refusal.split())
-    state = replace(state, asked=(), said=(), held=(), silenced=state.talks, refusal=refusal, refuse_by_s=at_s + REFUSE_S, refusing=True)
-    return out, objections, [told], state
+    state = replace(state, asked=(), said=(), held=(), silenced=state.talks, heard_s=0.0)
+    return out, objections, [told], replace(state, refusal=refusal, refuse_by_s=at_s + REFUSE_S, refusing=True)
 
 
-def _is_refused(event: Event, guard: Guard, *, refusing: bool) -> bool:
-    """Whether it asks for slow work in what may not be asked; ending work is always allowed."""
-    if not isinstance(event, DelegationRequested) or event.act == "cancel":
-        return False
-    return refusing or bool(found_in(guard.asks, event.ask.split()))
+def _asked_since_s(state: GovernedState, phrase: str) -> float:
+    """When the user began to ask so: at the first word of the breath that holds the phrase, or with the work that was changed in it."""
+    words, first = state.asked, len(state.asked) - 1
+    while first > 0:
+        whole = found_in((phrase,), [event.word for event in words[first:]])
+        if whole and words[first].start_s - words[first - 1].end_s > BREATH_S:
+            break
+        first -= 1
+    began_s = words[first].start_s
+    return min(began_s, state.work_s) if state.work_changed_s >= began_s else began_s
 
 
-def _refusal(request: DelegationRequested) -> DelegationRefused:
-    return DelegationRefused(act=request.act, ask=request.ask, cause="guard: it may not be asked")
+def _screened(guard: Guard, state: GovernedState, rest: Said, tick: Tick) -> tuple[Said, list[Event], GovernedState]:
+    """What else an agent says without the slow work that may not be asked for, and what is told of that; ending work is always allowed.
+
+    A change is looked at together with the work that it changes; where both make up a phrase, that work ends too.
+    """
+    kept: list[Event] = []
+    told: list[Event] = []
+    for event in rest.events:
+        if not isinstance(event, DelegationRequested) or event.act == "cancel":
+            kept.append(event)
+            continue
+        changed = state.work if event.act == "amend" else ()
+        words = (*changed, *event.ask.split())[-REMEMBERED:]
+        phrase = found_in(guard.asks, words)
+        if not phrase and not state.refusing:
+            kept.append(event)
+            began_s = state.work_s if changed else event.at_s
+            state = replace(state, work=words, work_s=began_s, work_changed_s=event.at_s)
+            continue
+        told.append(DelegationRefused(act=event.act, ask=event.ask, cause=f"guard: {MAY_NOT}"))
+        if phrase and changed:
+            at_s = state.clock.seconds(tick)
+            told.append(GuardActed(at_s=at_s, direction="in", phrase=phrase, did="refused", since_s=state.work_s))
+            state = replace(state, work=())
+    return (replace(rest, events=tuple(kept)) if told else rest), told, state

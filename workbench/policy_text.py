@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import exp, log
@@ -10,13 +11,26 @@ from typing import Any
 
 from workbench.errors import InputError
 from workbench.intents import Guessing
-from workbench.policies import BargeIn, Governed, Guard, Hold, MaxOverlap, MinConfidence, Policy, QuietHours, SpeakOver, SpeechBudget
+from workbench.policies import (
+    BargeIn,
+    Governed,
+    Guard,
+    Hold,
+    MaxOverlap,
+    MinConfidence,
+    Policy,
+    QuietHours,
+    QuietTimes,
+    SpeakOver,
+    SpeechBudget,
+)
 from workbench.session import Participant
 
 BARE = "none"
 POLICY_HELP = (
     "speak-over=never|backchannel|always|WORD+WORD, barge-in=at_once|finish_word|hold, max-overlap=S, "
-    "quiet=FROM-TO (s), budget=S, confidence=P, bias=B (log-odds of speaking), hold=TICKS, patience=S, guard=FILE, "
+    "quiet=FROM-TO (seconds of the session, or times of day where somebody talks live: 22:00-07:00), budget=S, confidence=P, "
+    "bias=B (log-odds of speaking), hold=TICKS, patience=S, guard=FILE, "
     "intents (notes what the user seems to ask for)"
 )
 
@@ -82,14 +96,25 @@ def _one_of(*modes: str) -> Callable[[str], str]:
 def _speak_over(value: str) -> Policy:
     if value in ("never", "backchannel", "always"):
         return SpeakOver(value)  # type: ignore[arg-type]
-    if not value:
-        raise ValueError(value)
-    return SpeakOver("on_cue", tuple(value.lower().split("+")))
+    cues = tuple(value.lower().split("+"))
+    if not all(cues) or value == "on_cue":
+        raise InputError(f"--policy speak-over={value}: give the words that may be said over the user, joined by +, e.g. watch+stop")
+    return SpeakOver("on_cue", cues)
 
 
 def _quiet(value: str) -> Policy:
-    from_s, _, to_s = value.partition("-")
-    return QuietHours(float(from_s), float(to_s))
+    first, _, last = value.partition("-")
+    if ":" in value:
+        return QuietTimes(_time_of_day_s(first), _time_of_day_s(last))
+    return QuietHours(float(first), float(last))
+
+
+def _time_of_day_s(text: str) -> float:
+    """Seconds since midnight, of a text such as 07:30."""
+    if not re.fullmatch(r"\d\d?:[0-5]\d", text):
+        raise ValueError(text)
+    hours, _, minutes = text.partition(":")
+    return float(int(hours) * 3600 + int(minutes) * 60)
 
 
 def guard_of(path: Path) -> Guard:

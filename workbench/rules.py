@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from math import inf
+from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from workbench.errors import InputError
 
+DAY_S = 24 * 3600
 BACKCHANNELS = ("mhm", "yeah", "okay", "right", "uhuh")
 
 
@@ -23,7 +25,8 @@ class View:
         words: what the agent begins to say in this tick.
         word_end_s: when the word that sounds now ends.
         p_speak: of the agent's decision, 1 where it left none.
-        overlap_s, spoken_s: how long both have spoken at once without a pause, and how long the agent has been heard in all.
+        overlap_s: how long both have spoken at once since the user began to speak, pauses between the agent's words left out.
+        spoken_s: how long the agent has been heard in all.
         before, ahead: what it has said before, and what is held back and would be heard next.
     """
 
@@ -49,13 +52,25 @@ class Policy(Protocol):
     def objection(self, view: View) -> str: ...
 
 
+Over: TypeAlias = Literal["never", "backchannel", "on_cue", "always"]
+AtBargeIn: TypeAlias = Literal["at_once", "finish_word", "hold"]
+SPEAK_OVER: tuple[Over, ...] = get_args(Over)
+BARGE_IN: tuple[AtBargeIn, ...] = get_args(AtBargeIn)
+
+
 @dataclass(frozen=True)
 class SpeakOver:
     """Whether an utterance may begin while the user speaks: never, with a back-channel only, with a word of `cues` only, or always."""
 
-    mode: Literal["never", "backchannel", "on_cue", "always"] = "always"
+    mode: Over = "always"
     cues: tuple[str, ...] = ()
     name: str = "speak over"
+
+    def __post_init__(self) -> None:
+        if self.mode not in SPEAK_OVER:
+            raise InputError(f"speak over {self.mode!r} is no rule; give one of {', '.join(SPEAK_OVER)}")
+        if self.mode == "on_cue" and not self.cues:
+            raise InputError("speak over on_cue has no words that may be said over the user; give some, e.g. watch+stop")
 
     def objection(self, view: View) -> str:
         allowed = {"never": (), "backchannel": BACKCHANNELS, "on_cue": self.cues}.get(self.mode)
@@ -68,14 +83,23 @@ class SpeakOver:
 
 @dataclass(frozen=True)
 class BargeIn:
-    """What happens to speech that the user begins to talk over: it ends at once, after the word that sounds, or it is held."""
+    """What happens to speech that the user begins to talk over: it ends at once, after the word that sounds, or it is held.
 
-    mode: Literal["at_once", "finish_word", "hold"] = "hold"
+    What ends does not go on with the next word, which may well be an utterance of its own: none begins until the user falls silent.
+    """
+
+    mode: AtBargeIn = "hold"
     name: str = "barge-in"
 
+    def __post_init__(self) -> None:
+        if self.mode not in BARGE_IN:
+            raise InputError(f"barge-in {self.mode!r} is no rule; give one of {', '.join(BARGE_IN)}")
+
     def objection(self, view: View) -> str:
-        if self.mode == "hold" or view.begins or not view.user_talks:
+        if self.mode == "hold" or not view.user_talks or not view.overlap_s:
             return ""
+        if view.begins:
+            return "the user began to speak over it, and has not fallen silent"
         if self.mode == "finish_word" and view.now_s < view.word_end_s - 1e-9:
             return ""
         return "the user began to speak" + (", and the word is finished" if self.mode == "finish_word" else "")
@@ -83,13 +107,17 @@ class BargeIn:
 
 @dataclass(frozen=True)
 class MaxOverlap:
-    """How long both may speak at once."""
+    """How long both may speak at once, in all, from when the user begins to speak until they fall silent."""
 
     seconds: float
     name: str = "max overlap"
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < inf:
+            raise InputError(f"max overlap of {self.seconds:g} s is no length of time; give seconds, zero or more")
+
     def objection(self, view: View) -> str:
-        over = view.overlap_s >= self.seconds - 1e-9 and view.user_talks and not view.begins
+        over = view.overlap_s >= self.seconds - 1e-9 and view.user_talks
         return f"both have spoken for {view.overlap_s:.1f} s, {self.seconds:g} s are allowed" if over else ""
 
 
@@ -101,8 +129,51 @@ class QuietHours:
     to_s: float
     name: str = "quiet hours"
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.from_s < self.to_s < inf:
+            rule = "give two seconds of the session, the earlier one first, e.g. 600-900"
+            raise InputError(f"quiet hours from {self.from_s:g} to {self.to_s:g} s are never; {rule}")
+
     def objection(self, view: View) -> str:
         return f"it is to be quiet from {self.from_s:g} to {self.to_s:g} s" if self.from_s <= view.now_s < self.to_s else ""
+
+
+@dataclass(frozen=True)
+class QuietTimes:
+    """From one time of every day to another, in seconds since midnight, the agent is not heard.
+
+    `began_s` is the time of day at which the session began, by the clock on the wall; a session that is paced by it puts it there.
+    """
+
+    from_s: float
+    to_s: float
+    began_s: float | None = None
+    name: str = QuietHours.name
+
+    def __post_init__(self) -> None:
+        times = [self.from_s, self.to_s, self.began_s or 0.0]
+        if not all(0 <= at_s < DAY_S for at_s in times) or self.from_s == self.to_s:
+            days = f"quiet hours from {self.from_s:g} to {self.to_s:g} s of the day, in a session from {self.began_s} s on"
+            raise InputError(f"{days}: a time of day is from 00:00 to 23:59, and two of them must differ, e.g. 22:00-07:00")
+
+    def check_bound(self) -> None:
+        """Raises InputError where it is not known at what time of day the session began."""
+        if self.began_s is None:
+            says = f"quiet hours from {self} go by the clock on the wall, and a simulated session has none"
+            raise InputError(f"{says}; give seconds of the session, e.g. quiet=600-900")
+
+    def __str__(self) -> str:
+        return f"{_time_of_day(self.from_s)} to {_time_of_day(self.to_s)}"
+
+    def objection(self, view: View) -> str:
+        self.check_bound()
+        at_s = ((self.began_s or 0.0) + view.now_s) % DAY_S
+        within = self.from_s <= at_s < self.to_s if self.from_s < self.to_s else not self.to_s <= at_s < self.from_s
+        return f"it is to be quiet from {self}, and it is {_time_of_day(at_s)}" if within else ""
+
+
+def _time_of_day(at_s: float) -> str:
+    return f"{int(at_s) // 3600:02}:{int(at_s) % 3600 // 60:02}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +182,10 @@ class SpeechBudget:
 
     seconds: float
     name: str = "budget"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < inf:
+            raise InputError(f"budget of {self.seconds:g} s is no length of time; give seconds, zero or more")
 
     def objection(self, view: View) -> str:
         over = view.begins and view.spoken_s >= self.seconds - 1e-9
@@ -123,6 +198,10 @@ class MinConfidence:
 
     p: float
     name: str = "confidence"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise InputError(f"confidence {self.p:g} is no probability; give a number from 0 to 1")
 
     def objection(self, view: View) -> str:
         return f"p(speak) {view.p_speak:.2f} < {self.p:.2f}" if view.begins and view.p_speak < self.p else ""
@@ -151,6 +230,20 @@ class Guard:
         return f"{found!r} may not be said" if found else ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """What is decided is heard `ticks` later. An utterance begins only once the user has been silent for `patience_s`, and is given up
+    when the user goes on before it was heard; a back-channel is not made to wait.
+    """
+
+    ticks: int = 0
+    patience_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.ticks < 0 or not 0 <= self.patience_s < inf:
+            raise InputError(f"{self}: ticks and patience_s are zero or more")
+
+
 GAP = 2
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
@@ -168,7 +261,7 @@ def found_in(phrases: Sequence[str], words: Sequence[str]) -> str:
 
 
 POLICIES: Mapping[str, Callable[..., Policy]] = {
-    rule.__name__: rule for rule in (SpeakOver, BargeIn, MaxOverlap, QuietHours, SpeechBudget, MinConfidence, Guard)
+    rule.__name__: rule for rule in (SpeakOver, BargeIn, MaxOverlap, QuietHours, QuietTimes, SpeechBudget, MinConfidence, Guard)
 }
 
 

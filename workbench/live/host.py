@@ -14,7 +14,9 @@ from typing import TypeAlias
 
 from workbench.clock import ClockSpec, RealTime, pause, utc_now
 from workbench.errors import InputError, WorkbenchError
+from workbench.given import streams_there
 from workbench.live.admission import MINUTE_S, Admission, Ticket
+from workbench.live.ear import Ear, LiveUser
 from workbench.live.outbox import Outbox
 from workbench.live.protocol import Buffers, Hello, Json, Problem, decode_from_client, encode
 from workbench.live.runtime import LiveSession, LiveSpec
@@ -33,7 +35,7 @@ class Host:
     """Begins sessions with an agent of `make_agent`, writes their traces into `folder`, and finds them again by their tokens.
 
     `make_agent` is called once a session, and `make_beside` for who else takes part, on the thread of a carrier; load what is slow to load
-    before. Safe to use from many threads.
+    before. Safe to use from many threads. Raises InputError where the spec says how a stream is kept that none of them speaks on.
     """
 
     make_agent: Callable[[], Participant]
@@ -45,6 +47,11 @@ class Host:
     _sessions: dict[str, LiveSession] = field(default_factory=dict)
     _tickets: dict[str, Ticket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        if self.spec.keep:  # before anybody comes, who could do nothing about it
+            user = LiveUser(Ear(ClockSpec(), RealTime(ClockSpec()).now))
+            streams_there(self.spec.keep, (user, self.make_agent(), *self.make_beside()))
 
     @property
     def sessions(self) -> list[LiveSession]:

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from workbench.clock import RealTime, few_pauses, utc_now
-from workbench.costs import Allowed, Meter, bytes_of, in_words
-from workbench.dials import DIALS
+from workbench.clock import RealTime, few_pauses, time_of_day_s, utc_now
+from workbench.costs import TICK_FLOPS, Allowed, Meter, bytes_of, in_words
+from workbench.dials import DIALS, dials_told, moved
 from workbench.digests import content_key
 from workbench.errors import InputError, TraceError
 from workbench.events import AgentHeld, AudioDropped, DeadlineMissed, Event, LinkLost, LinkResumed, ModelYielded, SettingChanged
@@ -49,7 +49,7 @@ from workbench.live.protocol import (
 )
 from workbench.live.questions import DIGITS, Questions
 from workbench.live.telling import tick_message
-from workbench.outside import Order, check_change, step_under
+from workbench.outside import Order, by_the_clock, check_change, rules_of, step_under
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, MicroTurn
 from workbench.policy_text import agent_spec
 from workbench.session import Participant, Session
@@ -59,6 +59,7 @@ from workbench.trace import Header
 Going: TypeAlias = Literal["asking", "talking", "away", "ended"]
 
 KEPT = (USER_AUDIO, USER_TEXT, USER_CAMERA, AGENT_AUDIO, AGENT_TEXT)
+HEARD = "transcript"  # the words that the agent heard: events, which no retention leaves out
 LANES = ("user", "camera", "floor", "decision", "agent", "background", "deadline")
 CONSENT_POLL_S = 0.05
 QUIET_PAGE_S = 3.0  # a page that has sent sound or played some, and then neither for so long, counts as gone
@@ -86,9 +87,9 @@ class LiveSpec:
             raise InputError(f"{self}: minutes, bytes, consent_s and resume_s must be above 0")
 
     @property
-    def kept(self) -> dict[str, str]:
-        """Stream to retention, as a visitor is told before giving consent."""
-        return {stream: self.keep.get(stream, Keep()).retention for stream in KEPT}
+    def kept(self) -> Mapping[str, str]:
+        """Stream to retention, as a visitor is told before giving consent; HEARD is kept whatever becomes of the sound."""
+        return {stream: self.keep.get(stream, Keep()).retention for stream in (*KEPT, *self.keep)} | {HEARD: "full"}
 
 
 class LiveSession:
@@ -115,12 +116,14 @@ class LiveSession:
     ) -> None:
         self.name, self.token, self.path, self.pace, self.spec = name, token, path, pace, spec
         self.ear = Ear(pace.clock, pace.now)
+        agent = by_the_clock(agent, time_of_day_s())
         self.session = Session.start([user_of(self.ear), agent, *beside], clock=pace.clock, seed=spec.seed)
         streams_there(spec.keep, self.session.participants)
         self.end: End | None = None
         self.bytes = 0
         self._agent, self._others = agent, (agent, *beside)
-        self._labels: dict[str, Any] = {"live": True, **(labels or {})}
+        flops = {TICK_FLOPS: spec.tick_flops} if spec.tick_flops else {}
+        self._labels: dict[str, Any] = {"live": True, **flops, **(labels or {})}
         self._speaker: Outbox | None = None
         self._watchers: list[Outbox] = []
         self._lock = threading.Lock()
@@ -131,7 +134,6 @@ class LiveSession:
         self._away_since_s: float | None = pace.now()
         self._heartbeat_s: float | None = None
         self._changes: dict[str, SettingChanged] = {}
-        self._dialled: dict[str, float] = {}
         self._news: list[Event] = []
         self._written = False
         self._meter = Meter(pace.clock, spec.allowed, spec.tick_flops)
@@ -215,7 +217,6 @@ class LiveSession:
             case Set():
                 with self._lock:
                     self._changes[message.name] = SettingChanged(name=message.name, value=message.value)
-                    self._dialled[message.name] = message.value
             case Stop():
                 self.stop("stopped by the person who talked")
             case Hello():
@@ -272,8 +273,18 @@ class LiveSession:
             lanes=tuple(lane for lane in LANES if lane != "camera" or any(USER_CAMERA in one.hears for one in self._others)),
             agent=self.agent_kind,
             sent=sent_elsewhere(self.session.specs()),
-            dials=tuple(dial.told(self._dialled.get(dial.name, dial.off)) for dial in DIALS.values()),
+            dials=self._dials(),
         )
+
+    def _dials(self) -> tuple[dict[str, Any], ...]:
+        """All dials as they stand, with what has been set and holds from the next tick on."""
+        with self._lock:
+            changes = list(self._changes.values())
+        now_s = self._at_s()
+        rules = rules_of(next(one for one in self.session.participants if one.name == self._agent.name))
+        for change in changes:
+            rules = moved(rules, change.name, change.value, now_s) if change.name in DIALS else rules
+        return dials_told(rules, now_s)
 
     def _gone(self, since_s: float) -> None:
         """Note that the page is gone, unless it was; under the lock."""
@@ -339,6 +350,7 @@ class LiveSession:
         text = self._agreed_to
         consent = {"given": True, "when": utc_now(), "retention": self.spec.kept}
         consent |= {"text": text, "version": content_key({"text": text})[:DIGITS]} if text else {}
+        self.session.participants = tuple(by_the_clock(one, time_of_day_s()) for one in self.session.participants)
         header = Header.of(self.session, consent=consent, labels=self._labels)
         try:
             with few_pauses(), TraceWriter(self.path, header, keep=self.spec.keep, when_full="raise") as writer:
@@ -373,14 +385,17 @@ class LiveSession:
         with self._lock:
             if self._heartbeat_s is not None and began_s - self._heartbeat_s > QUIET_PAGE_S:
                 self._gone(self._heartbeat_s)
-            orders: list[Order] = [*self._changes.values()]
-            events, self._news, self._changes = self._news, [], {}
+            changes = dict(self._changes)
+            orders: list[Order] = [*changes.values()]
+            events, self._news = self._news, []
         late = late_ms > pace.late_ms
         if late:
             events.append(DeadlineMissed(late_ms=round(late_ms, 2)))
             orders.append(AgentHeld(reason="deadline"))
             pace.forgive(tick)
         turn = step_under(self.session, orders)
+        with self._lock:  # a change is pending until the agent has it, so that a page that comes meanwhile is told of it
+            self._changes = {name: change for name, change in self._changes.items() if changes.get(name) is not change}
         done_s = pace.now()
         after_ms = (done_s - pace.due_s(tick + 1)) * 1000
         if after_ms > 0 and not late:
