@@ -23,7 +23,7 @@ SCRIPT = "</script><script>window.hacked = true</script>"
 SERIES = {"look": "bar", "name": EVIL, "names": [EVIL, "Rome"], "values": [2, 3], "colour": 'red"/><script>window.hacked=1</script>'}
 HOSTILE: list[dict[str, Any]] = [
     {"task": "1", "kind": "text", "text": EVIL + SCRIPT},
-    {"task": "2", "kind": "table", "columns": [EVIL], "rows": [[SCRIPT]], "more": 0},
+    {"task": "2", "kind": "table", "caption": EVIL, "columns": [EVIL], "rows": [[SCRIPT]], "more": 3},
     {"task": "3", "kind": "figure", "title": EVIL, "x": EVIL, "y": SCRIPT, "series": [SERIES]},
     {"task": "4", "kind": "image", "data": "javascript:window.hacked=1", "alt": EVIL},
 ]
@@ -40,6 +40,7 @@ def test_hostile_things_are_shown_as_text_in_the_panel_and_do_nothing(browser: A
         things = page.locator(".mt-thing")
         assert things.nth(0).inner_text() == EVIL + SCRIPT
         assert things.nth(1).locator("th").inner_text() == EVIL
+        assert things.nth(1).locator("caption").inner_text() == f"{EVIL}; and 3 more rows"
         assert things.nth(2).locator("rect").count() == 2
         assert things.nth(2).locator("rect").first.get_attribute("fill") == "#0072B2"  # what was no colour is not used
         assert page.locator(".mt-things script, .mt-things a, .mt-things img[onerror]").count() == 0

@@ -15,6 +15,7 @@ from tests.chat_server import DONE, Answering, ChatServer, calls, chunk, obeys, 
 from workbench.background.chat import Budget, ChatAgent, ChatSpec, prompt
 from workbench.background.desk import Desk
 from workbench.background.parts import Answer, Earlier, Envelope, Failure, NeedsConsent, Part, Partial, Stopped, Used, Word
+from workbench.background.shown import showable, things_of
 from workbench.background.sse import StreamError, data_lines
 from workbench.background.telling import Delegating
 from workbench.background.threads import Threads
@@ -238,6 +239,37 @@ def test_a_chat_model_works_beside_a_session() -> None:
         session.run(20)
     assert states(trace)[-1] == "delivered"
     assert [note.text for _, note in handed(trace)] == ["It is five."]
+
+
+def test_what_a_tool_in_a_process_of_its_own_shows_is_shown_with_the_answer() -> None:
+    with serving(calls(("bookings", '{"room": "hall"}')), says("Two have booked.")) as server:
+        chat = replace(agent(server), box=Toolbox((samples.bookings,)))
+        session = Session.start([Typist(), Delegating(PlannedAgent(asked(2, "who has booked"))), Desk(Threads(chat))], clock=CLOCK)
+        trace = played(session, 5)
+        for thread in session.states[2].run._threads:
+            thread.join()
+        session.run(20)
+    assert server.last[-1]["content"] == '{"booked": 2}'
+    [thing] = [thing for turn in trace.turns for thing in things_of(turn)]
+    assert (thing["task"], thing["kind"], thing["caption"], thing["columns"]) == ("1", "table", "hall", ["seat", "name"])
+    assert thing["rows"] == [["1", "<script>alert(1)</script>"], ["2", "Bob"]]
+    assert [(note.text, note.shown) for _, note in handed(trace)] == [("Two have booked.", True)]
+
+
+def test_the_last_thing_that_tools_show_is_shown_also_after_a_question_of_consent() -> None:
+    box = Toolbox(tuple(replace(tool, isolation="inline") for tool in (samples.bookings, samples.photograph, samples.markup, samples.book)))
+    book = ("book", '{"table": 3, "name": "Ann"}')
+    showing = calls(("bookings", '{"room": "hall"}'), ("photograph", '{"what": "dot"}'), ("markup", "{}"), book)
+    with serving(showing, says("It is booked.")) as server:
+        chat = replace(agent(server), box=box)
+        *used, need = parts(chat)
+        assert [part.done for part in used if isinstance(part, Used)] == ["ran", "ran", "failed", "asked"]
+        assert isinstance(need, NeedsConsent)
+        last = parts(chat, envelope(run=2, consents=(need.call,), resume=json.loads(json.dumps(need.resume))))[-1]
+    assert last == Answer(text="It is booked.", shown=showable({"kind": "image", "data": samples.DOT, "alt": "dot"}))
+    told = [message["content"] for message in server.last if message["role"] == "tool"]
+    assert told[:2] == ['{"booked": 2}', "a picture of dot"]
+    assert told[2].startswith("kind 'html' cannot be shown; give an object whose")
 
 
 def test_the_official_client_understands_the_test_server() -> None:

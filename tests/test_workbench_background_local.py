@@ -25,7 +25,8 @@ from workbench.background.local.documents import Library, passages
 from workbench.background.local.table_files import load_tables
 from workbench.background.local.units import convert
 from workbench.background.notes import bodies
-from workbench.background.parts import Answer, Earlier, Envelope, Failure, Used
+from workbench.background.parts import Answer, Earlier, Envelope, Failure, Used, checked
+from workbench.background.shown import things_of
 from workbench.background.words import number_words, read_number, spoken_words
 from workbench.errors import InputError
 from workbench.packets import BACKGROUND_SHOWN
@@ -633,3 +634,61 @@ def test_what_stands_beside_a_name_is_looked_up_in_a_table_and_its_cell_is_cited
     assert told("look up the number of ben") == ("7", ("people.csv rows 3 column number",))
     for ask in ("look up zoe", "look up the salary of ben"):
         assert refused(agent, ask).startswith("no document holds")
+
+
+# --- what is shown besides ------------------------------------------------------------------------------------------------------
+
+
+def test_the_rows_and_the_passage_that_answers_rest_on_are_shown_in_a_session(folder: Path) -> None:
+    plan = together(asked(2, "what is the total amount in Paris"), asked(22, "how long is the Rhine"))
+    trace = played(conversation(plan, LocalAgent(folder), latency_s=0.4), 50)
+    table, passage = [thing for turn in trace.turns for thing in things_of(turn)]
+    assert table == {
+        "task": "1",
+        "kind": "table",
+        "caption": "sales.csv: sum of amount where city Paris: 0.3",
+        "columns": ["city", "year", "amount"],
+        "rows": [["Paris", "2024", "0.1"], ["Paris", "2025", "0.2"]],
+        "more": 0,
+    }
+    assert passage == {
+        "task": "2", "kind": "text", "text": "rivers.md:5-6: The Rhine rises in Switzerland.\nIt is 1233 kilometers long.",
+    }  # fmt: skip
+    spoken = ["sum of amount where city Paris: 0.3", "The Rhine rises in Switzerland."]
+    assert [note.text for _, note in handed(trace)] == spoken
+    assert [states(trace, task)[-1] for task in "12"] == ["delivered"] * 2
+
+
+def test_of_a_large_table_no_more_is_shown_than_is_bounded_and_named_columns_are_there(tmp_path: Path) -> None:
+    extra = [f"note {chr(97 + i)}" for i in range(20)]
+    rows = [",".join(["<script>", *["\u00e9" * 500] * 20, str(i)]) for i in range(40)]
+    (tmp_path / "large.csv").write_text("\n".join([",".join(["person", *extra, "points"]), *rows]), encoding="utf-8")
+    found = answered(LocalAgent(tmp_path), "total points")
+    assert found.shown is not None
+    assert found.shown["caption"] == "large.csv, 12 of 40 rows: sum of points: 780"
+    assert found.shown["columns"] == ["person", *extra[:6], "points"]
+    assert [row[0] for row in found.shown["rows"]] == ["<script>"] * 12
+    assert found.shown["rows"][11][1:] == ["\u00e9" * 59 + "\u2026"] * 6 + ["11"]
+    assert checked(found, 50_000) == found
+
+
+def test_a_count_of_no_rows_shows_none_and_a_looked_up_cell_shows_its_row(trade: LocalAgent, tmp_path: Path) -> None:
+    assert answered(trade, "how many rows of trade where year is 1999").shown is None
+    (tmp_path / "people.csv").write_text("name,number,room\nanna,12,3\nben,7,4\n", encoding="utf-8")
+    assert answered(LocalAgent(tmp_path), "look up the room of ben").shown == {
+        "kind": "table", "caption": "people.csv: ben: room 4", "columns": ["name", "number", "room"], "rows": [["ben", "7", "4"]],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("place", [0, 40, 99])
+def test_a_long_passage_is_shown_around_what_is_said_of_it(tmp_path: Path, place: int) -> None:
+    sentences = [f"Stripes have zebra number {n}." for n in range(100)]
+    sentences[place] = "The zebra lives in Kenya."
+    (tmp_path / "long.txt").write_text(" ".join(sentences))
+    found = answered(LocalAgent(tmp_path), "where lives the zebra of Kenya")
+    assert found.say == "The zebra lives in Kenya."
+    assert found.shown is not None
+    text = found.shown["text"].removeprefix("long.txt:1-1: ")
+    assert found.say in text
+    assert len(text) in (1000, 1001)
+    assert (text[0] == "\u2026", text[-1] == "\u2026") == (place > 0, place < 99)

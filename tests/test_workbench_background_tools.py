@@ -14,6 +14,7 @@ import pytest
 from tests import tool_samples as samples
 from workbench.background.parts import Answer, Envelope, Failure, NeedsConsent, checked
 from workbench.background.schema import check_arguments, schema_of
+from workbench.background.shown import showable
 from workbench.background.sizes import in_short, within
 from workbench.background.toolbox import Calls, Toolbox, call_name
 from workbench.background.tools import Isolation, Outcome, Tool, run_tool, tool
@@ -226,6 +227,30 @@ def test_a_tool_that_only_a_notebook_knows_runs_in_a_thread_and_is_left_alone() 
 
 def test_a_tool_is_killed_when_its_work_is_cancelled() -> None:
     assert run_tool(samples.hang, {}, lambda: True).cause == "hang is not wanted any more"
+
+
+# --- what is shown --------------------------------------------------------------------------------------------------------------
+
+ISOLATIONS: tuple[Isolation, ...] = ("process", "thread", "inline")
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_a_tool_shows_something_besides_its_result(isolation: Isolation) -> None:
+    table = run_tool(replace(samples.bookings, isolation=isolation), {"room": "hall"}, never)
+    assert (table.ok, table.value, table.text) == (True, {"booked": 2}, '{"booked": 2}')
+    rows = [[1, "<script>alert(1)</script>"], [2, "Bob"]]
+    assert table.shown == {"kind": "table", "caption": "hall", "columns": ["seat", "name"], "rows": rows}
+    picture = run_tool(replace(samples.photograph, isolation=isolation), {"what": "dot"}, never)
+    assert (picture.text, picture.shown) == ("a picture of dot", showable({"kind": "image", "data": samples.DOT, "alt": "dot"}))
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_what_a_tool_shows_has_to_be_a_thing_and_counts_among_its_characters(isolation: Isolation) -> None:
+    wrong = run_tool(replace(samples.markup, isolation=isolation), {}, never)
+    assert not wrong.ok
+    assert "kind 'html' cannot be shown; give an object whose \"kind\" is one of text, table, figure, image" in wrong.cause
+    large = run_tool(replace(samples.wordy, isolation=isolation), {}, never)
+    assert (large.ok, large.cause) == (False, "wordy returned 435 characters; 300 are taken")
 
 
 # --- who may call ---------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,10 @@ import sys
 from enum import Enum
 from typing import Annotated, Literal
 
+from workbench.background.shown import Show
 from workbench.background.tools import tool
+
+DOT = bytes.fromhex("89504e470d0a1a0a") + b"a dot"  # as a PNG file begins
 
 
 class Colour(Enum):
@@ -106,3 +109,28 @@ def drawn(colour: Colour) -> str:
 def strange() -> object:
     """Return what is no JSON."""
     return {1, 2}
+
+
+@tool
+def bookings(room: str) -> Show:
+    """Say who has booked a room, and show it."""
+    shown = {"kind": "table", "caption": room, "columns": ["seat", "name"], "rows": [(1, "<script>alert(1)</script>"), (2, "Bob")]}
+    return Show(say={"booked": 2}, shown=shown)
+
+
+@tool
+def photograph(what: str) -> Show:
+    """Show a picture of something."""
+    return Show(say=f"a picture of {what}", shown={"kind": "image", "data": DOT, "alt": what})
+
+
+@tool
+def markup() -> Show:
+    """Show what cannot be shown."""
+    return Show(say="shown", shown={"kind": "html", "text": "<b>hello</b>"})
+
+
+@tool(most_chars=300)
+def wordy() -> Show:
+    """Show more than may be returned."""
+    return Show(say="shown", shown={"kind": "text", "text": "x" * 400})

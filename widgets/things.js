@@ -18,11 +18,12 @@ function drawn(tag, attributes, words) {
   return node;
 }
 
-function table({ columns = [], rows = [], more = 0 }) {
+function table({ caption = "", columns = [], rows = [], more = 0 }) {
   const made = document.createElement("table"), head = made.createTHead().insertRow(), body = made.createTBody();
   for (const name of columns) head.append(text("th", name));
   for (const row of rows) body.insertRow().append(...row.map((cell) => text("td", cell)));
-  if (more) made.createCaption().textContent = `and ${more} more rows`;
+  const about = [caption, more ? `and ${more} more rows` : ""].filter(Boolean).join("; ");
+  if (about) made.createCaption().textContent = about;
   return made;
 }
 

@@ -23,7 +23,7 @@ USER_CONSENT = "user.consent"  # str, one JSON object per line: {"question": nam
 USER_CONTEXT = "user.context"  # str, one JSON object per line: what the application at the other end appends (workbench.serve.context)
 AGENT_TASKS = "agent.tasks"  # str, one event per line as JSON: what the agent asks of slow work, and what that has to know of it
 BACKGROUND_TEXT = "background.text"  # str, one note per line as JSON: results of slow work (workbench.background.notes)
-BACKGROUND_SHOWN = "background.shown"  # str, one thing to show per line as JSON: text, table or figure
+BACKGROUND_SHOWN = "background.shown"  # str, one thing to show per line as JSON: text, table, figure or image
 TRUTH = "truth"  # workbench.oracle orders; heard only by participants that ask for it
 STREAMS = (  # all of the above; a participant may speak on others
     *(USER_AUDIO, USER_TEXT, USER_CAMERA, USER_PLAYBACK, USER_CONSENT, USER_CONTEXT),

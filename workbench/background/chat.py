@@ -3,6 +3,8 @@
 Its tools are offered only while the model has read nothing but what the user said and what the user's own functions returned. Once foreign
 text is in the conversation (words of others, typed lines, results that quote documents), the model is told to call nothing, and what it
 calls all the same is refused (`toolbox.py`). The same holds for sound and pictures, which go along only where `senses` ask for them.
+
+What a tool shows (`shown.py`) is shown with the answer; where several do, the last thing is, as a task shows one.
 """
 
 from __future__ import annotations
@@ -156,7 +158,8 @@ class _Work:
         self.agent, self.client, self.envelope, self.stop = agent, client, envelope, stop
         self.settings = agent.settings
         self.trusted = envelope.trusted()
-        self.calls = Calls(agent.box, self.trusted, stop, foreign=bool(envelope.resume.get("foreign")))
+        resume = envelope.resume
+        self.calls = Calls(agent.box, self.trusted, stop, foreign=bool(resume.get("foreign")), shown=resume.get("shown"))
         self.watch, self.spent_ms = StopWatch(), 0.0
         self.tokens = 0
         self.attached_tokens = 0  # of sound and picture in the messages, where the server does not count
@@ -196,7 +199,8 @@ class _Work:
             return Failure(cause="the model said nothing", tokens=self.tokens)
         rest = text.removeprefix(self.given).strip() if self.given and text.startswith(self.given) else ""
         foreign = self.calls.foreign or self.trusted != self.envelope
-        return Answer(text=text.strip(), say=rest, continues=bool(rest), foreign=foreign, tokens=self.tokens)
+        shown = self.calls.shown
+        return Answer(text=text.strip(), say=rest, shown=shown, continues=bool(rest), foreign=foreign, tokens=self.tokens)
 
     def _opening(self, envelope: Envelope) -> list[Message]:
         """The first messages. Sound and picture are in them only where nothing can be called, so no question of consent repeats them."""
@@ -215,7 +219,8 @@ class _Work:
         if not isinstance(arguments, dict):
             messages.append(_result(call, f"the arguments are no JSON object: {text[:100]}"))
             return None
-        outcome = self.calls.call(name, arguments, {"messages": messages, "foreign": self.calls.foreign})
+        shown = {} if self.calls.shown is None else {"shown": self.calls.shown}
+        outcome = self.calls.call(name, arguments, {"messages": messages, "foreign": self.calls.foreign, **shown})
         if isinstance(outcome, NeedsConsent):
             return outcome
         messages.append(_result(call, outcome.text if outcome.ok else outcome.cause))

@@ -120,7 +120,7 @@ class Answer:
         text: what is known now.
         say: the words to be spoken, if not those of `text`.
         sources: passages and rows that it rests on.
-        shown: something to show besides, as {"kind": "figure" | "table" | "text", ...}.
+        shown: something to show besides, as {"kind": "figure" | "table" | "text" | "image", ...} (`shown.py`).
         continues: whether it goes on from the partials before it, of which those not yet handed over are then said first.
         foreign: whether text of documents or of a server is in it, which has no authority.
         tokens: that a model has read and written for it.

@@ -1,7 +1,8 @@
 """The process in which a tool runs: reads one order from its input, writes one answer to its output.
 
 Order: {"module", "name", "file", "path", "arguments", "most_chars", "memory_mb"}; with a file the module is what that file makes. Answer:
-{"ok": true, "text": the result as JSON} or {"ok": false, "cause"}; before it comes one byte, as soon as the function is imported.
+{"ok": true, "text": the result as JSON, "shown": a thing or null} or {"ok": false, "cause"}; before it comes one byte, as soon as the
+function is imported.
 """
 
 from __future__ import annotations
@@ -38,17 +39,19 @@ def answer(order: dict[str, Any], out: TextIO) -> dict[str, Any]:
         for name in order["name"].split("."):
             found = getattr(found, name)
         from workbench.background.schema import typed  # where the workbench lies is known only now
+        from workbench.background.shown import chars_of, parted
 
         function = getattr(found, "function", found)
         out.write(" ")
         out.flush()
-        value = function(**typed(function, order["arguments"]))
+        value, shown = parted(function(**typed(function, order["arguments"])))
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a tool raises is the outcome of its call)
         return {"ok": False, "cause": f"raised {type(error).__name__}: {str(error)[:200]}"}
-    if len(text) > order["most_chars"]:
-        return {"ok": False, "cause": f"returned {len(text)} characters; {order['most_chars']} are taken"}
-    return {"ok": True, "text": text}
+    chars = len(text) + chars_of(shown)
+    if chars > order["most_chars"]:
+        return {"ok": False, "cause": f"returned {chars} characters; {order['most_chars']} are taken"}
+    return {"ok": True, "text": text, "shown": shown}
 
 
 def _run(name: str, file: str) -> ModuleType:

@@ -48,7 +48,7 @@ def call_name(tool: str, arguments: Mapping[str, Any]) -> str:
 
 @dataclass
 class Calls:
-    """The calls of one run, with whether it has read foreign text. `used` is what is to be told of them.
+    """The calls of one run, with whether it has read foreign text. `used` is what is to be told of them, `shown` what they showed last.
 
     An envelope with words of others in it has been read: whoever wants to call tools works with `envelope.trusted()`.
     """
@@ -57,6 +57,7 @@ class Calls:
     envelope: Envelope
     stop: Stop
     foreign: bool = False
+    shown: Mapping[str, Any] | None = None
     count: int = 0
     used: list[Used] = field(default_factory=list)
     spent: set[str] = field(default_factory=set)  # calls that the user agreed to and that were made: a yes holds once
@@ -101,6 +102,7 @@ class Calls:
         self.spent.add(call_name(name, arguments))
         outcome = run_tool(tool, arguments, self.stop)
         self.foreign = self.foreign or tool.foreign
+        self.shown = self.shown if outcome.shown is None else outcome.shown
         self._tell(name, arguments, tool, "ran" if outcome.ok else "failed", reason if outcome.ok else outcome.cause, len(outcome.text))
         return outcome
 

@@ -4,6 +4,9 @@
     def book(table: int, name: str) -> str:
         "Book a table."
 
+It may show something besides its result, by returning a `Show` (`shown.py`), which counts among the characters that it returns: for a
+picture raise `most_chars`.
+
 A function that can be imported runs in a process of its own, which is killed when its time is over. One that only a notebook knows runs in
 a thread, which nobody can kill: it is left alone, and no more than ABANDONED of them may be left; what it prints is seen. What a tool
 returns must be JSON of no more than `most_chars`; of more than that no more is looked at. A single long step of a function in a thread that
@@ -27,6 +30,7 @@ from typing import Any, Literal, TypeAlias, overload
 
 from workbench.background.parts import Stop
 from workbench.background.schema import Schema, check_arguments, description_of, schema_of, typed
+from workbench.background.shown import chars_of, parted
 from workbench.background.sizes import in_short, within
 from workbench.clock import StopWatch
 from workbench.errors import InputError
@@ -76,12 +80,13 @@ class Tool:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a call: its value (JSON) and that as text, or why there is none."""
+    """What became of a call: its value (JSON) and that as text, or why there is none; `shown` is what is to be shown besides."""
 
     ok: bool
     value: Any = None
     text: str = ""
     cause: str = field(default="")
+    shown: Mapping[str, Any] | None = None
 
 
 @overload
@@ -143,7 +148,7 @@ def run_tool(tool: Tool, arguments: Mapping[str, Any], stop: Stop) -> Outcome:
 
 def _called(tool: Tool, arguments: dict[str, Any]) -> Outcome:
     try:
-        value = tool.function(**typed(tool.function, arguments))
+        value, shown = parted(tool.function(**typed(tool.function, arguments)))
         if not within(value, tool.most_chars):
             return Outcome(False, cause=f"{tool.name} returned more than the {tool.most_chars} characters that are taken")
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -151,14 +156,15 @@ def _called(tool: Tool, arguments: dict[str, Any]) -> Outcome:
         return Outcome(False, cause=str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a tool raises is the outcome of its call)
         return Outcome(False, cause=f"{tool.name} raised {in_short(error)}")
-    return _sized(tool, text)
+    return _sized(tool, text, shown)
 
 
-def _sized(tool: Tool, text: str) -> Outcome:
-    if len(text) > tool.most_chars:
-        return Outcome(False, cause=f"{tool.name} returned {len(text)} characters; {tool.most_chars} are taken")
+def _sized(tool: Tool, text: str, shown: Mapping[str, Any] | None) -> Outcome:
+    chars = len(text) + chars_of(shown)
+    if chars > tool.most_chars:
+        return Outcome(False, cause=f"{tool.name} returned {chars} characters; {tool.most_chars} are taken")
     value = json.loads(text)
-    return Outcome(True, value, value if isinstance(value, str) else text)
+    return Outcome(True, value, value if isinstance(value, str) else text, shown=shown)
 
 
 def _late(tool: Tool, end: str) -> Outcome:
@@ -255,6 +261,6 @@ def _understood(tool: Tool, answer: bytes, most: int) -> Outcome:
         body = json.loads(answer)
         if not body["ok"]:
             return Outcome(False, cause=f"{tool.name} {body['cause']}")
-        return _sized(tool, body["text"])
+        return _sized(tool, body["text"], body["shown"])
     except (ValueError, KeyError, TypeError):
         return Outcome(False, cause=f"{tool.name} ended without an answer: it was out of memory, or ended its process")

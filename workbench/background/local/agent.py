@@ -16,7 +16,8 @@ from workbench.background.local.documents import Library, best_sentence
 from workbench.background.local.table_files import Table, Tables, load_tables
 from workbench.background.local.table_questions import entry, find
 from workbench.background.local.table_words import names_operation
-from workbench.background.local.tables import Question, answer, whole
+from workbench.background.local.tables import Question, answer, used_rows, whole
+from workbench.background.local.things import columns_of, passage_shown, rows_shown
 from workbench.background.local.units import convert, is_quantity
 from workbench.background.parts import Answer, Envelope, Failure, NeedsConsent, Part, Stop
 from workbench.background.toolbox import Calls, Toolbox
@@ -35,7 +36,8 @@ class LocalAgent:
     """Sums, units, the time, reminders, and of a folder its documents, tables and charts of them.
 
     `folder` holds documents (.txt, .md, .rst) and tables (.csv, .parquet); `epoch` is when the session began, as ISO 8601. It answers
-    without a network and always the same. Nothing is guessed: what fits no skill, or is in no document, is a failure that says so.
+    without a network and always the same. Nothing is guessed: what fits no skill, or is in no document, is a failure that says so. With
+    an answer from the folder the rows or the passage that it rests on are shown (`things.py`).
     """
 
     folder: Path | None = None
@@ -115,7 +117,9 @@ class LocalAgent:
             """Look up what stands beside a name in the user's tables."""
             found = entry(self._tables.read, ask)
             assert found is not None
-            return {"text": f"{found.name}: {found.column} {found.value}", "say": found.value, "sources": [found.source]}
+            text = f"{found.name}: {found.column} {found.value}"
+            shown = rows_shown(found.table, [found.row], [found.column], text)
+            return {"text": text, "say": found.value, "sources": [found.source], "shown": shown}
 
         def ask_table(ask: str) -> dict[str, Any]:
             """Count or add up in the user's tables."""
@@ -146,12 +150,15 @@ class LocalAgent:
             left_out = "".join(f"{problem}; " for problem in self._tables.problems) if of_tables else ""
             raise InputError(f"{left_out}no document holds a word of {ask!r}")
         text = "\n".join(f"{passage.source}: {passage.text}" for passage in found)
-        return {"text": text, "say": best_sentence(found[0], ask), "sources": [passage.source for passage in found]}
+        sources = [passage.source for passage in found]
+        say = best_sentence(found[0], ask)
+        return {"text": text, "say": say, "sources": sources, "shown": passage_shown(found[0], say)}
 
     def _ask_table(self, ask: str) -> dict[str, Any]:
         table, question = self._meant(ask)
         text, sources = answer(table, question)
-        return {"text": text, "sources": list(sources)}
+        shown = rows_shown(table, used_rows(table, question), columns_of(question), text)
+        return {"text": text, "sources": list(sources), "shown": shown}
 
     def _draw(self, ask: str, changes: list[str]) -> dict[str, Any]:
         unnamed = whole(self._tables.read) if _ONLY_DRAW.fullmatch(ask.strip()) else None

@@ -83,12 +83,16 @@ def answer(table: Table, question: Question) -> tuple[str, tuple[str, ...]]:
     groups = grouped(table, question)
     name = {"count": "rows"}.get(question.operation, f"{question.operation} of {question.column}")
     said = ", ".join(f"{key}: {as_text(value)}" if key else as_text(value) for key, value in groups.items())
-    cells = table.cells(question.column) if question.column else []
-    used = [row for row in rows_of(table, question) if not cells or cells[row]]
-    rows = _ranges([table.numbered[row] for row in used])
+    rows = _ranges([table.numbered[row] for row in used_rows(table, question)])
     source = f"{table.file} rows {rows}" + (f" column {question.column}" if question.column else "")
     holders = f", {question.of} {' and '.join(_holders(table, question, groups['']))}" if question.of else ""
     return f"{name}{_where(question)}: {said}{holders}", (source,)
+
+
+def used_rows(table: Table, question: Question) -> list[int]:
+    """The rows that an answer rests on, by their place in `rows`: those it is about, without gaps in the column that is worked out."""
+    cells = table.cells(question.column) if question.column else []
+    return [row for row in rows_of(table, question) if not cells or cells[row]]
 
 
 def grouped(table: Table, question: Question) -> dict[str, Fraction]:
