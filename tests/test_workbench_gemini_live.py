@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import queue
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,3 +217,36 @@ def test_without_a_key_or_with_settings_that_cannot_be_nothing_is_opened(monkeyp
     for text, message in wrong.items():
         with pytest.raises(InputError, match=message):
             adapted("gemini-live", text)
+
+
+class Slow:
+    """A session of the client that never gets anything off."""
+
+    async def send_realtime_input(self, **given: Any) -> None:
+        await asyncio.Event().wait()
+
+
+async def slowly(wire: GeminiWire, ready: queue.Queue[BaseException | None]) -> None:
+    wire._leave, wire._session = asyncio.Event(), Slow()  # type: ignore[assignment]
+    ready.put(None)
+    await wire._leave.wait()
+
+
+def test_what_is_being_sent_when_the_session_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GeminiWire, "_talk", slowly)
+    wire = GeminiWire(GeminiSettings(send_s=3_600.0))
+    wire.open()
+    threading.Timer(0.2, wire.close).start()
+    with pytest.raises(ConnectionError, match="the session is closed"):
+        wire.send(Saying(samples=np.zeros(3200, np.float32)))
+
+
+def test_what_is_handed_over_in_the_moment_in_which_the_loop_ends_is_the_end_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = GeminiWire(GeminiSettings(send_s=0.1))
+    wire._session = Slow()  # type: ignore[assignment]
+    monkeypatch.setattr(wire._loop, "call_soon_threadsafe", lambda *given, **more: wire._loop.close())  # and does not run what it was given
+    for _ in range(2):  # in that moment, and afterwards
+        with pytest.raises(ConnectionError, match="the session is closed"):
+            wire.send(Saying(samples=np.zeros(3200, np.float32)))
+        monkeypatch.undo()
+    gc.collect()  # a coroutine that nobody ended would tell now

@@ -16,6 +16,7 @@ import os
 import queue
 import threading
 from collections.abc import Coroutine, Iterable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 GOOGLE = "https://generativelanguage.googleapis.com"
 OUT_RATE = 24_000
+CLOSED = "the session is closed"
 DELEGATE = "delegate"
 DELEGATE_IS = "Have something looked up, calculated or done that takes a while. The result comes later; go on talking meanwhile."
 
@@ -150,6 +152,7 @@ class GeminiWire:
             ready.put(error)
             self._come.put(error)
         finally:
+            self._loop.run_until_complete(_called_off())
             self._loop.close()
 
     async def _talk(self, ready: queue.Queue[BaseException | None]) -> None:
@@ -174,16 +177,22 @@ class GeminiWire:
                 self._come.put(message)
 
     def _now(self, doing: Coroutine[Any, Any, R]) -> R:
-        """Do this in the loop of the client. Raises TimeoutError when it takes too long."""
-        if self._loop.is_closed():
+        """Do this in the loop of the client. Raises TimeoutError when it takes too long, ConnectionError when the session ends first."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(doing, self._loop)
+        except RuntimeError:  # of a loop that is closed
             doing.close()
-            raise ConnectionError("the session is closed")
-        future = asyncio.run_coroutine_threadsafe(doing, self._loop)
+            raise ConnectionError(CLOSED) from None
         try:
             return future.result(self.settings.send_s)
+        except CancelledError:
+            raise ConnectionError(CLOSED) from None
         except TimeoutError:
             future.cancel()
-            raise
+            if not self._loop.is_closed():
+                raise
+            doing.close()  # handed over in the moment in which the loop ended
+            raise ConnectionError(CLOSED) from None
 
     # --- what comes ---
 
@@ -234,6 +243,15 @@ class GeminiWire:
         name, arguments = call.name or DELEGATE, call.args or {}
         self._names[call.id or ""] = name
         return Asked(call.id or "", str(arguments.get("ask") or arguments or name))
+
+
+async def _called_off() -> None:
+    """End what was handed to the loop of a session that is over, so that nobody waits for it."""
+    await asyncio.sleep(0)  # what has just been handed over is a task then
+    while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _client(settings: GeminiSettings) -> Any:
