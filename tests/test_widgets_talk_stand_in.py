@@ -72,24 +72,30 @@ def test_who_is_no_user_is_refused_before_anything_begins(host: Host) -> None:
     own.close()
 
 
+def listening_in(browser: Any, pages: Pages, carrier: SocketCarrier) -> Any:
+    """A page on which the caller talks, past its third tick; it counts in `window.opened` how often a microphone is asked for."""
+    page: Any = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.goto(pages.address)
+    page.wait_for_function("window.ready")
+    page.evaluate(
+        f"""() => {{
+          window.opened = 0;
+          navigator.mediaDevices.getUserMedia = async () => {{ window.opened++; throw new Error("none"); }};
+          const carrier = () => client.socketCarrier("{carrier.address}", "a test");
+          window.talk = client.mount(root, {{ standIn: "the caller", carrier }});
+        }}"""
+    )
+    until(lambda: page.evaluate("talk.timeline.record.last") >= 3, page, within_s=60)
+    return page
+
+
 @pytest.mark.browser
 def test_a_page_shows_and_plays_what_a_user_says_and_opens_no_microphone(host: Host, chromium: str, pages: Pages) -> None:
     stand_in = StandIn(host.open("notebook"), Caller(times=10_000)).begin()
     carrier = SocketCarrier(stand_in)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page: Any = browser.new_page(viewport={"width": 1100, "height": 900})
-        page.goto(pages.address)
-        page.wait_for_function("window.ready")
-        page.evaluate(
-            f"""() => {{
-              window.opened = 0;
-              navigator.mediaDevices.getUserMedia = async () => {{ window.opened++; throw new Error("none"); }};
-              const carrier = () => client.socketCarrier("{carrier.address}", "a test");
-              window.talk = client.mount(root, {{ standIn: "the caller", carrier }});
-            }}"""
-        )
-        until(lambda: page.evaluate("talk.timeline.record.last") >= 3, page, within_s=60)
+        page = listening_in(browser, pages, carrier)
         assert page.locator(".mt-recording").inner_text() == "the caller talks"
         assert page.get_by_role("alertdialog").count() == 0
         if page.get_by_role("button", name="Hear it").count():
@@ -118,18 +124,13 @@ def test_the_transcript_follows_its_last_line_in_a_narrower_window_too_until_som
     carrier = SocketCarrier(stand_in)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page: Any = browser.new_page(viewport={"width": 1100, "height": 900})
-        page.goto(pages.address)
-        page.wait_for_function("window.ready")
+        page = listening_in(browser, pages, carrier)
         page.evaluate(
-            f"""() => {{
-              const carrier = () => client.socketCarrier("{carrier.address}", "a test");
-              window.talk = client.mount(root, {{ standIn: "the caller", carrier }});
+            """() => {
               window.log = document.querySelector(".mt-log");
               window.below = () => log.scrollHeight - log.scrollTop - log.clientHeight;
-            }}"""
+            }"""
         )
-        until(lambda: page.evaluate("talk.timeline.record.last") >= 3, page, within_s=60)
 
         def type_lines(count: int) -> None:
             before = page.locator(".mt-log li").count()
