@@ -324,6 +324,20 @@ def test_an_opened_number_draws_its_first_session_and_a_sentence_moves_the_sound
 
 
 @pytest.mark.browser
+def test_what_a_sound_tells_after_its_number_was_closed_moves_nothing(browser: Any, page_path: Path) -> None:
+    page = opened(browser, page_path, 1280)
+    page.evaluate("HTMLMediaElement.prototype.play = () => Promise.resolve()")
+    for told in ("seeked", "timeupdate", "play"):
+        opener(page, "answer").click()
+        drawn(page, "example-0-answer")
+        sound = page.evaluate_handle("document.querySelector('tr.opened audio')")
+        page.keyboard.press("Escape")
+        sound.evaluate(f"(sound) => sound.dispatchEvent(new Event('{told}'))")
+        assert page.problems == [], told
+    page.close()
+
+
+@pytest.mark.browser
 def test_rates_false_starts_and_the_mean_open_sessions_by_the_keyboard_and_a_session_its_page(browser: Any, page_path: Path) -> None:
     page = opened(browser, page_path, 1280)
     for row in ("mean of 3 families", "replies within 1.0 s", "episodes without a false start", "false starts unasked"):

@@ -409,7 +409,9 @@ class Slow(Knows):
 
 def test_a_desk_waits_for_an_agent_that_says_how_long_it_may_take() -> None:
     assert DeskSpec().patient_with(Knows({})) == DeskSpec()
-    assert DeskSpec(run_s=80.0).patient_with(Slow({})) == DeskSpec(run_s=80.0)
+    longer = DeskSpec(run_s=120.0).patient_with(Slow({}))
+    assert longer.run_s == 120.0, "it waits as long as before"
+    assert longer.use_s > Slow.longest_s, "and the result is of use"
     patient = DeskSpec().patient_with(Slow({}))
     assert (patient.run_s, patient.use_s) == (75.0, 105.0)
     stream = (*(Partial(text=f"sentence {i}.", after_s=2.0) for i in range(35)), Answer(text="the end", after_s=2.0))

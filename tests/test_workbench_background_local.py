@@ -692,3 +692,22 @@ def test_a_long_passage_is_shown_around_what_is_said_of_it(tmp_path: Path, place
     assert found.say in text
     assert len(text) in (1000, 1001)
     assert (text[0] == "\u2026", text[-1] == "\u2026") == (place > 0, place < 99)
+
+
+def test_what_could_be_read_in_two_ways_is_not_read_in_the_wrong_one(tmp_path: Path) -> None:
+    (tmp_path / "ranks.csv").write_text("name,amount,rank\nanna,10,1\nbob,30,2\n")
+    assert answered(LocalAgent(tmp_path), "which one has the highest amount").text.startswith("max of amount: 30")
+    (tmp_path / "ranks.csv").write_text("name;amount\nanna;1.200\nbob;3.500\n")
+    assert "1.200" in refused(LocalAgent(tmp_path), "what is the total amount")
+    (tmp_path / "ranks.csv").write_text("name;amount\nanna;1.25\nbob;0.500\n")
+    assert answered(LocalAgent(tmp_path), "what is the total amount").text.startswith("sum of amount: 1.75")
+    assert answered(LocalAgent(), "2 hours and a half an hour in minutes").text.startswith("150 minute")
+    assert answered(LocalAgent(), "2 hours and a half in minutes").text.startswith("150 minute")
+    assert "UTC" in answered(LocalAgent(epoch="2026-06-01T12:00:00Z"), "what time is it at the moment").text
+
+
+def test_columns_without_a_name_are_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("\n".join(line + "," * 1000 for line in ("name,amount", *["anna,1"] * 12)) + "\n")
+    found = answered(LocalAgent(tmp_path), "what is the total amount")
+    assert found.text.startswith("sum of amount: 12")
+    assert found.shown is not None and found.shown["columns"] == ["name", "amount"]

@@ -34,6 +34,7 @@
     if (!place.dataset.ready) place.textContent = "";
     place.classList.remove("waiting");
     await Plotly.react(place, figure.data, figure.layout, { displayModeBar: false, responsive: !figure.layout.width, scrollZoom: false });
+    if (!wanted.has(place)) return void Plotly.purge(place); // closed while it was drawn
     if (session && !place.dataset.ready) joinSound(place);
     if (!session && !place.dataset.ready) joinPoints(place);
     place.dataset.ready = "yes";
@@ -78,7 +79,7 @@
 
   function joinSound(place) {
     const inside = place.closest(".inside"), sound = inside.querySelector("audio"), cursor = inside.querySelector(".cursor");
-    const strip = place.closest(".scroll"), away = new AbortController();
+    const strip = place.closest(".scroll"), away = new AbortController(), { signal } = away;
     const axis = () => place._fullLayout.xaxis;
     const put = () => {
       const x = axis(), size = place._fullLayout._size, at = sound.currentTime;
@@ -95,12 +96,19 @@
       const left = cursor.offsetLeft - strip.scrollLeft;
       if (left < 0 || left > strip.clientWidth - 20) strip.scrollLeft = cursor.offsetLeft - 0.4 * strip.clientWidth;
     };
-    const follow = () => { show(sound.currentTime); put(); reveal(); if (!sound.paused) requestAnimationFrame(follow); };
+    const follow = () => {
+      if (signal.aborted) return;
+      show(sound.currentTime);
+      put();
+      reveal();
+      if (!sound.paused) requestAnimationFrame(follow);
+    };
     const seek = (atS) => { sound.currentTime = atS; show(atS); put(); reveal(); };
     joined.set(place, { seek, away });
     place.on("plotly_afterplot", put);
-    sound.addEventListener("play", follow);
-    for (const name of ["seeked", "timeupdate"]) sound.addEventListener(name, put);
+    // A sound tells of a seek later, when the figure may be gone.
+    sound.addEventListener("play", follow, { signal });
+    for (const name of ["seeked", "timeupdate"]) sound.addEventListener(name, put, { signal });
     let pressed = null;
     place.addEventListener("pointerdown", (event) => { pressed = [event.clientX, event.clientY]; }, true);
     document.addEventListener("pointerup", (event) => {
@@ -109,7 +117,7 @@
       if (!begun || Math.hypot(event.clientX - begun[0], event.clientY - begun[1]) > 4) return;
       const px = event.clientX - place.getBoundingClientRect().left - axis()._offset;
       if (px >= 0 && px <= axis()._length) seek(axis().p2d(px));
-    }, { capture: true, signal: away.signal });
+    }, { capture: true, signal });
     inside.querySelectorAll("[data-at]").forEach((row) => {
       const play = () => { seek(Number(row.dataset.at)); sound.play(); };
       row.addEventListener("click", play);

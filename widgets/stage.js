@@ -18,7 +18,7 @@ function plotly() {
 }
 
 function render({ model, el }) {
-  let plot = null, drawing = 0;
+  let plot = null, drawing = 0, frame = 0;
   const title = make("h2", { tabindex: -1 }), facts = make("p", { class: "mtd-facts" }), verdict = make("p", { class: "mtd-verdict", role: "status" });
   const sound = make("audio", { controls: true, preload: "auto" }), sides = make("span", { class: "mtd-choice", role: "group", "aria-label": "which session to hear" });
   const zoom = make("span", { class: "mtd-choice", role: "group", "aria-label": "how much to see" },
@@ -57,10 +57,12 @@ function render({ model, el }) {
     return plot && Plotly.relayout(plot, { "xaxis.range": [start, start + span] });
   }
   function follow() {
+    if (!plot) return;
     const [from, to] = axis().range;
     if (sound.currentTime > to - 0.1 * (to - from) && to < endS() - 1e-3) show(sound.currentTime - 0.2 * (to - from), to - from);
     put();
-    if (!sound.paused) requestAnimationFrame(follow);
+    cancelAnimationFrame(frame);
+    if (!sound.paused) frame = requestAnimationFrame(follow);
   }
   function seek(atS) {
     const at = Math.max(0, Math.min(atS, endS() - 1e-3)), [from, to] = axis().range;
@@ -97,6 +99,7 @@ function render({ model, el }) {
     plot.on("plotly_afterplot", () => { tidy(); put(); });
     tidy();
     put();
+    if (!sound.paused) follow();
     busy.hidden = true;
     whole.dataset.drawn = model.shown.names.join(" ");
   }

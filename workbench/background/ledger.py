@@ -108,9 +108,9 @@ class DeskSpec:
     def patient_with(self, agent: object) -> DeskSpec:
         """The same, but with time for the longest run of an agent that tells it as `longest_s`, and for its result to be handed over."""
         longest_s: float = getattr(agent, "longest_s", 0.0)
-        if longest_s <= self.run_s:
+        if longest_s <= DeskSpec.run_s:
             return self
-        return replace(self, run_s=longest_s, use_s=max(self.use_s, longest_s + DeskSpec.run_s))
+        return replace(self, run_s=max(self.run_s, longest_s), use_s=max(self.use_s, longest_s + DeskSpec.run_s))
 
 
 @dataclass

@@ -76,7 +76,7 @@ class Hall:
     def __post_init__(self) -> None:
         if self.spec.keep:  # before a client comes, which could do nothing about it
             user = ClientUser(Ear(ClockSpec(), RealTime(ClockSpec()).now), Context())
-            streams_there(self.spec.keep, (user, *self._cast("none", ClientWork())))
+            streams_there(self.spec.keep, (user, *self._cast("none", None, ClientWork())))
 
     @property
     def seats(self) -> list[Seat]:
@@ -102,19 +102,21 @@ class Hall:
         for seat in running:
             seat.session.join(timeout_s)
 
-    def _cast(self, name: str, backend: Backend) -> tuple[Participant, Participant]:
-        """The agent of a session and the desk for its slow work."""
+    def _cast(self, name: str, worker: object, backend: Backend) -> tuple[Participant, Participant]:
+        """The agent of a session and the desk for the slow work of `worker`, which `backend` has done."""
         model = self.make_agent()
         asking = model if BACKGROUND_TEXT in model.hears else ByRule(model, self.asks_at)
-        return Delegating(Noted(governed_by(asking, self.policies))), Desk(backend, DeskSpec(session=name, run_s=WORK_S))
+        return Delegating(Noted(governed_by(asking, self.policies))), Desk(
+            backend, DeskSpec(session=name, run_s=WORK_S).patient_with(worker)
+        )
 
     def _begun(self, ticket: Ticket, wanted: Wanted) -> Seat:
         name = f"serve-{utc_now().replace(':', '')}-{secrets.token_hex(4)}"
         minutes, count = (ticket.ends_s - ticket.began_s) / MINUTE_S, min(ticket.bytes, self.spec.bytes)
         spec = replace(self.spec, minutes=min(minutes, self.spec.minutes), bytes=count)
         context, work = Context(), ClientWork()
-        backend: Backend = work if wanted.delegation == CLIENT else Threads(self.make_worker())
-        agent, desk = self._cast(name, backend)
+        worker = None if wanted.delegation == CLIENT else self.make_worker()
+        agent, desk = self._cast(name, worker, work if worker is None else Threads(worker))
         passing = None if wanted.store else tempfile.TemporaryDirectory(prefix="microturn-", ignore_cleanup_errors=True)
         path = Path(passing.name if passing else self.folder) / f"{name}.sqlite"
         session = LiveSession(

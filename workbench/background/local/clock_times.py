@@ -17,7 +17,7 @@ _TIMERS = ("timer", "timers", "alarm", "alarms")
 _ABOUT = frozenset("about exactly".split())
 _ASKING = frozenset("what what's tell".split())
 _CLOCK = _ASKING | frozenset(
-    "time day date is it the me now right here today today's current please can could you do we have and , ? . !".split()
+    "time day date is it the me now moment right here today today's current please can could you do we have and , ? . !".split()
 )
 LONGEST_S = 24 * 3600
 

@@ -118,7 +118,8 @@ def quantities(
         if unit is None:
             break
         end = at + len(unit.split())
-        if list(read[end : end + 3]) == ["and", "a", "half"] and unit_at(read, end + 3) is None:
+        half_more = list(read[end : end + 3]) == ["and", "a", "half"] and list(read[end + 3 : end + 4]) not in (["a"], ["an"])
+        if half_more and unit_at(read, end + 3) is None:
             number, end = number + _HALF, end + 3
         found.append((number, unit))
         place = end + (end < len(read) and read[end] in ("and", ","))

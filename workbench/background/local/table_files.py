@@ -22,6 +22,7 @@ from workbench.errors import InputError
 MOST_BYTES, MOST_ROWS = 5_000_000, 100_000
 KINDS = (".csv", ".parquet")
 _NUMBER = re.compile(r"-?(?P<money>[$€£]?)(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.[0-9]+)?|-?\.[0-9]+")
+_EITHER = re.compile(r"-?[$€£]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")  # a thousand or so, or a number and a fraction
 _SEPARATORS = (",", ";", "\t", "|")
 Phrase = tuple[Value, ...]
 
@@ -30,7 +31,8 @@ Phrase = tuple[Value, ...]
 class Table:
     """A file's columns, and its rows as text. `numbered` has the number of each row in the file, where a header line is row 1.
 
-    `thousands` tells that a comma in a numeral parts thousands; in a file whose cells are parted by semicolons it may be a decimal point.
+    `thousands` tells that a comma in a numeral parts thousands; in a file whose cells are parted by something else it may be a decimal
+    point, and a point may part thousands, so neither is read there.
     """
 
     file: str
@@ -80,7 +82,8 @@ class Table:
 
     def _kind(self, cell: str) -> str | None:
         """The sign of money before a number, "" before a plain one, None for a cell that is no number."""
-        match = _NUMBER.fullmatch(cell) if len(cell) <= MOST_DIGITS and (self.thousands or "," not in cell) else None
+        sure = self.thousands or ("," not in cell and not _EITHER.fullmatch(cell))
+        match = _NUMBER.fullmatch(cell) if len(cell) <= MOST_DIGITS and sure else None
         return None if match is None else match["money"] or ""
 
 

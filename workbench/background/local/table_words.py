@@ -27,6 +27,7 @@ _NOTHING = frozenset(  # words and signs that say nothing of which rows are mean
         "value values equals . , ? : ; ' \" ( ) ="
     ).split()
 )
+_POINTING = ("which", "what", "this", "that")
 _EACH = frozenset("by per each every".split())
 _NOT = frozenset("not no never neither nor none except without excluding exclude but besides other minus".split())
 _SPECIAL = _NOTHING | _EACH | _NOT | {"or"} | {word for words in (*_OPERATIONS, *_COMPARISONS) for word in words}
@@ -109,6 +110,8 @@ def _known(words: Phrase, names: Iterable[Phrase]) -> Phrase | None:
 def _other(said: list[Value], place: int, end: int, also: frozenset[str]) -> Mark:
     """What stands at a place where no name does; the next name begins at `end`."""
     value = said[place]
+    if value == "one" and place and said[place - 1] in _POINTING:
+        return Mark("nothing", place, place + 1, "one")  # it stands for what is asked for
     minus = value in ("-", "minus") and place + 1 < end
     at = place + minus
     number = (said[at], 1) if isinstance(said[at], Fraction) else spelled(said[at:end])

@@ -15,11 +15,11 @@ MOST_ROWS, MOST_COLUMNS, MOST_CELL, MOST_PASSAGE = 12, 8, 60, 1_000  # the last 
 def rows_shown(table: Table, rows: Sequence[int], named: Sequence[str], answer: str) -> dict[str, Any] | None:
     """These rows (by their place in `rows` of the table) as a table, under the name of the file and the answer; None for no row.
 
-    Of many columns the `named` ones are there in any case. What is left out of the rows is said; a cell that is cut ends in "…".
+    Of many columns the `named` ones are there in any case, those without a name never. What is left out of the rows is said; a cell that is cut ends in "…".
     """
     if not rows:
         return None
-    others = [column for column in table.columns if column not in named][: max(0, MOST_COLUMNS - len(set(named)))]
+    others = [column for column in table.columns if column and column not in named][: max(0, MOST_COLUMNS - len(set(named)))]
     places = [place for place, column in enumerate(table.columns) if column in named or column in others]
     of = f", {MOST_ROWS} of {len(rows)} rows" if len(rows) > MOST_ROWS else ""
     return {
