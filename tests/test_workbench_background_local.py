@@ -710,4 +710,5 @@ def test_columns_without_a_name_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / "wide.csv").write_text("\n".join(line + "," * 1000 for line in ("name,amount", *["anna,1"] * 12)) + "\n")
     found = answered(LocalAgent(tmp_path), "what is the total amount")
     assert found.text.startswith("sum of amount: 12")
-    assert found.shown is not None and found.shown["columns"] == ["name", "amount"]
+    assert found.shown is not None
+    assert found.shown["columns"] == ["name", "amount"]

@@ -15,7 +15,8 @@ MOST_ROWS, MOST_COLUMNS, MOST_CELL, MOST_PASSAGE = 12, 8, 60, 1_000  # the last 
 def rows_shown(table: Table, rows: Sequence[int], named: Sequence[str], answer: str) -> dict[str, Any] | None:
     """These rows (by their place in `rows` of the table) as a table, under the name of the file and the answer; None for no row.
 
-    Of many columns the `named` ones are there in any case, those without a name never. What is left out of the rows is said; a cell that is cut ends in "…".
+    Of many columns the `named` ones are there in any case, those without a name never. What is left out of the rows is said; a cell that
+    is cut ends in "…".
     """
     if not rows:
         return None
