@@ -374,6 +374,34 @@ def test_a_word_that_began_before_the_stretch_and_sounds_on_into_it_goes(tmp_pat
     assert [tick for tick in range(len(trace)) if tick not in ticks] == [12, 13, 14], own
 
 
+@pytest.mark.parametrize("running", [False, True])
+def test_what_the_agent_says_goes_as_text_too_with_its_sound_and_what_it_says_elsewhere_stays(tmp_path: Path, running: bool) -> None:
+    agent = ScriptedAgent(((4, ("four", "five")), (10, ("seven", "twelve")), (20, ("nine",))))
+    session = Session.start([SilentUser(40), agent], clock=CLOCK)
+    path = tmp_path / "t.sqlite"
+    trace = record(session)
+    session.run(40)
+    [(tick, word)] = [(tick, event) for tick, event in trace.events(TranscriptDelta) if event.word == "seven"]
+    at = CLOCK.tick_at(word.end_s - 1e-6)
+    assert at > tick, "it sounds on in the next micro-turn"
+    gone = Erasure(stream=AGENT_AUDIO, from_tick=at, to_tick=at, who="Ada", why="asked for it")
+    if running:
+        again = Session.start([SilentUser(40), agent], clock=CLOCK)
+        with TraceWriter(path, Header.of(again), default=BIT_EXACT) as writer:
+            again.sinks = (writer,)
+            again.run(tick)
+            writer.erase(gone)
+            again.run(40 - tick)
+    else:
+        save_trace(trace, path, default=BIT_EXACT)
+        erase(path, gone)
+    left = read_trace(path)
+    assert left.turns[tick].text(AGENT_TEXT) == ""
+    assert [left.turns[at].text(AGENT_TEXT) for at in (4, 20)] == [trace.turns[at].text(AGENT_TEXT) for at in (4, 20)]
+    assert b"seven" not in raw(tmp_path).replace(b'"seven"', b"", 1), "but in the agent's own script, in the header"
+    assert verify(path).ok
+
+
 def test_slow_work_goes_that_was_asked_for_in_words_of_the_stretch_however_late_and_other_work_stays(tmp_path: Path) -> None:
     words = heard_late((5, f"look up {MARKER}"), (40, "look up anna"))
     plan = together(words, asks(9, f"look up {MARKER}", schedule="silent"), asks(43, "look up anna", schedule="silent"))

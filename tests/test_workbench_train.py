@@ -144,6 +144,18 @@ def test_a_training_is_not_lost_unasked(there: str, said: str, tmp_path: Path, c
     assert contents(out) == written
 
 
+def test_a_checkpoint_is_not_replaced_by_its_copy_with_another_voice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (mine := tmp_path / "mine.safetensors").write_bytes(b"mine")
+    training = ("train", "--part", "voice", "--minutes", 0.001, "--from", mine, "--out")
+    assert microturn(*training, tmp_path) == 2
+    assert f"{mine} is read here and would be written over" in capsys.readouterr().err
+    (out := tmp_path / "run").mkdir()
+    (out / mine.name).write_bytes(b"another")
+    assert microturn(*training, out) == 2
+    assert f"{out / mine.name} exists; give another --out, or --overwrite to replace what is there" in capsys.readouterr().err
+    assert [path.read_bytes() for path in (mine, out / mine.name)] == [b"mine", b"another"]
+
+
 def test_a_checkpoint_is_not_replaced_by_what_begins_from_it(tmp_path: Path) -> None:
     (mine := tmp_path / "nano.safetensors").write_bytes(CHECKPOINT.read_bytes())
     with pytest.raises(InputError, match=r"nano.safetensors would be replaced by what begins from it; give another --out"):

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from workbench.adapters.recorded import is_recording, recorded_trace
-from workbench.commands_common import TRACE_NAME, error_console, out_console, sound_trace
+from workbench.commands_common import TRACE_NAME, error_console, nothing_lost, nothing_there, out_console, sound_trace
 from workbench.commands_evaluate import SUITE_HELP
 from workbench.commands_run import OutFolder, Overwrite
 from workbench.errors import InputError
@@ -133,6 +133,9 @@ def train(
     chosen = _changed(load_recipe(recipe), minutes, seed, workers, begin_from)
     speaking = VoiceRecipe(minutes=VoiceRecipe.minutes if minutes is None else minutes, head=head, seed=seed or 0)
     budget, steps = (speaking.minutes, 0) if part == "voice" else (chosen.train.minutes, chosen.train.steps)
+    if part == "voice" and begin_from:  # before the time of a training is spent
+        nothing_lost(out, [begin_from], [begin_from.name])
+        nothing_there(out, [begin_from.name], overwrite or resume)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, if it did
     latest: dict[str, Any] = {}
     with ExitStack() as stack:

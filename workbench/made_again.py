@@ -241,7 +241,7 @@ WRAPPINGS: Mapping[str, Wrapping] = {
 def built(name: str, spec: Spec, trace: Trace, instead: Participant | None = None) -> Participant:
     """A participant made again from its spec, or `instead` of it in what it was wrapped in. Raises TraceError when it cannot be.
 
-    `instead` that comes wrapped takes the place of all that, but still tells a desk where the other did.
+    `instead` that comes wrapped takes the place of all that, but still tells a desk where that was what the other was wrapped in last.
     """
     if instead is not None and isinstance(instead, Wrapped):
         return _beside(instead, spec)

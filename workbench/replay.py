@@ -112,7 +112,7 @@ def rebuild(trace: Trace, *, agent: Participant | None = None, user: UserKind = 
     """The session of a trace before its first tick, its participants made again from their specs. Raises TraceError when one cannot be.
 
     `agent` takes the place of the agent itself, and what that one was wrapped in, its rules and its telling, is put around it again. One
-    that comes wrapped takes the place of all that, but still tells a desk where the other did.
+    that comes wrapped takes the place of all that, but still tells a desk where that was what the other was wrapped in last.
     """
     participants: list[Participant] = []
     if set(trace.header.participants) - {"user", "agent", "background"}:

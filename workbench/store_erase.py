@@ -24,13 +24,14 @@ SETTLE_TRIES, SETTLE_PAUSE_S = 100, 0.05
 class Erasure:
     """What to erase: the payloads of `stream` in ticks `from_tick` to `to_tick` (both included); `who` asked for it and `why`.
 
-    With `words` (the default) what repeats those payloads in words goes too, also where it stands in later ticks: for the user's streams
-    the transcript and true words that sounded in that stretch, and estimates made of them; for the agent's streams its transcript and
-    decision records; for all of them what is told of slow work in those ticks, and whatever is told of work that was asked for in words of
-    that stretch (in doubt of any that was asked for in it or within seconds after it). Decisions and yields that stay, up to some seconds
-    after the last of that, lose the texts that may quote it (`workbench.redact`). A word sounded when its event says: of a service that
-    gives no times that is when it came. What the agent itself said in answer goes with its own streams; what the background quotes of the
-    talk in work that was asked for in other words stays. Without `words` only the payloads go.
+    With `words` (the default) what repeats those payloads in words goes too, also where it stands in later ticks: for the user's
+    streams the transcript and true words that sounded in that stretch, and estimates made of them; for the agent's streams its
+    transcript and decision records, for its sound the text of its words too; for all of them what is told of slow work in those ticks,
+    and whatever is told of work that was asked for in words of that stretch (in doubt of any that was asked for in it or within seconds
+    after it). Decisions and yields that stay, up to some seconds after the last of that, lose the texts that may quote it
+    (`workbench.redact`). A word sounded when its event says: of a service that gives no times that is when it came. What the agent
+    itself said in answer goes with its own streams; what the background quotes of the talk in work that was asked for in other words
+    stays, and so does what a scenario had planned (`truth.expect`). Without `words` only the payloads go.
     """
 
     stream: str

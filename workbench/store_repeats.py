@@ -137,7 +137,8 @@ class Repeats:
                     self._look_at_request(tick, inside, event.body)
         going, told_less = self._going(tick, inside, read, heard)
         changed = {event.kind for event in read if event.key in going} | {one.kind for one in told_less}
-        gone += [row.key for row in payloads if row.label != self.stream and self._repeated_in(row, inside, changed)]
+        said = inside or self._noted(read, heard)
+        gone += [row.key for row in payloads if row.label != self.stream and self._repeated_in(row, inside, said, changed)]
         return Gone(tuple(going), tuple(gone), tuple(told_less))
 
     # --- what was said ---
@@ -199,6 +200,11 @@ class Repeats:
                 return True
         return False
 
+    @staticmethod
+    def _noted(read: Sequence[_Read], heard: set[int]) -> bool:
+        """Whether a word of the stretch was noted in a micro-turn; a true word only tells what there was to be heard."""
+        return any(event.key in heard and event.kind == TranscriptDelta.kind for event in read)
+
     # --- what was made of it ---
 
     def _look_at_request(self, tick: int, inside: bool, body: dict[str, Any]) -> None:
@@ -208,7 +214,7 @@ class Repeats:
 
     def _going(self, tick: int, inside: bool, read: Sequence[_Read], heard: set[int]) -> tuple[set[int], list[Redacted]]:
         going, told_less = set(heard), []
-        words_came = any(event.key in heard and event.kind == TranscriptDelta.kind for event in read)
+        words_came = self._noted(read, heard)
         for event in read:
             with _readable(event.kind, tick):
                 if event.kind not in (*WORDS, *TEXTED) and self._goes(tick, inside, event, words_came):
@@ -271,8 +277,10 @@ class Repeats:
             return self._made_of_it(" ".join(body.get("words", ())), at_s)
         return not task and self._made_of_it(body.get("ask", ""), at_s)
 
-    def _repeated_in(self, row: Row, inside: bool, changed: set[str]) -> bool:
-        """Whether the payload of another stream repeats what goes."""
+    def _repeated_in(self, row: Row, inside: bool, said: bool, changed: set[str]) -> bool:
+        """Whether the payload of another stream repeats what goes; `said`: of this micro-turn there is what sounds in the stretch."""
+        if row.label == AGENT_TEXT:
+            return said and self.stream == AGENT_AUDIO
         if row.label not in REPEATED_ON:
             return False
         if row.label == AGENT_TASKS:
