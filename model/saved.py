@@ -1,4 +1,4 @@
-"""What a training keeps to go on from: one file of weights, optimisers and progress, read back only into the model it is of."""
+"""What a training keeps to go on from: a file of weights, optimisers and progress, read back only into the model it is of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.layout import LAYOUT_VERSION, Vocabulary
 
 SAVED = "training.pt"
 TOLD = 4  # differences that an error names
-ELSEWHERE = "give another --out, with --from FILE to begin from a checkpoint made on the way, or --overwrite for --resume to begin anew"
+ELSEWHERE = "give another --out, or --overwrite for --resume to begin anew"
 
 
 class ResumeError(ValueError):
@@ -29,19 +29,19 @@ def kind_of(config: ModelConfig, vocabulary: Vocabulary | None) -> dict[str, Any
     return kind
 
 
-def write_saved(out: Path, kind: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Keep the state of a training in its folder, with the kind it is of; the file is there whole or not at all."""
-    partial = out / "training.partial"
+def write_saved(path: Path, kind: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Keep the state of a training in a file, with the kind it is of; the file is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
     torch.save({"kind": kind, **state}, partial)
-    partial.replace(out / SAVED)
+    partial.replace(path)
 
 
-def read_saved(out: Path, kind: Mapping[str, Any]) -> dict[str, Any]:
-    """The state kept in the folder, if it is of this kind.
+def read_saved(path: Path, kind: Mapping[str, Any]) -> dict[str, Any]:
+    """The state kept in a file, if it is of this kind.
 
     Raises FileNotFoundError when there is none, ResumeError when it cannot be read or is of another kind.
     """
-    path = out / SAVED
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist, so there is nothing to resume; start without --resume")
     try:

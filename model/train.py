@@ -338,14 +338,14 @@ def _save(
     state = {"model": whole(model.state_dict()), "optimisers": [whole(o.state_dict()) for o in optimisers], "progress": asdict(progress)}
     copy = at_work(model) if hooks.export else None
     if group.first:
-        write_saved(out, kind, state)
+        write_saved(out / SAVED, kind, state)
         if hooks.export and copy:
             hooks.export(copy, progress)
 
 
 def _resume(out: Path, kind: Mapping[str, Any], model: InteractionModel, optimisers: list[torch.optim.Optimizer], group: Group) -> Progress:
     """The state of the last save; the log forgets what came after it."""
-    saved = read_saved(out, kind)
+    saved = read_saved(out / SAVED, kind)
     load_model(model, saved["model"])
     for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
         load_optimiser(optimiser, state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.plan import RELEASE_FRAMES, Lexicon, PlanFrames, Pronunciation, joined, release
+from model.saved import read_saved, write_saved
 from model.speech import SpeechHead
 from model.vocoder import Source, Vocoder, VocoderConfig, mel_frames
 from model.voice import Voice, noise
@@ -66,21 +67,31 @@ def fit(
     config: VoiceTraining,
     path: Path,
     *,
+    kind: Mapping[str, Any],
     now: Callable[[], float],
     report: Callable[[dict[str, Any]], None] = lambda row: None,
     resume: bool = False,
 ) -> int:
     """Train a part of the voice until its minutes are used up; the number of steps made.
 
-    `path` receives what is needed to resume (module, optimiser, seconds), its `.jsonl` the losses.
+    `path` receives what is needed to resume (module, optimiser, seconds), its `.jsonl` the losses. Raises ResumeError when what it is to
+    go on from cannot be read, or is of a module of another `kind` (its sizes, as JSON values).
     """
     optimiser = torch.optim.AdamW(
         module.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), weight_decay=config.weight_decay, fused=True
     )
-    goes_on = resume and path.exists()
-    steps, seconds = _resume(path, module, optimiser) if goes_on else (0, 0.0)
-    if not goes_on:
+    steps, seconds = 0, 0.0
+    if resume and path.exists():
+        saved = read_saved(path, kind)
+        module.load_state_dict(saved["module"])
+        optimiser.load_state_dict(saved["optimiser"])
+        steps, seconds = saved["steps"], saved["seconds"]
+    else:
         path.with_suffix(".jsonl").unlink(missing_ok=True)
+
+    def save() -> None:
+        write_saved(path, kind, {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "steps": steps, "seconds": seconds})
+
     last, next_save_s = now(), seconds + config.save_every_minutes * 60
     sums: dict[str, float] = {}
     module.train()
@@ -110,24 +121,10 @@ def fit(
             sums = {}
         if seconds >= next_save_s:
             next_save_s = seconds + config.save_every_minutes * 60
-            _save(path, module, optimiser, steps, seconds)
-    _save(path, module, optimiser, steps, seconds)
+            save()
+    save()
     module.eval()
     return steps
-
-
-def _save(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, steps: int, seconds: float) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({"module": module.state_dict(), "optimiser": optimiser.state_dict(), "steps": steps, "seconds": seconds}, partial)
-    partial.replace(path)
-
-
-def _resume(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
-    saved = torch.load(path, weights_only=True)
-    module.load_state_dict(saved["module"])
-    optimiser.load_state_dict(saved["optimiser"])
-    return saved["steps"], saved["seconds"]
 
 
 # The vocoder -------------------------------------------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ def test_a_head_learns_what_it_is_taught(config, tmp_path):
         head_step(head, LEXICON, lines, VocoderConfig(), training),
         training,
         tmp_path / "head.pt",
+        kind={},
         now=lambda: float(next(ticks)),
         report=rows.append,
     )
@@ -106,6 +107,7 @@ def test_a_head_learns_what_it_is_taught(config, tmp_path):
         head_step(again, LEXICON, lines, VocoderConfig(), training),
         replace(training, minutes=1.1),
         tmp_path / "head.pt",
+        kind={},
         now=lambda: float(next(ticks)),
         resume=True,
     )

@@ -16,7 +16,7 @@ from model.voice import VoiceState, missing_words
 from tests.model_fakes import tiny_config
 from tests.voice_fakes import tiny_voice
 from workbench.cli import main
-from workbench.errors import InputError
+from workbench.errors import CheckpointError, InputError
 from workbench.neural import VoiceRecipe, load_agent, train_voice, vocabulary
 from workbench.neural.cells import unpacked
 from workbench.neural.own_voice import OwnVoice, voice_of
@@ -104,6 +104,14 @@ def test_a_voice_is_trained_kept_and_trained_on(tmp_path, head):
     with pytest.raises(InputError, match=r"vocoder\.pt exists; give another --out, --resume to go on from it, or --overwrite"):
         train_voice(recipe, tmp_path, teach=teach)
     assert torch.load(tmp_path / "head.pt", weights_only=True)["steps"] >= before
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    other = {"regression": "flow", "flow": "regression"}[head]
+    with pytest.raises(CheckpointError, match=r"vocoder\.pt is of another model \(head is '\w+' there and '\w+' here; .* begin anew"):
+        train_voice(replace(recipe, head=other), tmp_path, resume=True, teach=teach)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == written
+    (tmp_path / "head.pt").write_bytes(written["head.pt"][:1000])
+    with pytest.raises(CheckpointError, match=r"head\.pt cannot be read \(.*\), so it cannot be resumed from; give another --out"):
+        train_voice(recipe, tmp_path, resume=True, teach=teach)
     train_voice(replace(recipe, agent_words=("one",)), tmp_path, overwrite=True, report=rows.append, teach=teach)
     assert len(asked) > 2 * len(recipe.words)
 

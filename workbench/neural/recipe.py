@@ -187,9 +187,9 @@ def _train(recipe: Recipe, out: Path, group: Group, going_on: bool, report: Call
 def _check_saved(out: Path, begun: Checkpoint) -> None:
     """Raises CheckpointError unless what was saved there is of this model: before anything is written, or conversations are waited for."""
     try:
-        read_saved(out, kind_of(begun.model.config, begun.vocabulary))
+        read_saved(out / SAVED, kind_of(begun.model.config, begun.vocabulary))
     except ResumeError as error:
-        raise CheckpointError(str(error)) from error
+        raise CheckpointError(f"{error} (and --from FILE to begin from a checkpoint made on the way)") from error
 
 
 def _begin_writing(recipe: Recipe, out: Path, going_on: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +15,13 @@ import torch
 from model.checkpoint import load_checkpoint, load_voice, save_checkpoint, save_voice
 from model.flow import FlowConfig, RegressionConfig
 from model.plan import RELEASE_FRAMES, Lexicon, Pronunciation, on_the_grid
+from model.saved import ResumeError
 from model.speech import SpeechConfig
 from model.train_voice import Line, VoiceTraining, fit, head_step, mel_distance, vocoder_step
 from model.vocoder import VocoderConfig
 from model.voice import Voice, VoiceConfig
 from workbench.clock import StopWatch
+from workbench.errors import CheckpointError
 from workbench.neural.kept import goes_on
 from workbench.packets import Audio
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
@@ -137,7 +140,7 @@ def train_voice(
     facts hold the distance (mel, natural log) to the teacher on the agent's words and on words kept from training.
 
     With `resume` it goes on from what is in `out`, if there is something, with `overwrite` it replaces that. Raises InputError when a
-    training there would be lost.
+    training there would be lost, CheckpointError when it cannot be gone on from.
     """
     path, kept = out / "voice.safetensors", [out / "vocoder.pt", out / "head.pt"]
     going_on = goes_on(kept, path, resume=resume, overwrite=overwrite)
@@ -151,11 +154,15 @@ def train_voice(
     known = [each for each in taught if not recipe.is_held_out(each.word)]
     vocoder_minutes = recipe.minutes * recipe.vocoder_share
     for_vocoder = VoiceTraining(minutes=vocoder_minutes, seed=recipe.seed, rows=recipe.rows)
-    step = vocoder_step(voice.vocoder, [line_of([each]) for each in known], for_vocoder)
-    steps = {"vocoder": fit(voice.vocoder, step, for_vocoder, out / "vocoder.pt", now=StopWatch().now, report=report, resume=resume)}
-    for_head = VoiceTraining(minutes=recipe.minutes - vocoder_minutes, seed=recipe.seed, rows=recipe.rows)
-    step = head_step(voice.speech, lexicon, _lines(recipe, known), voice.config.vocoder, for_head)
-    steps["head"] = fit(voice.speech, step, for_head, out / "head.pt", now=StopWatch().now, report=report, resume=resume)
+    for_head = replace(for_vocoder, minutes=recipe.minutes - vocoder_minutes)
+    begun = partial(fit, kind=_kind_of(voice), now=StopWatch().now, report=report, resume=resume)
+    try:
+        step = vocoder_step(voice.vocoder, [line_of([each]) for each in known], for_vocoder)
+        steps = {"vocoder": begun(voice.vocoder, step, for_vocoder, kept[0])}
+        step = head_step(voice.speech, lexicon, _lines(recipe, known), voice.config.vocoder, for_head)
+        steps["head"] = begun(voice.speech, step, for_head, kept[1])
+    except ResumeError as error:
+        raise CheckpointError(str(error)) from error
     plain = taught[: len(recipe.words)]
     groups = {"agent": recipe.agent_words, "held out": [word for word in recipe.words if recipe.is_held_out(word)]}
     distance = {name: mel_distance(voice, [line_of([t]) for t in plain if t.word in words]) for name, words in groups.items()}
@@ -169,6 +176,13 @@ def _fresh(recipe: VoiceRecipe, lexicon: Lexicon) -> Voice:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return Voice(VoiceConfig(speech=SpeechConfig(num_phones=len(lexicon.phones), head=head)), lexicon)
+
+
+def _kind_of(voice: Voice) -> dict[str, Any]:
+    """What two trainings must share for one to go on from the other: what predicts the mel, all sizes, the phones behind the numbers."""
+    head = type(voice.config.speech.head).__name__
+    kind: dict[str, Any] = json.loads(json.dumps({"head": head, "config": asdict(voice.config), "phones": voice.lexicon.phones}))
+    return kind
 
 
 def give_voice(checkpoint: Path, voice: Path, out: Path) -> Path:
