@@ -246,6 +246,9 @@ def test_the_same_words_are_spoken_however_they_are_written() -> None:
         ("half a mile in meters", "804.672 meters"),
         ("how many grams are in a pound", "453.59237 grams"),
         ("5-mile in km", "8.04672 km"),
+        ("20 °C to °F", "68 fahrenheit"),
+        ("what is 90 km/h in m/s", "25 meters per second"),
+        ("36 kph to m/s", "10 meters per second"),
     ],
 )
 def test_units_are_converted_exactly(ask: str, result: str) -> None:
@@ -626,7 +629,8 @@ def test_what_stands_beside_a_name_is_looked_up_in_a_table_and_its_cell_is_cited
     assert told("look up ben") == ("7", ("people.csv rows 3 column number",))
     assert told("look up the room of ben") == ("4", ("people.csv rows 3 column room",))
     assert told("look up ben", "no anna lee") == ("9", ("people.csv rows 4 column number",))
-    assert told("look up anna")[0] == "12"
+    for ask in ("look up anna", "can you look up anna", "could you please find anna", "search for anna"):
+        assert told(ask)[0] == "12"
     chart = list(agent.work(envelope("draw a chart"), lambda: False))[-1]
     assert isinstance(chart, Answer)
     assert chart.shown is not None

@@ -14,7 +14,7 @@ from workbench.background.local.charts import DRAWING, Chart, amended, drawn
 from workbench.background.local.clock_times import is_time_question, reminder, time_text
 from workbench.background.local.documents import Library, best_sentence
 from workbench.background.local.table_files import Table, Tables, load_tables
-from workbench.background.local.table_questions import entry, find
+from workbench.background.local.table_questions import LOOK_UP, entry, find
 from workbench.background.local.table_words import names_operation
 from workbench.background.local.tables import Question, answer, used_rows, whole
 from workbench.background.local.things import columns_of, passage_shown, rows_shown
@@ -26,7 +26,6 @@ from workbench.errors import InputError
 
 _DRAW = re.compile(r"\b(plot|chart|draw|graph)\b", re.IGNORECASE)
 _ONLY_DRAW = re.compile(r"(?:please )?(?:draw|plot|show)(?: me)? (?:a|the) (?:chart|graph|plot)(?: please)?", re.IGNORECASE)
-_LOOK_UP = re.compile(r"^(?:please )?(?:look up|find)\b", re.IGNORECASE)
 _REMIND = re.compile(r"\b(remind|timer|alarm)\b", re.IGNORECASE)
 _MIDST = re.compile(r"^(?:no|actually|i mean|rather|not that|the other one)\b[\s,]*", re.IGNORECASE)
 
@@ -84,8 +83,8 @@ class LocalAgent:
             raise InputError(
                 f"nothing of mine fits {ask!r}: I know sums, units, the time and reminders, and no folder of documents was given"
             )
-        looked = ask if _LOOK_UP.match(ask) or not _LOOK_UP.match(envelope.ask) else f"look up {ask}"
-        if _LOOK_UP.match(looked) and entry(self._tables.read, looked) is not None:
+        looked = ask if LOOK_UP.match(ask) or not LOOK_UP.match(envelope.ask) else f"look up {ask}"
+        if LOOK_UP.match(looked) and entry(self._tables.read, looked) is not None:
             return "look_up", {"ask": looked}
         if self._is_of_a_table(ask):
             return "ask_table", {"ask": ask}
@@ -146,7 +145,7 @@ class LocalAgent:
     def _search(self, ask: str) -> dict[str, Any]:
         found = self._library.search(ask)
         if not found:
-            of_tables = names_operation(ask) or _LOOK_UP.match(ask) is not None
+            of_tables = names_operation(ask) or LOOK_UP.match(ask) is not None
             left_out = "".join(f"{problem}; " for problem in self._tables.problems) if of_tables else ""
             raise InputError(f"{left_out}no document holds a word of {ask!r}")
         text = "\n".join(f"{passage.source}: {passage.text}" for passage in found)

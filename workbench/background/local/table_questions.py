@@ -15,7 +15,7 @@ from workbench.background.local.table_words import Mark, marked
 from workbench.background.local.tables import Question
 from workbench.errors import InputError
 
-_LOOK_UP = re.compile(r"^((?:please |can |could |would |you )*)(?:look up|find|search(?: for)?)\b", re.IGNORECASE)
+LOOK_UP = re.compile(r"^((?:please |can |could |would |you )*)(?:look up|find|search(?: for)?)\b", re.IGNORECASE)
 _EQUALS = frozenset("is are was were = equals".split())
 _BEFORE_CELL = _EQUALS | frozenset("of the a an".split())
 _BEFORE_LIMIT = frozenset("is are was were be of with a value values that".split())
@@ -30,7 +30,7 @@ def find(tables: Sequence[Table], ask: str, default: str = "", also: frozenset[s
     understood: list[tuple[int, Table, Question]] = []
     refused: list[tuple[int, InputError]] = []
     for table in tables:
-        reading = _Reading(table, marked(table, _LOOK_UP.sub(r"\1", ask), also), also)
+        reading = _Reading(table, marked(table, LOOK_UP.sub(r"\1", ask), also), also)
         named = {(mark.kind, mark.name) for mark in reading.marks}
         score = sum({"column": 2, "table": 2, "cell": 1}.get(kind, 0) for kind, _ in named)
         operations = [name for kind, name in sorted(named) if kind == "operation"] or [default]
@@ -77,7 +77,7 @@ def entry(tables: Sequence[Table], ask: str) -> Entry | None:
     None when no cell of text is named or several are, when it stands in several rows, or when the ask holds words besides.
     """
     for table in tables:
-        marks = [mark for mark in marked(table, _LOOK_UP.sub(r"\1", ask)) if mark.kind != "nothing"]
+        marks = [mark for mark in marked(table, LOOK_UP.sub(r"\1", ask)) if mark.kind != "nothing"]
         cells = {mark.words for mark in marks if mark.kind == "cell"}
         columns = list(dict.fromkeys(mark.name for mark in marks if mark.kind == "column"))
         if len(cells) != 1 or len(columns) > 1 or any(mark.kind not in ("cell", "column", "table") for mark in marks):

@@ -26,7 +26,12 @@ _add("mass", kg__kilogram__kilo="1", g__gram="1/1000", mg__milligram="1/1000000"
 _add("mass", ounce__oz="0.028349523125", stone="6.35029318")
 _add("time", s__second__sec="1", minute__min="60", hour__h="3600", day="86400", week="604800", millisecond__ms="1/1000")
 _add("volume", l__liter__litre="1", ml__milliliter__millilitre="1/1000", cubic_meter="1000", gallon="3.785411784", pint="0.473176473")
-_add("speed", kilometers_per_hour__kilometres_per_hour__kmh="5/18", meters_per_second__metres_per_second="1", miles_per_hour__mph="0.44704")
+_add(
+    "speed",
+    kilometers_per_hour__kilometres_per_hour__kmh__kph="5/18",
+    meters_per_second__metres_per_second="1",
+    miles_per_hour__mph="0.44704",
+)
 _add("speed", knot="463/900")
 _add(
     "data", byte="1", kilobyte__kb="1000", megabyte__mb="1000000", gigabyte__gb="1000000000", bit="1/8", kibibyte="1024", mebibyte="1048576"
@@ -37,6 +42,7 @@ _DEGREES = {
     "fahrenheit": (Fraction(5, 9), Fraction("459.67") * 5 / 9),
     "kelvin": (Fraction(1), Fraction(0)),
 }
+_WRITTEN = {"c": "celsius", "f": "fahrenheit", "km / h": "kilometers per hour", "m / s": "meters per second"}  # of as many words each
 _INTO = frozenset("in to into as".split())
 _BEFORE = frozenset(
     "convert express what what's is are the how much far long can could you tell me please calculate so okay well um , :".split()
@@ -83,7 +89,7 @@ def is_quantity(text: str) -> bool:
 
 def _core(text: str) -> list[Value]:
     """All of a text but the words of politeness around it, and degrees, which say nothing."""
-    core = [value for value in values(text) if value not in ("degree", "degrees")]
+    core = [value for value in values(text) if value not in ("degree", "degrees", "°")]
     first, last = 0, len(core)
     while first < last and core[first] in _BEFORE and core[first : first + 2] != ["how", "many"]:
         first += 1
@@ -114,7 +120,8 @@ def _read(text: str) -> tuple[list[tuple[Fraction, str]], str]:
 
 def _unit_at(core: Sequence[Value], place: int) -> str | None:
     for length in (3, 2, 1):
-        name = " ".join(map(str, core[place : place + length]))
+        written = " ".join(map(str, core[place : place + length]))
+        name = _WRITTEN.get(written, written)
         if name in _DEGREES or _singular(name) in _TABLE:
             return name
     return None
