@@ -49,8 +49,9 @@ def augment(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) 
     _band_cut(out, config.band_cut_chance, generator)
     noisy = _drawn(out, config.noise_chance, generator)
     out[noisy] = _with_noise(out[noisy], config, generator)
-    crowded = _drawn(out, config.babble_chance, generator)
-    out[crowded] = _with_babble(out[crowded], mel_BFM, config, generator)
+    if len(mel_BFM) > 1:
+        crowded = _drawn(out, config.babble_chance, generator)
+        out[crowded] = _with_babble(out[crowded], touched[crowded], mel_BFM, config, generator)
     _mask_bands(out, config, generator)
     return mel_BFM.index_copy(0, touched, out)
 
@@ -113,12 +114,17 @@ def _with_noise(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generat
     return mel_BFM + torch.nn.functional.softplus(above, beta=2 * math.log(10))  # log10(sqrt(a^2 + b^2)) of log10 a, log10 b
 
 
-def _with_babble(mel_BFM: Tensor, others_OFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """The sum of the powers of frames and of some other rows heard at once, each from a time of its own, as log10 magnitudes."""
+def _with_babble(mel_BFM: Tensor, own_B: Tensor, all_OFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """The sum of the powers of frames and of some other rows heard at once, each from a time of its own, as log10 magnitudes.
+
+    `own_B` are the places of the rows among all of them.
+    """
     rows, frames, _ = mel_BFM.shape
-    who = torch.randint(len(others_OFM), (rows, TALKERS, 1), generator=generator)
-    when = (torch.arange(frames) + torch.randint(frames, (rows, TALKERS, 1), generator=generator)) % frames
-    babble = (10 ** (2 * others_OFM[who, when])).sum(1)
+    drawn_BO = torch.rand((rows, len(all_OFM)), generator=generator)
+    drawn_BO[torch.arange(rows), own_B] = -1  # nobody is heard through their own voice
+    who = drawn_BO.topk(min(TALKERS, len(all_OFM) - 1)).indices[..., None]
+    when = (torch.arange(frames) + torch.randint(frames, who.shape, generator=generator)) % frames
+    babble = (10 ** (2 * all_OFM[who, when])).sum(1)
     power = 10 ** (2 * mel_BFM)
     below = 10 ** (-_uniform(mel_BFM, config.babble_db, generator) / 10)
     loudness = power.mean((1, 2), keepdim=True) / babble.mean((1, 2), keepdim=True)

@@ -439,17 +439,19 @@ def test_noise_adds_its_power_and_nothing_where_it_is_far_below():
     assert abs(float(alike.mean()) + 2.0 - math.log10(2) / 2) < 0.1, "twice the power, as a magnitude"
 
 
+PLAIN = {
+    "warp": (1.0, 1.0),
+    "equaliser": 0.0,
+    "gain": (0.0, 0.0),
+    "noise_chance": 0.0,
+    "blur_chance": 0.0,
+    "band_cut_chance": 0.0,
+    "masks": 0,
+}
+
+
 def test_a_babble_is_made_of_the_other_rows_as_far_below_as_asked():
-    plain = {
-        "warp": (1.0, 1.0),
-        "equaliser": 0.0,
-        "gain": (0.0, 0.0),
-        "noise_chance": 0.0,
-        "blur_chance": 0.0,
-        "band_cut_chance": 0.0,
-        "masks": 0,
-    }
-    config = augment_config(**plain, untouched=0.0, babble_chance=1.0, babble_db=(10.0, 10.0))
+    config = augment_config(**PLAIN, untouched=0.0, babble_chance=1.0, babble_db=(10.0, 10.0))
     generator = torch.Generator().manual_seed(0)
     mel = torch.full((12, 400, 80), -7.0)
     mel[0, :200] = 0.0  # who speaks half of the time
@@ -461,6 +463,22 @@ def test_a_babble_is_made_of_the_other_rows_as_far_below_as_asked():
     )
     assert out[0, 200:, 30:50].mean() > out[0, 200:, :30].mean() + 1.0, "in the pauses the bands of the others sound"
     assert torch.equal(out, augment(mel, config, torch.Generator().manual_seed(0)))
+
+
+def test_nobody_is_heard_through_a_babble_of_their_own_voice():
+    config = augment_config(**PLAIN, untouched=0.0, babble_chance=1.0, babble_db=(10.0, 10.0))
+    mel = torch.full((5, 400, 80), -7.0)
+    for row in range(5):
+        mel[row, :, 16 * row : 16 * row + 16] = 0.0  # each in bands of its own
+    for seed in range(20):
+        more = augment(mel, config, torch.Generator().manual_seed(seed)) - mel
+        for row in range(5):
+            own = more[row, :, 16 * row : 16 * row + 16]
+            others = torch.cat([more[row, :, : 16 * row], more[row, :, 16 * row + 16 :]], -1)
+            assert float(own.abs().max()) < 1e-4
+            assert float(others.min()) > 1.0, "all of the four others are heard"
+    alone = mel[:1]
+    assert torch.equal(augment(alone, config, torch.Generator().manual_seed(0)), alone), "there is nobody else"
 
 
 def test_warping_moves_a_peak_by_the_factor():

@@ -319,6 +319,29 @@ def test_a_reminder_is_due_when_it_was_said_to_be(ask: str, due_s: float, text: 
 
 
 @pytest.mark.parametrize(
+    ("ask", "changes", "due_s", "text"),
+    [
+        ("remind me in ten minutes to eat", ["no, make it twenty minutes"], 1200, "reminder: eat"),
+        ("remind me to eat in ten minutes", ["no in an hour and a half please"], 5400, "reminder: eat"),
+        ("remind me five minutes from now to eat", ["actually two minutes"], 120, "reminder: eat"),
+        ("set a timer for 2 minutes", ["no, 5 minutes", "I mean 6 minutes instead"], 360, "the time is up"),
+        ("a 5 minute timer", ["make that 10 minutes"], 600, "the time is up"),
+        ("remind me to eat", ["in ten minutes"], 600, "reminder: eat"),
+        ("remind me in ten minutes to eat", ["no, remind me in five minutes to drink"], 300, "reminder: drink"),
+    ],
+)
+def test_the_time_of_a_reminder_is_changed_and_what_it_is_about_stays(ask: str, changes: list[str], due_s: float, text: str) -> None:
+    found = answered(LocalAgent(), ask, *changes)
+    assert (found.due_s, found.text) == (envelope(ask).origin_s + due_s, text)
+
+
+@pytest.mark.parametrize("change", ["no, three plus four", "no, make it twenty", "make it red", "no, twenty minutes or thirty"])
+def test_a_change_of_more_than_a_reminders_time_takes_its_place(change: str) -> None:
+    *_, last = LocalAgent().work(envelope("remind me in ten minutes to eat", change), lambda: False)
+    assert isinstance(last, Failure) or last.due_s == 0.0
+
+
+@pytest.mark.parametrize(
     "ask",
     [
         "remind me in 5 to 10 minutes",

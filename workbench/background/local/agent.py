@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench.background.local.calculator import calculate, is_sum
 from workbench.background.local.charts import DRAWING, Chart, amended, drawn
-from workbench.background.local.clock_times import is_time_question, reminder, time_text
+from workbench.background.local.clock_times import at_another_time, is_time_question, reminder, time_text
 from workbench.background.local.documents import Library, best_sentence
 from workbench.background.local.table_files import Table, Tables, load_tables
 from workbench.background.local.table_questions import LOOK_UP, entry, find
@@ -190,5 +190,9 @@ def _inline(function: Callable[..., Any]) -> Tool:
 
 
 def _corrected(envelope: Envelope) -> str:
-    """The ask, or what it was corrected to: "no, three plus four" takes its place, "no I mean miles" says one word anew."""
-    return _MIDST.sub("", _MIDST.sub("", envelope.amendments[-1])) if envelope.amendments else envelope.ask
+    """The ask, or what it was corrected to: "no, three plus four" takes its place, "make it an hour" only that of a reminder's time."""
+    ask = envelope.ask
+    for amendment in envelope.amendments:
+        change = _MIDST.sub("", _MIDST.sub("", amendment))
+        ask = (at_another_time(ask, change) if _REMIND.search(ask) else None) or change
+    return ask

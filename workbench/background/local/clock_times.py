@@ -15,6 +15,8 @@ _UNITS = {1: "second seconds sec secs s", 60: "minute minutes min mins", 3600: "
 _SECONDS = {name: seconds for seconds, names in _UNITS.items() for name in names.split()}
 _TIMERS = ("timer", "timers", "alarm", "alarms")
 _ABOUT = frozenset("about exactly".split())
+_TO_ANOTHER = frozenset("make set change move that it this to for in after rather better say please ,".split())  # before another time
+_INSTEAD = frozenset("instead rather please from now later . !".split())  # and behind it
 _ASKING = frozenset("what what's tell".split())
 _CLOCK = _ASKING | frozenset(
     "time day date is it the me now moment right here today today's current please can could you do we have and , ? . !".split()
@@ -54,6 +56,24 @@ def reminder(ask: str) -> tuple[float, str]:
     about = re.search(r"\b(?:to|that|of|about)\s+(.+)$", left, re.IGNORECASE)
     text = re.sub(r"[\s,]*(?:please)?[\s.,!?]*$", "", about[1], flags=re.IGNORECASE) if about else ""
     return float(due_s), f"reminder: {text}" if text else "the time is up"
+
+
+def at_another_time(ask: str, change: str) -> str | None:
+    """A reminder's ask with the time of a change such as "make it an hour" in place of its own; None for a change of more than that."""
+    read = tokens(change)
+    said = [token.value for token in read]
+    first = next((place for place, value in enumerate(said) if value not in _TO_ANOTHER), len(said))
+    parts, end = quantities(said, first, _unit_at)
+    if not parts or any(value not in _INSTEAD for value in said[end:]):
+        return None
+    time = change[read[first].start : read[end - 1].end]
+    try:
+        _, first, last = _when(tokens(ask), ask)
+    except InputError:
+        return f"{ask} in {time}"
+    old = tokens(ask)[first:last]
+    into = "in " if old[0].value in ("in", "after") or old[-1].value in ("now", "later") else ""
+    return f"{ask[: old[0].start]}{into}{time}{ask[old[-1].end :]}"
 
 
 def _when(read: Sequence[Token], ask: str) -> tuple[Fraction, int, int]:
