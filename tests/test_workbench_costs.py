@@ -55,8 +55,9 @@ def test_what_is_used_up_is_named() -> None:
         Allowed(tool_calls=0)
 
 
-def test_a_live_session_tells_what_it_costs_and_ends_politely_when_that_is_used_up(tmp_path: Path) -> None:
-    spec = replace(USUAL, minutes=0.5, tick_flops=2e6, allowed=Allowed(kept_bytes=1))
+def test_a_live_session_tells_what_it_costs_and_ends_politely_when_that_is_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.live.runtime.tick_flops_of", lambda agent: 2e6)
+    spec = replace(USUAL, minutes=0.5, allowed=Allowed(kept_bytes=1))
     session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall(), spec=spec)
     end = session.run()
     assert (end.reason, end.text) == ("limit", "this session has used its 1 bytes of trace; begin a new one to go on")

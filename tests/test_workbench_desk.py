@@ -15,6 +15,7 @@ from widgets.shown import labels_of, running_rows, session_rows
 from workbench.agents import EchoAgent
 from workbench.desk import Desk, Models, Policy
 from workbench.errors import InputError
+from workbench.given import keeps_of
 from workbench.index import Entry
 from workbench.live.host import Connection
 from workbench.live.protocol import Consent, FromClient, Stop, encode
@@ -84,6 +85,23 @@ def test_a_session_begins_with_the_policy_of_its_page_and_lands_in_the_folder(de
     trace = read_trace(desk.folder / str(session.end.trace))
     assert trace.header.participants["agent"] == {"class": "Bar", "threshold": 0.7}
     assert trace.header.consent["retention"]["user.audio"] == "none"
+
+
+def test_what_is_kept_is_the_desks_and_of_the_voice_what_the_visitor_chooses(desk: Desk) -> None:
+    quiet = Desk(desk.folder, desk.models, keep=keeps_of(["features-only", "user.text=none"]))
+    assert quiet.usual.voice == "features"
+    kept = []
+    for policy in (None, replace(quiet.usual, voice="none")):
+        host = quiet.host()
+        if policy:
+            quiet.set_policy(host, policy)
+        session = say(host.open("ann"), HELLO, Consent(given=True), Stop())
+        assert session.join(30)
+        retention = read_trace(session.path).header.consent["retention"]
+        kept.append([retention[stream] for stream in ("user.audio", "agent.audio", "user.text", "user.camera")])
+    assert kept == [["features", "features", "none", "full"], ["none", "features", "none", "full"]]
+    with pytest.raises(InputError, match=r"no stream 'user\.adio' to keep"):
+        Desk(desk.folder, desk.models, keep=keeps_of(["user.adio=none"]))
 
 
 @pytest.mark.parametrize(("wrong", "rule"), [({"threshold": 1.5}, "no probability"), ({"voice": "some"}, "choose one of none, features")])

@@ -67,8 +67,7 @@ class Page:
         self.host = desk.host()
         self.sessions = SessionList(self._asked)
         self.stage = Stage(self._asked)
-        policy = Policy(model=desk.models.names[0])
-        self.live = LiveDesk(self._asked, agents=list(desk.models.names), policy=_policy_json(policy))
+        self.live = LiveDesk(self._asked, agents=list(desk.models.names), policy=_policy_json(desk.usual))
         self.talk = PanelTalk(self.host.open(visitor))
         self.boards = Boards(self._asked)
 

@@ -87,13 +87,13 @@ class Talk(anywidget.AnyWidget):
 
         Raises CheckpointError where there is no such model, InputError for what says nothing of a stream, and what the constructor raises.
         """
-        from workbench.neural import load_agent, tick_flops
+        from workbench.neural import load_agent
 
         keeps = keeps_of([keep] if isinstance(keep, str) else keep)
         agent = load_agent(checkpoint, threshold)
         Session.start([SilentUser(), agent]).run(1)  # what is slow the first time is over before anybody waits for it
         limits = Limits(sessions=1, minutes=minutes, visitor_minutes=24 * 60, visitor_bytes=1 << 40)
-        spec = LiveSpec(minutes=minutes, keep=keeps, tick_flops=tick_flops(agent))
+        spec = LiveSpec(minutes=minutes, keep=keeps)
         host = Host(lambda: agent, Path(folder), Admission(limits, RealTime(ClockSpec()).now), spec)
         Path(folder).mkdir(parents=True, exist_ok=True)
         return cls(host.open("notebook"), user=user, seed=seed, **more)

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from workbench.commands_common import make_agent
+from workbench.commands_common import Kept, make_agent
 from workbench.desk import Desk, Models
 from workbench.errors import InputError
-from workbench.given import listen, port_within
+from workbench.given import keeps_of, listen, port_within
 from workbench.live.admission import Limits
 from workbench.session import Participant
 
@@ -36,6 +36,7 @@ def dashboard(
     ] = None,
     sessions: Annotated[int, typer.Option(help="Live sessions at once.")] = 4,
     minutes: Annotated[float, typer.Option(help="Minutes a live session may last.")] = 10.0,
+    keep: Kept = None,
 ) -> None:
     """Sessions on disk in a browser: search, open, compare two on one clock; talk to the agent; scoreboards of evaluations."""
     login = _login(auth)
@@ -48,7 +49,7 @@ def dashboard(
     limits = Limits(sessions=sessions, minutes=minutes)
     if login is None:  # nobody here but who started it
         limits = replace(limits, visitor_minutes=math.inf, visitor_bytes=sys.maxsize)
-    desk = Desk(folder, _models(checkpoint or []), limits)
+    desk = Desk(folder, _models(checkpoint or []), limits, keeps_of(keep or []))
     listen(host, port).close()  # a port that is taken is told before the pages are loaded
     import_module("widgets.dashboard").serve(desk, port=port, host=host, login=login, origins=origin or [])
 

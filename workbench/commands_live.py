@@ -78,12 +78,11 @@ def talk(
         agent = warm_agent(checkpoint, threshold)
         from widgets.shared import Door, Served, SharedPage  # here, because Gradio takes seconds that a mistake need not wait for
         from widgets.shared import share as share_address
-        from workbench.neural import tick_flops
 
         shared = [share_address(listening)] if share else []
         wire = partial(wired, agent, background, policy or [], live=True, fetch=fetch or [], tools=own_tools)
         speaker, _ = wire()
-        spec = LiveSpec(keep=keeps, tick_flops=tick_flops(agent), allowed=allowed)
+        spec = LiveSpec(keep=keeps, allowed=allowed)
         rooms = Host(lambda: speaker, out, Admission(limits, RealTime(ClockSpec()).now), spec, make_beside=lambda: wire()[1])
         out.mkdir(parents=True, exist_ok=True)
         door = Door(logins=logins, origins=(*(origin or ()), *shared), visitor_header=visitor_header)

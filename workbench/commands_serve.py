@@ -70,8 +70,6 @@ def serve(
     if not keys and not _only_here(host):
         raise InputError(f"--host {host} lets others in, and nobody needs a key; give --key NAME:KEY (or a file of them) as well")
     listen(host, port).close()  # a port that is taken is told before the model is loaded
-    from workbench.neural import tick_flops
-
     agent = warm_agent(checkpoint, threshold)
     phrases = tuple(phrase.strip() for phrase in ask_at.split(",") if phrase.strip())
     unknown = [word for phrase in phrases for word in phrase.split() if word not in agent.user_words]
@@ -83,7 +81,7 @@ def serve(
         MODEL,
         out,
         Admission(limits, RealTime(ClockSpec()).now),
-        LiveSpec(keep=keeps, allowed=allowed, tick_flops=tick_flops(agent)),
+        LiveSpec(keep=keeps, allowed=allowed),
         asks_at=phrases or CUES,
         make_worker=make_worker,
         policies=tuple(policy or ()),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from workbench.agents import SilentAgent
 from workbench.clock import ClockSpec, RealTime
 from workbench.errors import InputError
+from workbench.given import streams_there
 from workbench.index import Entry, scan
 from workbench.live.admission import Admission, Limits
+from workbench.live.ear import Ear, LiveUser
 from workbench.live.host import Host
 from workbench.live.runtime import Going, LiveSession, LiveSpec
 from workbench.packets import USER_AUDIO
@@ -59,11 +62,16 @@ class Running:
 
 @dataclass
 class Desk:
-    """Safe to use from many threads. Traces of live sessions land in `folder`."""
+    """Safe to use from many threads. Traces of live sessions land in `folder`.
+
+    `keep` says how streams are kept in them; of a visitor's voice it is where their choice begins. Raises InputError where there is no such
+    folder, or no such stream.
+    """
 
     folder: Path
     models: Models
     limits: Limits = field(default_factory=Limits)
+    keep: Mapping[str, Keep] = field(default_factory=dict)
     _entries: dict[str, Entry] = field(default_factory=dict)
     _hosts: list[Host] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -72,6 +80,7 @@ class Desk:
         if not self.folder.is_dir():
             raise InputError(f"{self.folder} is no folder; give one that holds traces, or make it: mkdir -p {self.folder}")
         self.now = RealTime(ClockSpec()).now
+        streams_there(self.keep, (LiveUser(Ear(ClockSpec(), self.now)), SilentAgent()))  # every agent to talk to speaks on those
         self.admission = Admission(self.limits, self.now)
         self._looked_s = -REFRESH_S
 
@@ -86,15 +95,21 @@ class Desk:
     def host(self) -> Host:
         """Where one page talks, until `leave`. Its sessions begin as `set_policy` says, the first time with the usual agent."""
         host = Host(lambda: self.models.make(self.models.names[0], Policy.threshold), self.folder, self.admission)
-        self.set_policy(host, Policy(model=self.models.names[0]))
+        self.set_policy(host, self.usual)
         with self._lock:
             self._hosts.append(host)
         return host
 
+    @property
+    def usual(self) -> Policy:
+        """How a person is talked with who has chosen nothing yet."""
+        return Policy(model=self.models.names[0], voice=self.keep.get(USER_AUDIO, Keep()).retention)
+
     def set_policy(self, host: Host, policy: Policy) -> None:
         """From its next session on this host talks so."""
+        voice = replace(self.keep.get(USER_AUDIO, Keep()), retention=policy.voice)
         host.make_agent = partial(self.models.make, policy.model, policy.threshold)
-        host.spec = LiveSpec(minutes=self.limits.minutes, keep={USER_AUDIO: Keep(policy.voice)})
+        host.spec = LiveSpec(minutes=self.limits.minutes, keep={**self.keep, USER_AUDIO: voice})
 
     def leave(self, host: Host) -> None:
         """The page of this host is gone, and its sessions end."""

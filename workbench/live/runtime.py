@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from workbench.clock import RealTime, few_pauses, time_of_day_s, utc_now
-from workbench.costs import TICK_FLOPS, Allowed, Meter, bytes_of, in_words
+from workbench.costs import TICK_FLOPS, Allowed, Meter, bytes_of, in_words, tick_flops_of
 from workbench.dials import DIALS, dials_told, moved
 from workbench.digests import content_key
 from workbench.errors import InputError, TraceError
@@ -69,8 +69,7 @@ QUIET_PAGE_S = 3.0  # a page that has sent sound or played some, and then neithe
 class LiveSpec:
     """How long and how much: `minutes` and received `bytes` of a session, seconds it waits for consent and for a lost page to come back.
 
-    `keep` says how each stream is kept in the trace (in full where it does not), `allowed` what it may cost besides; `tick_flops` is what a
-    tick of the agent's model takes.
+    `keep` says how each stream is kept in the trace (in full where it does not), `allowed` what it may cost besides.
     """
 
     minutes: float = 10.0
@@ -80,7 +79,6 @@ class LiveSpec:
     seed: int = 0
     keep: Mapping[str, Keep] = field(default_factory=dict)
     allowed: Allowed = field(default_factory=Allowed)
-    tick_flops: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.minutes, self.bytes, self.consent_s, self.resume_s) <= 0:
@@ -122,8 +120,8 @@ class LiveSession:
         self.end: End | None = None
         self.bytes = 0
         self._agent, self._others = agent, (agent, *beside)
-        flops = {TICK_FLOPS: spec.tick_flops} if spec.tick_flops else {}
-        self._labels: dict[str, Any] = {"live": True, **flops, **(labels or {})}
+        flops = tick_flops_of(agent)
+        self._labels: dict[str, Any] = {"live": True, **({TICK_FLOPS: flops} if flops else {}), **(labels or {})}
         self._speaker: Outbox | None = None
         self._watchers: list[Outbox] = []
         self._lock = threading.Lock()
@@ -136,7 +134,7 @@ class LiveSession:
         self._changes: dict[str, SettingChanged] = {}
         self._news: list[Event] = []
         self._written = False
-        self._meter = Meter(pace.clock, spec.allowed, spec.tick_flops)
+        self._meter = Meter(pace.clock, spec.allowed, flops)
         self._thread: threading.Thread | None = None
 
     # --- the listeners' side: any thread ---
