@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.test_workbench_guard import Hears
+from tests.test_workbench_policies import Talker
 from workbench.agents import ScriptedAgent
 from workbench.background.wiring import asking
+from workbench.clock import ClockSpec
 from workbench.dials import DIALS, dial_of, dials_told, moved
 from workbench.errors import InputError
-from workbench.events import ModelSpeechStarted, ModelSpeechStopped, ModelYielded, SettingChanged, TranscriptDelta
+from workbench.events import Decision, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, SettingChanged, TranscriptDelta
 from workbench.outside import by_the_clock, rules_of, step_under
-from workbench.packets import AGENT_AUDIO
+from workbench.packets import AGENT_AUDIO, MicroTurn
 from workbench.policies import Governed, Hold, QuietHours, QuietTimes, SpeakOver
 from workbench.policy_text import governed_by
 from workbench.replay import replay
 from workbench.rules import POLICIES, BargeIn, MaxOverlap, SpeechBudget
-from workbench.session import Session
+from workbench.session import Said, Session
 from workbench.trace import Trace, record
 from workbench.users import SilentUser
 
@@ -190,6 +192,26 @@ def test_an_agent_that_is_put_under_rules_in_a_word_has_begun_it() -> None:
     assert not list(trace.events(ModelYielded))
     assert isinstance(session.participants[1], Governed)
     assert session.fork().states[1] is not session.states[1]
+
+
+def test_a_dial_that_is_moved_in_a_word_lets_it_end_with_rules_before_and_without() -> None:
+    @dataclass(frozen=True)
+    class Perceives(Talker):
+        """Tells in its decisions too whether the user speaks."""
+
+        def step(self, state: None, tick: int, heard: MicroTurn) -> tuple[Said, None]:
+            said, state = super().step(state, tick, heard)
+            p = 0.9 if self.user[0] <= tick < self.user[1] else 0.1
+            return replace(said, events=tuple(replace(e, p_user_speaking=p) if isinstance(e, Decision) else e for e in said.events)), state
+
+    talker = Perceives((2,), user=(3, 12), length=4)  # its first word sounds in ticks 2 and 3
+    for agent in (talker, Governed(talker, (BargeIn("hold"),))):
+        session = Session.start([agent], clock=ClockSpec(tick_ms=200, sample_rate=1000))
+        trace = record(session)
+        for tick in range(12):
+            step_under(session, [SettingChanged(name="barge-in", value=1.0)] if tick == 3 else ())
+        assert [tick for tick, _ in trace.events(ModelYielded)] == [4]
+        assert [turn.tick for turn in trace.turns if float(turn.audio(AGENT_AUDIO, 200).mean()) > 0.4] == [2, 3]
 
 
 def test_quiet_times_go_by_the_clock_of_the_session_that_they_are_in() -> None:

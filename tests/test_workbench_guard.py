@@ -14,6 +14,7 @@ from tests.test_workbench_policies import Talker, heard
 from workbench.agents import ScriptedAgent
 from workbench.background.backends import Simulated
 from workbench.background.desk import Desk
+from workbench.background.parts import Answer, Part
 from workbench.background.telling import Delegating
 from workbench.check import check_participant
 from workbench.clock import ClockSpec, Tick
@@ -195,11 +196,35 @@ def test_slow_work_for_a_disallowed_ask_is_not_asked_for() -> None:
     assert [e.cause for _, e in trace.events(DelegationRefused)] == ["guard: it may not be asked"]
 
 
-def worked(plan: Mapping[int, tuple[Event, ...]], typed: Mapping[int, str] | None = None, ticks: int = 45) -> Trace:
+@pytest.mark.parametrize("act", ["open", "amend"])
+def test_a_long_request_is_looked_at_from_its_first_word_to_its_last(act: str) -> None:
+    long = f"open the safe {'and tell me what is in it because ' * 9}"
+    trace = conversation({}, {}, SAFE, more={5: DelegationRequested(act=act, at_s=1.0, ask=long)})
+    assert list(trace.events(DelegationRequested)) == []
+    assert [e.cause for _, e in trace.events(DelegationRefused)] == [GUARDED]
+
+
+def test_words_that_come_all_at_once_are_looked_at_from_the_first_to_the_last() -> None:
+    long = f"open the safe {'and tell me what is in it because ' * 9}"
+    assert acted(conversation({}, {3: long}, SAFE)) == [(3, "in", "refused")]
+    assert acted(worked({}, {2: long})) == [(3, "in", "refused")]
+
+
+def test_what_a_guard_tells_is_the_phrase_that_was_about_to_be_said() -> None:
+    trace = conversation({3: "the", 4: "code", 5: "is"}, {}, Guard(says=("my name is", "the code is")))
+    assert [e.phrase for _, e in trace.events(GuardActed)] == ["the code is"]
+
+
+def worked(
+    plan: Mapping[int, tuple[Event, ...]],
+    typed: Mapping[int, str] | None = None,
+    ticks: int = 45,
+    answers: Mapping[str, tuple[Part, ...]] | None = None,
+) -> Trace:
     """The trace of an agent with this plan under the guard, a user who types, and work that takes four seconds."""
     agent = Governed(PlannedAgent(plan, speaks=(AGENT_AUDIO, AGENT_TEXT)), (SAFE,))
     user = Typist({tick: ((USER_TEXT, text),) for tick, text in (typed or {}).items()})
-    desk = Desk(Simulated(Knows({}), (4.0, 4.0)))
+    desk = Desk(Simulated(Knows(answers or {}), (4.0, 4.0)))
     session = Session.start([user, Delegating(agent), desk], clock=CLOCK)
     trace = record(session)
     session.run(ticks)
@@ -234,9 +259,61 @@ def test_a_change_that_completes_what_may_not_be_asked_ends_the_work_that_it_cha
     assert ended(worked(heard_first)) == [("1", GUARDED)]
     between = words_heard((6, "well let me think what it was again"), (8, "the safe"))  # too far apart to be heard as one phrase
     trace = worked(together(asked(2, "look up how to open"), between, asks(9, "the safe", "amend")))
-    assert acted(trace) == [(9, "in", "refused")]
+    assert acted(trace) == [(10, "in", "refused")]  # when the desk takes it up
     assert [(e.act, e.cause) for _, e in trace.events(DelegationRefused)] == [("amend", GUARDED)]
     assert ended(trace) == [("1", GUARDED)]
+
+
+BETWEEN = words_heard((30, "well so what was i going to say now"))  # what is heard before and after it makes up no phrase
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "forbidden"),
+    [
+        ("the reminder the safe", {}, ["1"]),  # it waits for its hour, and is named
+        ("the safe", {"task": "1"}, ["1"]),
+        ("the safe", {}, []),  # that is the newest: anna
+        ("the safe", {"task": "2"}, []),
+    ],
+)
+def test_a_change_is_looked_at_with_the_work_that_it_changes_and_no_other(
+    change: str, more: Mapping[str, Any], forbidden: list[str]
+) -> None:
+    remind = "remind me in five minutes to open"
+    changed = together(BETWEEN, words_heard((34, change)), asks(35, change, "amend", **more))
+    plan = together(asked(2, remind), asked(16, "look up anna"), changed)
+    trace = worked(plan, ticks=80, answers={remind: (Answer(text="the reminder", due_s=300.0),)})
+    assert ended(trace) == [(task, GUARDED) for task in forbidden]
+    assert [e.cause for _, e in trace.events(DelegationRefused)] == [GUARDED for _ in forbidden]
+    assert [e.task for _, e in trace.events(DelegationResult)] == ["2"]
+
+
+def test_a_harmless_change_is_made_whatever_else_was_asked_and_no_other_work_ends() -> None:
+    timer = "set a timer for five minutes"
+    changed = together(BETWEEN, words_heard((34, "the timer the safe one")), asks(35, "the timer the safe one", "amend"))
+    plan = together(asked(2, timer), asked(16, "look up how to open"), changed)
+    trace = worked(plan, ticks=80, answers={timer: (Answer(text="the timer", due_s=300.0),)})
+    assert (acted(trace), ended(trace), list(trace.events(DelegationRefused))) == ([], [], [])
+    assert [e.task for _, e in trace.events(DelegationChanged) if e.cause == "amended: the timer the safe one"] == ["1"]
+    assert [e.task for _, e in trace.events(DelegationResult)] == ["2", "1"]
+
+
+@pytest.mark.parametrize("change", [True, False])
+def test_work_that_was_asked_for_twice_ends_as_one(change: bool) -> None:
+    """The second ask is merged; what may not be asked is completed by a change of that work, or heard in the breath of the second ask."""
+    twice = together(asked(2, "look up how to open"), asked(14, "look up how to open"))
+    between = words_heard((18, "well let me think what it was again"), (20, "the safe")) if change else words_heard((18, "the safe"))
+    trace = worked(together(twice, between, asks(21, "the safe", "amend") if change else {}), ticks=60)
+    assert ended(trace) == [("1", GUARDED)]
+    assert acted(trace) == [(22 if change else 18, "in", "refused")]
+
+
+def test_a_change_of_what_was_answered_already_may_not_complete_what_may_not_be_asked() -> None:
+    between = words_heard((60, "well so what was i going to say now"), (64, "the safe"))
+    trace = worked(together(asked(2, "look up how to open"), between, asks(65, "the safe", "amend")), ticks=80)
+    assert acted(trace) == [(66, "in", "refused")]
+    assert [e.cause for _, e in trace.events(DelegationRefused)] == [GUARDED]
+    assert [e.text for _, e in trace.events(DelegationResult)] == ["answer to look up how to open"]
 
 
 def test_work_that_a_guard_has_ended_is_not_held_against_what_is_asked_later() -> None:

@@ -148,6 +148,34 @@ def test_who_was_talked_over_says_no_further_word_until_the_user_falls_silent(
     assert all("the user began to speak" in reason or "both have spoken for 0." in reason for reason in reasons)
 
 
+@pytest.mark.parametrize("rule", [BargeIn("finish_word"), BargeIn("at_once")])
+@pytest.mark.parametrize("length", [1, 2])
+def test_what_the_agent_begins_over_the_user_is_not_kept_from_beginning_by_barge_in(rule: BargeIn, length: int) -> None:
+    back_channels = Talker((6, 10, 14, 18), user=(2, 22), word="mhm", length=length)
+    trace, loud, gates = heard(back_channels, SpeakOver("backchannel"), rule)
+    if rule.mode == "finish_word" or length == 1:
+        assert (loud, gates) == ([start + tick for start in (6, 10, 14, 18) for tick in range(length)], [])
+    else:  # both speak, and what was cut does not begin again
+        assert (loud, gates) == ([6], [(tick, "barge-in") for tick in (7, 10, 14, 18)])
+        reasons = [gate.reason for _, event in trace.events(Decision) for gate in event.gates]
+        assert reasons == ["the user speaks", *["it was cut, and the user has not fallen silent"] * 3]
+
+
+def test_a_back_channel_may_begin_again_once_the_user_who_spoke_over_the_agent_has_been_silent() -> None:
+    @dataclass(frozen=True)
+    class Twice(Talker):
+        """Perceives the user's voice a second time, in ticks 12 to 20."""
+
+        def step(self, state: None, tick: Tick, heard: MicroTurn) -> tuple[Said, None]:
+            said, state = super().step(state, tick, heard)
+            at_s = CLOCK.seconds(tick)
+            again = [UserSpeechStarted(at_s=at_s)] * (tick == 12) + [UserSpeechStopped(at_s=at_s)] * (tick == 20)
+            return replace(said, events=(*said.events, *again)), state
+
+    _, loud, gates = heard(Twice((2, 6, 14, 17), user=(3, 8), word="mhm", length=2), BargeIn("finish_word"))
+    assert (loud, gates) == ([2, 3, 14, 15, 17, 18], [(6, "barge-in")])
+
+
 def test_a_stop_that_a_rule_forced_is_told_as_such_in_traces_old_and_new() -> None:
     trace, _, _ = heard(counter(9, 13), BargeIn("at_once"))
     told = why(trace, 1.9)

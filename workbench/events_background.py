@@ -21,7 +21,8 @@ class DelegationRequested(EventBase):
     to say so: evidence that came later does not count. `source` says whose words the ask repeats; it is set by whoever listens along, never
     by the agent itself (`workbench.background.authority`); user.misheard is a change that only the user can have wished for, though nobody
     was heard to say it. `schedule` is silent, when_idle or interrupt, `urgency` low, normal or high;
-    `expires_s` is how long the answer is of use.
+    `expires_s` is how long the answer is of use. `barred` are phrases of a guard that a change may complete: where it does so in the work
+    that it changes, that work ends.
     """
 
     kind: ClassVar[str] = "delegation.requested"
@@ -33,6 +34,7 @@ class DelegationRequested(EventBase):
     schedule: str = "when_idle"
     urgency: str = "normal"
     expires_s: float = 60.0
+    barred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from workbench.events_base import EventBase
 class GuardActed(EventBase):
     """A guard found `phrase` in what came in ("in") or was about to be heard ("out"), and what it did: cut, withheld, refused.
 
-    Of what came in `since_s` tells when the user began to ask so: slow work that was asked for since then ends. Otherwise it is `at_s`.
+    Of what came in `since_s` tells when the user began to ask so: slow work that was asked for or changed since then ends. Otherwise it is
+    `at_s`.
     """
 
     kind: ClassVar[str] = "guard.acted"

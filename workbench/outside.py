@@ -13,7 +13,7 @@ from workbench.background.telling import Delegating
 from workbench.clock import ClockSpec, Tick
 from workbench.dials import DIALS, dial_of, moved
 from workbench.errors import InputError
-from workbench.events import AgentHeld, Decision, ModelSpeechStopped, ModelYielded, SettingChanged
+from workbench.events import AgentHeld, Decision, ModelSpeechStopped, ModelYielded, SettingChanged, TranscriptDelta
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn
 from workbench.policies import Governed, GovernedState, QuietTimes, SpeechBudget
 from workbench.session import Participant, Said, Session, State, advance
@@ -124,10 +124,15 @@ def check_change(agent: Participant, change: SettingChanged) -> None:
 
 
 def _as_heard(session: Session, state: State) -> GovernedState:
-    """The state of an agent that is put under rules in the middle of a session, where it or the user may be speaking."""
+    """The state of an agent that is put under rules in the middle of a session, where it or the user may be speaking.
+
+    A session keeps one micro-turn, so of the words that sound those are known to go on that began in the last tick.
+    """
     last = session.last
     ended = any(isinstance(event, ModelSpeechStopped | ModelYielded) for event in last.events)
     sounds = any(packet.stream in (AGENT_AUDIO, AGENT_TEXT) for packet in last.packets) and not ended
     talks = any(isinstance(event, Decision) and (event.p_user_speaking or 0.0) > 0.5 for event in last.events)
     heard_s = session.clock.tick_s if sounds else 0.0
-    return GovernedState(session.clock, state, user_talks=talks, talks=sounds, sounding=sounds, heard_s=heard_s)
+    word_end_s = max((e.end_s for e in last.events if isinstance(e, TranscriptDelta) and e.side == "model"), default=0.0)
+    fresh = GovernedState(session.clock, state, user_talks=talks, talks=sounds, sounding=sounds)
+    return replace(fresh, heard_s=heard_s, word_end_s=word_end_s)

@@ -33,6 +33,7 @@ from workbench.events_rules import GuardActed
 from workbench.packets import USER_TEXT, MicroTurn, only
 from workbench.rules import (
     BACKCHANNELS,
+    NOT_TO_BE_ASKED,
     POLICIES,
     BargeIn,
     Guard,
@@ -46,6 +47,7 @@ from workbench.rules import (
     SpeechBudget,
     View,
     found_in,
+    phrase_words,
     policy_of,
     spec_of,
 )
@@ -72,7 +74,6 @@ __all__ = [
 
 REFUSE_S = 2.0  # a refusal waits so long for the user to fall silent
 REMEMBERED = 40  # words of each side that a guard looks back on
-MAY_NOT = "it may not be asked"
 BREATH_S = 2.0  # words of the user with no longer a pause between them were said in one breath
 HOLD_BACK = "hold-back"
 Objection: TypeAlias = tuple[str, str]  # the name of a rule, and why
@@ -92,13 +93,12 @@ class GovernedState(WrappedState):
     silenced: bool = False  # the utterance that goes on is not heard
     heard_s: float = 0.0  # how much of the tick before the agent was heard
     word_end_s: float = 0.0
+    talked_over: bool = False  # the user, who still speaks, began while the agent was heard
+    cut_short: bool = False  # the agent, since the user began to speak
     overlap_s: float = 0.0  # since the user began to speak
     spoken_s: float = 0.0
     asked: tuple[TranscriptDelta, ...] = ()  # words of the user
     said: tuple[str, ...] = ()  # words of the agent
-    work: tuple[str, ...] = ()  # words of the slow work that was last asked for, and of what was changed in it since
-    work_s: float = 0.0  # when it was asked for
-    work_changed_s: float = -inf  # when it was asked for or last changed
     refusal: tuple[str, ...] = ()  # words that the guard has still to say
     refuse_by_s: float = 0.0
     refusing: bool = False
@@ -145,21 +145,22 @@ class Governed(Wrapped):
             due = replace(due, p_yield=voice.p_yield)
         out, objections, state = self._judged(state, tick, due)
         acted: list[Event] = []
+        screened = rest
         if self._guard is not None:
-            out, objections, acted, state = _guarded(self._guard, state, out, objections)
-            rest, refused, state = _screened(self._guard, state, rest, tick)
+            out, objections, acted, state = _guarded(self._guard, state, due, out, objections)
+            screened, refused = _screened(self._guard, rest, refusing=state.refusing)
             acted += refused
             out, state = self._refused(out, state, tick)
         gates += [Gate(name, " ".join(due.words) or "go on", "<silence>", reason) for name, reason in objections]
-        if out is voice and not gates and not acted:
+        if out is voice and screened is rest and not gates and not acted:
             return said, state
-        return joined(replace(rest, events=(*rest.events, *acted)), out, gates), state
+        return joined(replace(screened, events=(*screened.events, *acted)), out, gates), state
 
     def _judged(self, state: GovernedState, tick: Tick, voice: Voice) -> tuple[Voice, list[Objection], GovernedState]:
         """What of a voice is heard, which rules object, and the state after it."""
         clock = state.clock
         both_s = state.overlap_s + state.heard_s if state.user_talks else 0.0
-        state = replace(state, overlap_s=both_s, heard_s=0.0)
+        state = replace(state, overlap_s=both_s, heard_s=0.0, cut_short=state.cut_short and state.user_talks)
         if not voice.audible:
             ended = replace(state, sounding=state.sounding and not voice.ends, silenced=state.silenced and not voice.ends)
             return (Voice(tick) if state.silenced else voice), [], ended
@@ -168,7 +169,8 @@ class Governed(Wrapped):
         after = replace(state, sounding=not voice.ends, word_end_s=_word_end(state.word_end_s, voice.events))
         if state.silenced or objections:
             sounded = bool(objections) and not view.begins
-            return _silenced(voice, clock, objections, sounded=sounded), objections, replace(after, silenced=not voice.ends)
+            after = replace(after, silenced=not voice.ends, cut_short=state.cut_short or (sounded and state.user_talks))
+            return _silenced(voice, clock, objections, sounded=sounded), objections, after
         said = (*state.said, *voice.words)[-REMEMBERED:]
         spoken_s = state.spoken_s + clock.tick_s
         return voice, [], replace(after, silenced=False, heard_s=_lasts_s(voice, clock), spoken_s=spoken_s, said=said)
@@ -201,9 +203,10 @@ def _listened(state: GovernedState, tick: Tick, rest: Said, heard: MicroTurn) ->
     now_s, end_s = state.clock.seconds(tick), state.clock.seconds(tick + 1)
     typed = [TranscriptDelta(side="user", word=word, start_s=now_s, end_s=end_s) for word in heard.text(USER_TEXT).split()]
     spoken = [event for event in rest.events if isinstance(event, TranscriptDelta) and event.side == "user"]
-    asked = (*state.asked, *typed, *spoken)[-REMEMBERED:]
+    asked = (*state.asked[-REMEMBERED:], *typed, *spoken)  # of a tick none is left out, however many come at once
     silent_since_s = state.clock.seconds(tick) if state.user_talks and not talks else state.silent_since_s
-    return replace(state, user_talks=talks, silent_since_s=silent_since_s, asked=asked)
+    talked_over = talks and (state.talked_over or (not state.user_talks and state.heard_s > 0))
+    return replace(state, user_talks=talks, talked_over=talked_over, silent_since_s=silent_since_s, asked=asked)
 
 
 def _view(state: GovernedState, tick: Tick, voice: Voice) -> View:
@@ -219,6 +222,8 @@ def _view(state: GovernedState, tick: Tick, voice: Voice) -> View:
         spoken_s=state.spoken_s,
         before=state.said,
         ahead=tuple(word for later in state.held for word in later.words),
+        talked_over=state.talked_over,
+        cut_short=state.cut_short,
     )
 
 
@@ -297,9 +302,12 @@ def _given_way(state: GovernedState, tick: Tick, new: Voice, yielded: ModelYield
 
 
 def _guarded(
-    guard: Guard, state: GovernedState, out: Voice, objections: list[Objection]
+    guard: Guard, state: GovernedState, due: Voice, out: Voice, objections: list[Objection]
 ) -> tuple[Voice, list[Objection], list[Event], GovernedState]:
-    """What the guard leaves of a tick, after a look at what was asked and at what its own rule has stopped; and what it tells of that."""
+    """What the guard leaves of a tick, after a look at what was asked and at what its own rule has stopped; and what it tells of that.
+
+    `due` was to be heard, and `out` is what the rules have left of it.
+    """
     at_s = state.clock.seconds(out.tick)
     asked = found_in(guard.asks, [event.word for event in state.asked])
     stopped = any(name == guard.name for name, _ in objections)
@@ -308,13 +316,11 @@ def _guarded(
         reason = (guard.name, f"{asked!r} may not be asked")
         objections = [*objections, reason]
         out = _silenced(out, state.clock, [reason], sounded=did == "cut")
-        since_s = _asked_since_s(state, asked)
-        told = GuardActed(at_s=at_s, direction="in", phrase=asked, did=did, since_s=since_s)
-        state = replace(state, work=()) if state.work_changed_s >= since_s else state  # that work ends
+        told = GuardActed(at_s=at_s, direction="in", phrase=asked, did=did, since_s=_asked_since_s(state.asked, asked))
     elif stopped:
-        said = (*state.said, *(word for voice in state.held for word in voice.words))
-        phrase = found_in(guard.says, said) or guard.says[0]
-        told = GuardActed(at_s=at_s, direction="out", phrase=phrase, did="cut" if out.audible else "withheld", since_s=at_s)
+        said = (*state.said, *due.words, *(word for voice in state.held for word in voice.words))
+        did = "cut" if out.audible else "withheld"
+        told = GuardActed(at_s=at_s, direction="out", phrase=found_in(guard.says, said), did=did, since_s=at_s)
     else:
         if not (state.refusing and out.packets):
             return out, objections, [], state
@@ -324,40 +330,37 @@ def _guarded(
     return out, objections, [told], replace(state, refusal=refusal, refuse_by_s=at_s + REFUSE_S, refusing=True)
 
 
-def _asked_since_s(state: GovernedState, phrase: str) -> float:
-    """When the user began to ask so: at the first word of the breath that holds the phrase, or with the work that was changed in it."""
-    words, first = state.asked, len(state.asked) - 1
+def _asked_since_s(words: Sequence[TranscriptDelta], phrase: str) -> float:
+    """When the user began to ask so: at the first word of the breath that holds the phrase."""
+    first = len(words) - 1
     while first > 0:
-        whole = found_in((phrase,), [event.word for event in words[first:]])
-        if whole and words[first].start_s - words[first - 1].end_s > BREATH_S:
+        paused = words[first].start_s - words[first - 1].end_s > BREATH_S
+        if paused and found_in((phrase,), [event.word for event in words[first:]]):
             break
         first -= 1
-    began_s = words[first].start_s
-    return min(began_s, state.work_s) if state.work_changed_s >= began_s else began_s
+    return words[first].start_s
 
 
-def _screened(guard: Guard, state: GovernedState, rest: Said, tick: Tick) -> tuple[Said, list[Event], GovernedState]:
+def _screened(guard: Guard, rest: Said, *, refusing: bool) -> tuple[Said, list[Event]]:
     """What else an agent says without the slow work that may not be asked for, and what is told of that; ending work is always allowed.
 
-    A change is looked at together with the work that it changes; where both make up a phrase, that work ends too.
+    A change that may complete a phrase says which: only the desk knows the work that it changes, and where both make up a phrase it refuses
+    the change and ends that work.
     """
     kept: list[Event] = []
     told: list[Event] = []
     for event in rest.events:
         if not isinstance(event, DelegationRequested) or event.act == "cancel":
             kept.append(event)
-            continue
-        changed = state.work if event.act == "amend" else ()
-        words = (*changed, *event.ask.split())[-REMEMBERED:]
-        phrase = found_in(guard.asks, words)
-        if not phrase and not state.refusing:
-            kept.append(event)
-            began_s = state.work_s if changed else event.at_s
-            state = replace(state, work=words, work_s=began_s, work_changed_s=event.at_s)
-            continue
-        told.append(DelegationRefused(act=event.act, ask=event.ask, cause=f"guard: {MAY_NOT}"))
-        if phrase and changed:
-            at_s = state.clock.seconds(tick)
-            told.append(GuardActed(at_s=at_s, direction="in", phrase=phrase, did="refused", since_s=state.work_s))
-            state = replace(state, work=())
-    return (replace(rest, events=tuple(kept)) if told else rest), told, state
+        elif refusing or found_in(guard.asks, event.ask.split()):
+            told.append(DelegationRefused(act=event.act, ask=event.ask, cause=NOT_TO_BE_ASKED))
+        else:
+            barred = _completed_by(guard.asks, event.ask) if event.act == "amend" else ()
+            kept.append(replace(event, barred=barred) if barred else event)
+    return (replace(rest, events=tuple(kept)) if kept != list(rest.events) else rest), told
+
+
+def _completed_by(phrases: Sequence[str], ask: str) -> tuple[str, ...]:
+    """The phrases whose last word is in a change."""
+    words = phrase_words(ask)
+    return tuple(phrase for phrase in phrases if phrase_words(phrase)[-1] in words)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import exp, log
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from workbench.errors import InputError
 from workbench.intents import Guessing
@@ -24,11 +24,15 @@ from workbench.policies import (
     SpeakOver,
     SpeechBudget,
 )
+from workbench.rules import BARGE_IN, SPEAK_OVER, Over
 from workbench.session import Participant
 
+Mode = TypeVar("Mode", bound=str)
+
 BARE = "none"
+ON_CUE: Over = "on_cue"  # the one mode that is not typed: its words are
 POLICY_HELP = (
-    "speak-over=never|backchannel|always|WORD+WORD, barge-in=at_once|finish_word|hold, max-overlap=S, "
+    f"speak-over={'|'.join(mode for mode in SPEAK_OVER if mode != ON_CUE)}|WORD+WORD, barge-in={'|'.join(BARGE_IN)}, max-overlap=S, "
     "quiet=FROM-TO (seconds of the session, or times of day where somebody talks live: 22:00-07:00), budget=S, confidence=P, "
     "bias=B (log-odds of speaking), hold=TICKS, patience=S, guard=FILE, "
     "intents (notes what the user seems to ask for)"
@@ -84,22 +88,18 @@ def agent_spec(agent: Participant) -> Mapping[str, Any]:
     return spec
 
 
-def _one_of(*modes: str) -> Callable[[str], str]:
-    def chosen(value: str) -> str:
-        if value not in modes:
-            raise ValueError(value)
-        return value
-
-    return chosen
+def _one_of(modes: Sequence[Mode], value: str) -> Mode:
+    """The mode of this name. Raises ValueError where there is none."""
+    return modes[modes.index(value)]
 
 
 def _speak_over(value: str) -> Policy:
-    if value in ("never", "backchannel", "always"):
-        return SpeakOver(value)  # type: ignore[arg-type]
+    if value in SPEAK_OVER and value != ON_CUE:
+        return SpeakOver(_one_of(SPEAK_OVER, value))
     cues = tuple(value.lower().split("+"))
-    if not all(cues) or value == "on_cue":
+    if not all(cues) or value == ON_CUE:
         raise InputError(f"--policy speak-over={value}: give the words that may be said over the user, joined by +, e.g. watch+stop")
-    return SpeakOver("on_cue", cues)
+    return SpeakOver(ON_CUE, cues)
 
 
 def _quiet(value: str) -> Policy:
@@ -137,7 +137,7 @@ def guard_of(path: Path) -> Guard:
 
 RULES: Mapping[str, Callable[[str], Policy]] = {
     "speak-over": _speak_over,
-    "barge-in": lambda value: BargeIn(_one_of("at_once", "finish_word", "hold")(value)),  # type: ignore[arg-type]
+    "barge-in": lambda value: BargeIn(_one_of(BARGE_IN, value)),
     "max-overlap": lambda value: MaxOverlap(float(value)),
     "quiet": _quiet,
     "budget": lambda value: SpeechBudget(float(value)),

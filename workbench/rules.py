@@ -26,6 +26,8 @@ class View:
         word_end_s: when the word that sounds now ends.
         p_speak: of the agent's decision, 1 where it left none.
         overlap_s: how long both have spoken at once since the user began to speak, pauses between the agent's words left out.
+        talked_over: whether the user began to speak while the agent was heard, and has not fallen silent since.
+        cut_short: whether it was cut since the user began to speak.
         spoken_s: how long the agent has been heard in all.
         before, ahead: what it has said before, and what is held back and would be heard next.
     """
@@ -41,6 +43,8 @@ class View:
     spoken_s: float
     before: tuple[str, ...] = ()
     ahead: tuple[str, ...] = ()
+    talked_over: bool = False
+    cut_short: bool = False
 
 
 @runtime_checkable
@@ -83,9 +87,10 @@ class SpeakOver:
 
 @dataclass(frozen=True)
 class BargeIn:
-    """What happens to speech that the user begins to talk over: it ends at once, after the word that sounds, or it is held.
+    """What happens to speech while the user talks too: it ends at once, after the word that sounds, or it is held.
 
-    What ends does not go on with the next word, which may well be an utterance of its own: none begins until the user falls silent.
+    What the user began to talk over, or was cut, does not go on with the next word, which may well be an utterance of its own: none begins
+    until the user falls silent. Whether one may begin over the user otherwise, such as a back-channel, is for `SpeakOver` to say.
     """
 
     mode: AtBargeIn = "hold"
@@ -99,10 +104,12 @@ class BargeIn:
         if self.mode == "hold" or not view.user_talks or not view.overlap_s:
             return ""
         if view.begins:
-            return "the user began to speak over it, and has not fallen silent"
+            began = "the user began to speak over it, and" if view.talked_over else "it was cut, and the user" if view.cut_short else ""
+            return f"{began} has not fallen silent" if began else ""
         if self.mode == "finish_word" and view.now_s < view.word_end_s - 1e-9:
             return ""
-        return "the user began to speak" + (", and the word is finished" if self.mode == "finish_word" else "")
+        speaks = "the user began to speak" if view.talked_over else "the user speaks"
+        return speaks + (", and the word is finished" if self.mode == "finish_word" else "")
 
 
 @dataclass(frozen=True)
@@ -244,6 +251,7 @@ class Hold:
             raise InputError(f"{self}: ticks and patience_s are zero or more")
 
 
+NOT_TO_BE_ASKED = "guard: it may not be asked"  # why slow work was refused or ended
 GAP = 2
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 

@@ -58,6 +58,7 @@ from workbench.events_background import (
     ToolUsed,
 )
 from workbench.events_rules import GuardActed
+from workbench.rules import NOT_TO_BE_ASKED, found_in
 from workbench.session import FIRST_TICK
 
 
@@ -223,6 +224,7 @@ class Ledger:
         if task is None:
             self._create(request, request.ask, (), authority)
         else:
+            self.tasks[task.id] = replace(task, asked_s=request.at_s)
             self.events.append(DelegationMerged(task=task.id, ask=request.ask))
 
     def _create(
@@ -247,7 +249,7 @@ class Ledger:
             expires_at_s=round(request.at_s + max(request.expires_s, self.spec.use_s), 6),
         )
         envelope = self._with_evidence(envelope, request.at_s)
-        self.tasks[envelope.task] = Task(envelope=envelope, since=self.tick, began=self.tick, before=before)
+        self.tasks[envelope.task] = Task(envelope=envelope, asked_s=request.at_s, since=self.tick, began=self.tick, before=before)
         self.events.append(
             DelegationCreated(
                 task=envelope.task,
@@ -290,16 +292,28 @@ class Ledger:
                 return
             task = task or newest(done)
             assert task is not None
-            self._leave_untold(task, cause)
             last = task.envelope if task.base is None else task.base.envelope
             amendments = (*last.amendments, request.ask) if task.base is not None else (request.ask,)
+            if self._barred(request, task, (last.ask, *amendments)):
+                return
+            self._leave_untold(task, cause)
             ask = replace(request, schedule=last.schedule, source=request.source if authority else NOBODY)
             self._create(ask, last.ask, amendments, last.authority and authority, task.base)
         elif task.state == CANCELLING:
             self._refuse(request, f"task {task.id} is being cancelled")
-        else:
+        elif not self._barred(request, task, (task.envelope.ask, *task.envelope.amendments, request.ask)):
             lost: dict[str, Any] = {} if authority else {"authority": False, "source": NOBODY}
-            self._begin_anew(task, cause, request.at_s, request.ask, **lost)
+            self._begin_anew(replace(task, asked_s=request.at_s), cause, request.at_s, request.ask, **lost)
+
+    def _barred(self, request: DelegationRequested, task: Task, words: tuple[str, ...]) -> bool:
+        """Whether a change completes in these words what may not be asked; then it is refused, and the work that it changes ends."""
+        phrase = found_in(request.barred, words)
+        if phrase:
+            self._refuse(request, NOT_TO_BE_ASKED)
+            since_s = task.envelope.origin_s
+            self.events.append(GuardActed(at_s=self.now_s, direction="in", phrase=phrase, did="refused", since_s=since_s))
+            self._end(task, NOT_TO_BE_ASKED)
+        return bool(phrase)
 
     def _leave_untold(self, task: Task, cause: str) -> None:
         """Tell the agent nothing of what a task has failed in and it has not been told of yet."""
@@ -340,10 +354,10 @@ class Ledger:
             self._end(task, f"the user said: {request.ask}")
 
     def guarded(self, acted: GuardActed) -> None:
-        """End what was asked for since the user began to ask what may not be asked, whoever answers for it."""
+        """End what was asked for or changed since the user began to ask what may not be asked, whoever answers for it."""
         for task in (*self.live, *self.untold):
-            if acted.direction == "in" and task.envelope.origin_s >= acted.since_s - 1e-9:
-                self._end(task, "guard: it may not be asked")
+            if acted.direction == "in" and task.asked_s >= acted.since_s - 1e-9:
+                self._end(task, NOT_TO_BE_ASKED)
 
     def _end(self, task: Task, cause: str) -> None:
         """Stop work that is not wanted any more, and say nothing more of it."""
@@ -351,7 +365,7 @@ class Ledger:
         if task.state == RUNNING:
             self.run.cancel(self.tick, task.id, task.envelope.run)
             self.move(task, CANCELLING, cause)
-        elif task.state not in (FAILED, CANCELLING):
+        elif task.live and task.state != CANCELLING:
             self.move(task, CANCELLED, cause)
 
     # --- what the background sends ---

@@ -73,11 +73,12 @@ class Saying:
 class Task:
     """One delegation: since when it is in its state, how many parts its run has sent, how often its answer was handed over.
 
-    Answers in words that do not count have been told of up to `uncounted_s`. `before` is the task as it was last answered, where it was
-    amended since: if that fails, what it was stands, or may be amended otherwise.
+    `asked_s` is when it was last asked for or changed. Answers in words that do not count have been told of up to `uncounted_s`. `before`
+    is the task as it was last answered, where it was amended since: if that fails, what it was stands, or may be amended otherwise.
     """
 
     envelope: Envelope
+    asked_s: float
     state: str = QUEUED
     since: Tick = FIRST_TICK
     began: Tick = FIRST_TICK
