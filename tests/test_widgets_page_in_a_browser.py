@@ -83,3 +83,11 @@ def test_a_click_on_the_timeline_moves_the_sound_there(page: Any) -> None:
     px = page.evaluate("(() => { const x = document.getElementById('timeline')._fullLayout.xaxis; return x._offset + x.d2p(3.3); })()")
     page.mouse.click(box["x"] + px, box["y"] + 60)
     assert page.evaluate("document.getElementById('sound').currentTime") == pytest.approx(3.3, abs=0.03)
+
+
+@pytest.mark.browser
+def test_a_sound_that_is_paused_before_it_began_is_no_error(page: Any) -> None:
+    page.locator("tbody tr", has_text="<yield>").evaluate("(row) => { row.click(); document.getElementById('sound').pause(); }")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.getElementById('sound').currentTime") == pytest.approx(5.0, abs=0.01)
+    assert page.problems == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ from typing import Any
 import httpx
 import pytest
 from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
+from tests.live_fakes import HELLO
 from tests.shared_fakes import PATIENCE_S, Site, echoed, ended, hello, say, site, talking, told
 from widgets.gradio_page import TRIES, asset, offered
 from widgets.shared import REFUSED, Door
 from workbench.agents import EchoAgent
 from workbench.errors import InputError
 from workbench.given import listen
-from workbench.live.protocol import Problem, Stop, TickDone, Welcome
+from workbench.live.protocol import Problem, Stop, TickDone, Welcome, encode, pack
 from workbench.store import read_trace, verify
 
 LOGINS = {"ann": "secret", "bob": "hidden"}
@@ -174,6 +177,36 @@ def test_rubbish_is_told_to_its_sender_and_harms_nobody(open_site: Site) -> None
         assert isinstance(hello(socket), Welcome)
         say(socket, Stop())
         ended(socket)
+
+
+def test_a_page_that_takes_nothing_is_let_go_of_when_the_server_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = list[Any]()
+    monkeypatch.setattr(threading, "excepthook", wrong.append)
+
+    async def visit(at: Site) -> None:
+        sending, never = asyncio.Event(), asyncio.Event()
+        comes = [{"type": "websocket.connect"}, {"type": "websocket.receive", "bytes": pack(*encode(HELLO))}]
+
+        async def receive() -> Any:
+            return comes.pop(0) if comes else await never.wait()
+
+        async def send(message: Any) -> None:
+            if message["type"] == "websocket.send":
+                sending.set()
+                await never.wait()
+
+        headers = [(b"host", b"localhost:1"), (b"origin", b"http://localhost:1")]
+        scope = {"type": "websocket", "headers": headers, "client": ("of the tests", 1)}
+        talk = asyncio.create_task(at.page._talk(WebSocket(scope, receive, send)))
+        await sending.wait()
+        del talk  # the loop ends as a server's does: it cancels all that goes on
+
+    with site(EchoAgent(), tmp_path) as served:
+        asyncio.run(visit(served))
+    for thread in threading.enumerate():
+        if thread.name == "to of the tests":
+            thread.join(PATIENCE_S)
+    assert wrong == []
 
 
 def visitor(at: Site, *forwarded: str) -> str | None:

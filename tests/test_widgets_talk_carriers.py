@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,13 @@ def carrier(runtime: FakeRuntime) -> Iterator[SocketCarrier]:
     made.close()
 
 
+def until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < limit, "it never came true"
+        time.sleep(0.01)
+
+
 def joined(carrier: SocketCarrier, origin: str = HERE) -> Any:
     return connect(carrier.address, origin=origin, compression=None)
 
@@ -51,6 +59,7 @@ def test_a_session_is_carried_both_ways(carrier: SocketCarrier, runtime: FakeRun
         socket.send(pack({"t": "audio", "n": 0, "at": 1.5}, [samples]))
         runtime.say({"t": "drop", "from": 3})
         assert unpack(socket.recv(timeout=5))[0] == {"t": "drop", "from": 3}
+        until(lambda: len(runtime.heard) == 2)
     assert runtime.heard[1] == ({"t": "audio", "n": 0, "at": 1.5}, [samples])
 
 
@@ -147,6 +156,20 @@ def test_closing_a_carrier_ends_its_thread_and_its_subscription(runtime: FakeRun
     assert "microturn-socket" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_what_is_told_while_a_carrier_closes_is_told_to_nobody(
+    carrier: SocketCarrier, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(message: Mapping[str, Any], buffers: Sequence[bytes]) -> bytes:
+        carrier.close()
+        return pack(message, buffers)
+
+    with joined(carrier) as socket:
+        socket.send(pack(HELLO))
+        socket.recv(timeout=5)
+        monkeypatch.setattr("widgets.sockets.pack", slow)
+        runtime.say({"t": "drop", "from": 1})
+
+
 # The widget ------------------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +209,7 @@ def test_of_the_two_carriers_of_a_widget_the_newest_page_has_the_session(runtime
     page, said = comm_of(talk, monkeypatch)
     page(HELLO)
     with connect(talk.address, origin=HERE) as socket:
+        until(lambda: len(said) == 2)  # the server turns to a connection after it has answered
         assert said[-1][0]["t"] == "end"
         assert "goes on there" in said[-1][0]["text"]
         page({"t": "text", "text": "of the old page"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +22,14 @@ pytestmark = pytest.mark.browser
 RECORD = """async () => {
   const { context, player } = talk.sound;
   const code = `registerProcessor("tap", class extends AudioWorkletProcessor {
-    process([input]) { if (input[0]) this.port.postMessage(input[0].slice()); return true; } })`;
+    process([input]) { if (input[0]) this.port.postMessage([currentFrame, input[0].slice()]); return true; } })`;
   await context.audioWorklet.addModule(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
   const tap = new AudioWorkletNode(context, "tap", { numberOfOutputs: 0 });
   window.tapped = [];
-  tap.port.onmessage = ({ data }) => window.tapped.push(...data);
+  tap.port.onmessage = ({ data: [frame, samples] }) => {
+    window.tappedFrom ??= frame; // what comes after it is counted on the clock of the sound, whenever this page hears of it
+    window.tapped.push(...samples);
+  };
   player.connect(tap);
 }"""
 
@@ -75,17 +79,22 @@ def test_the_microphone_arrives_whole_at_16_khz(browser: Any, pages: Pages, spok
 
 
 def test_every_sample_that_was_sent_is_played_once_and_counted(browser: Any, pages: Pages) -> None:
+    recorded, first = threading.Event(), list[int]()
+
     def voice(tick: int) -> np.ndarray:
+        if recorded.is_set() and not first:
+            first.append(tick)
         ramp = 1000 + (np.arange(TICK_SAMPLES) + tick * TICK_SAMPLES) % 20_000
-        return ramp if 5 <= tick < 15 else np.zeros(TICK_SAMPLES)
+        return ramp if first and tick < first[0] + 10 else np.zeros(TICK_SAMPLES)
 
     runtime = FakeRuntime(voice=voice)
     with visit(browser, pages, runtime) as page:
         page.evaluate(RECORD)
-        until(lambda: any(p["position"] >= 20 * TICK_SAMPLES for p in runtime.of("played")), page)
+        recorded.set()
+        until(lambda: bool(first) and any(p["position"] >= (first[0] + 15) * TICK_SAMPLES for p in runtime.of("played")), page)
         page.get_by_role("button", name="Stop").click()
         tapped = np.rint(np.array(page.evaluate("window.tapped")) * 32_768).astype(int)
-        sent = np.concatenate([voice(tick) for tick in range(5, 15)])
+        sent = np.concatenate([voice(tick) for tick in range(first[0], first[0] + 10)])
         assert np.array_equal(tapped[tapped > 0], sent)
         reports = runtime.of("played")
         assert all(a["position"] <= b["position"] for a, b in pairwise(reports))
@@ -99,14 +108,14 @@ def test_a_drop_silences_the_loudspeaker_within_milliseconds(browser: Any, pages
         until(lambda: len(runtime.of("played")) >= 5, page)
         page.evaluate("""() => {
           window.atDrop = new Promise((done) => {
-            talk.link.on("drop", ({ from }) => done({ from, tapped: window.tapped.length }));
+            talk.link.on("drop", () => done(Math.round(talk.sound.context.currentTime * 16000) - window.tappedFrom));
           });
         }""")
         runtime.voice = lambda tick: np.zeros(TICK_SAMPLES)
         played = runtime.of("played")[-1]["position"]
         runtime.say({"t": "drop", "from": played})
-        at = page.evaluate("window.atDrop")["tapped"]
-        page.wait_for_timeout(400)
+        at = page.evaluate("window.atDrop")
+        page.wait_for_function("(length) => window.tapped.length >= length", arg=at + 6400)
         tapped = np.rint(np.array(page.evaluate("window.tapped")) * 32_768).astype(int)
         after = tapped[at:]
         last = int(np.flatnonzero(after)[-1]) if after.any() else 0
@@ -122,6 +131,25 @@ def test_the_probe_tone_is_not_heard_by_a_microphone_that_is_elsewhere(browser: 
         page.wait_for_function("document.querySelector('.mt-finding').textContent.startsWith('Probe tone')")
         until(lambda: len(runtime.of("audio")) > 3, page)
         assert [frame["n"] for frame in runtime.of("audio")][:3] == [0, 640, 1280]
+
+
+def test_what_the_probe_still_hears_when_it_is_over_is_not_sent(browser: Any, pages: Pages) -> None:
+    """The page is busy while the last frames of the probe come."""
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, options="probe: true,", agree=False) as page:
+        page.evaluate("""() => {
+          const { get, set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
+          let frames = 0;
+          const slow = (ear) => (event) => {
+            const until = performance.now() + (event.data.samples && ++frames === 30 ? 400 : 0);
+            while (performance.now() < until);
+            ear(event);
+          };
+          Object.defineProperty(MessagePort.prototype, "onmessage", { get, set(ear) { set.call(this, slow(ear)); } });
+        }""")
+        page.get_by_role("button", name="Agree").click()
+        until(lambda: len(runtime.of("audio")) >= 20, page)
+        assert [frame["n"] for frame in runtime.of("audio")][:20] == [640 * i for i in range(20)]
 
 
 @pytest.mark.parametrize(("gain", "leaks"), [(0.0, False), (0.0005, False), (0.05, True), (1.0, True)])

@@ -116,6 +116,46 @@ def test_a_page_shows_and_plays_what_a_user_says_and_opens_no_microphone(host: H
     assert stand_in.wait(60) != last
 
 
+SILENT = """addEventListener("load", async () => {  // a script, not a click, so that the browser keeps it silent
+  const { openLoudspeaker } = await import("./sound.js");
+  const sound = await openLoudspeaker({ leadMs: 40 });
+  window.was = sound.context.state;
+  sound.close();
+})"""
+
+
+@pytest.mark.browser
+def test_a_loudspeaker_that_was_never_let_sound_is_closed_without_an_error(chromium: str, pages: Pages) -> None:
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        page, problems = browser.new_page(), list[str]()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(SILENT)
+        page.goto(pages.address)
+        page.wait_for_function("window.was")
+        page.wait_for_timeout(300)
+        assert (page.evaluate("window.was"), problems) == ("suspended", [])
+        browser.close()
+
+
+@pytest.mark.browser
+def test_a_session_that_ends_while_its_sound_is_let_in_is_no_error(host: Host, chromium: str, pages: Pages) -> None:
+    stand_in = StandIn(host.open("notebook"), Caller(times=10_000)).begin()
+    carrier = SocketCarrier(stand_in)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        page, problems = listening_in(browser, pages, carrier), list[str]()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        until(lambda: page.evaluate("talk.sound?.context.state") is not None, page, within_s=60)
+        page.evaluate("talk.sound.context.suspend()")
+        page.get_by_text("Hear it").evaluate("(loud) => { loud.click(); talk.stop(); }")
+        page.wait_for_timeout(300)
+        assert problems == []
+        browser.close()
+    carrier.close()
+    stand_in.close()
+
+
 @pytest.mark.browser
 def test_the_transcript_follows_its_last_line_in_a_narrower_window_too_until_someone_scrolls_away(
     host: Host, chromium: str, pages: Pages

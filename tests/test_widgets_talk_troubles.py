@@ -98,6 +98,22 @@ def test_stop_closes_the_microphone_and_names_the_trace(browser: Any, pages: Pag
         assert page.locator(".mt-recording").inner_text() == "ended, not recording"
 
 
+def test_what_the_microphone_heard_last_moves_nothing_after_stop(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime) as page:
+        until(lambda: len(runtime.of("audio")) > 2, page)
+        page.evaluate("""() => {  // frames come while the page is busy
+          const level = document.querySelector(".mt-level"), until = performance.now() + 400;
+          while (performance.now() < until);
+          talk.stop();
+          window.moved = 0;
+          new MutationObserver(() => window.moved++).observe(level, { attributes: true });
+        }""")
+        page.wait_for_function("talk.state === 'ended'")
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.moved") == 0
+
+
 def test_a_panel_that_goes_away_closes_the_microphone_and_the_session(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime()
     with visit(browser, pages, runtime, agree=False) as page:
@@ -141,9 +157,10 @@ def test_a_server_that_falls_silent_is_asked_again_and_then_given_up(browser: An
     with visit(browser, pages, runtime, options="graceMs: 2500, silenceMs: 800,") as page:
         until(lambda: page.evaluate("talk.timeline.record.last") > 2, page)
         runtime.silent.set()
-        page.wait_for_function("talk.state === 'waiting'")
-        assert "Nothing came" in page.get_by_role("alert").inner_text()
-        assert page.locator(".mt-recording").inner_text() == "recording, connection lost"
+        shown = "['trouble', 'recording'].map((name) => document.querySelector(`.mt-${name}`).innerText)"
+        told, recording = page.wait_for_function(f"talk.state === 'waiting' && {shown}").json_value()  # at once: it is given up soon
+        assert "Nothing came" in told
+        assert recording == "recording, connection lost"
         page.wait_for_function("talk.state === 'ended'")
         assert "Check that the kernel or the server runs" in page.get_by_role("alert").inner_text()
         assert runtime.of("hello")[-1]["resume"] == "again"
@@ -216,6 +233,28 @@ def test_two_small_pictures_a_tick_are_sent(browser: Any, pages: Pages, source: 
         (message, (pixels,)) = next((m, b) for m, b in runtime.heard if m["t"] == "frame")
         assert (message["w"], message["h"], message["count"], len(pixels)) == (32, 32, 2, 2 * 32 * 32 * 3)
         page.get_by_role("button", name=source).click()
+
+
+def test_of_two_presses_while_a_camera_opens_the_last_counts_and_stop_leaves_none_open(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, permissions=["microphone", "camera"]) as page:
+        page.evaluate(WATCHED)
+        page.get_by_role("button", name="Camera").evaluate("(camera) => { camera.click(); camera.click(); }")
+        page.wait_for_selector("[aria-pressed=true]")
+        page.wait_for_function("window.opened.length === 2 && window.opened.filter((track) => track.readyState === 'live').length === 1")
+        page.get_by_role("button", name="Stop").click()
+        page.wait_for_function("window.opened.every((track) => track.readyState === 'ended')")
+
+
+def test_a_camera_that_shows_nothing_is_closed_and_said_so(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, permissions=["microphone", "camera"]) as page:
+        page.evaluate(WATCHED)
+        page.evaluate("() => { HTMLVideoElement.prototype.play = async () => { throw new DOMException('no', 'AbortError'); }; }")
+        page.get_by_role("button", name="Camera").click()
+        page.wait_for_selector(".mt-trouble:not([hidden])")
+        assert "The camera shows nothing (AbortError)" in page.get_by_role("alert").inner_text()
+        assert page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
 
 
 def test_another_page_takes_the_session_over_and_the_first_says_so(browser: Any, pages: Pages) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,16 @@ def over(session: LiveSession, page: Page) -> tuple[End, Trace]:
 
 def at(page: Page, seconds: float, message: object) -> None:
     page.wall.at(seconds, lambda: page.send(message))  # type: ignore[arg-type]
+
+
+def test_who_looks_on_when_it_is_over_is_told_so(tmp_path: Path) -> None:
+    session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall())
+    at(page, 1.0, Stop())
+    end, _ = over(session, page)
+    watcher = Outbox()
+    session.watch(watcher)
+    welcome, told = watcher.take()
+    assert (welcome, told, watcher.closed) == (replace(page.of(Welcome)[0], token=""), end, True)
 
 
 def test_what_is_said_is_heard_once_in_place_and_sent_back_by_an_echo(tmp_path: Path) -> None:

@@ -118,8 +118,9 @@
       const px = event.clientX - place.getBoundingClientRect().left - axis()._offset;
       if (px >= 0 && px <= axis()._length) seek(axis().p2d(px));
     }, { capture: true, signal });
+    const unlessCut = (error) => { if (error.name !== "AbortError") throw error; };
     inside.querySelectorAll("[data-at]").forEach((row) => {
-      const play = () => { seek(Number(row.dataset.at)); sound.play(); };
+      const play = () => { seek(Number(row.dataset.at)); sound.play().catch(unlessCut); }; // closed or paused before it began
       row.addEventListener("click", play);
       if (row.matches("tr")) row.addEventListener("keydown", (event) => { if (event.key === "Enter") play(); });
     });

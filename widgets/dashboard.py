@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import panel as pn
 import plotly
+from panel.io.document import hold
 from panel.io.server import get_server
 
 from widgets.client import HERE, page_colours
@@ -172,16 +173,17 @@ class Page:
         _change(self.stage, "news", "It has changed on disk: read it again" if now != self.opened.stamps else "")
 
     def _tell_again(self) -> None:
-        """What is on the lists, to a page that can listen now: an equal value would not be sent."""
-        for part, name, nothing in (
-            (self.sessions, "rows", []),
-            (self.sessions, "choices", {}),
-            (self.sessions, "counts", {}),
-            (self.boards, "rows", []),
-        ):
-            value = getattr(part, name)
-            setattr(part, name, nothing)
-            setattr(part, name, value)
+        """What is on the lists, to a page that can listen now: an equal value would not be sent. Of two that are held the last one is."""
+        with hold(self._document):
+            for part, name, nothing in (
+                (self.sessions, "rows", []),
+                (self.sessions, "choices", {}),
+                (self.sessions, "counts", {}),
+                (self.boards, "rows", []),
+            ):
+                value = getattr(part, name)
+                setattr(part, name, nothing)
+                setattr(part, name, value)
 
     def _trouble(self, text: str) -> None:
         self._waiting = False

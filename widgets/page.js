@@ -62,8 +62,9 @@
   sound.addEventListener("play", follow);
   for (const name of ["seeked", "timeupdate", "loadedmetadata"]) sound.addEventListener(name, place);
   plot.on("plotly_afterplot", () => { tidy(); place(); });
+  const unlessCut = (error) => { if (error.name !== "AbortError") throw error; };
   for (const row of rows) {
-    const play = () => { seek(Number(row.dataset.at)); sound.play(); };
+    const play = () => { seek(Number(row.dataset.at)); sound.play().catch(unlessCut); }; // paused before it began
     row.addEventListener("click", play);
     row.addEventListener("keydown", (event) => { if (event.key === "Enter") play(); });
   }

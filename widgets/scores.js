@@ -48,8 +48,9 @@
   async function open(button) {
     button.setAttribute("aria-expanded", "true");
     const cell = (await load()).cells[Number(button.dataset.cell)];
-    if (button.getAttribute("aria-expanded") !== "true") return; // closed meanwhile
-    const row = button.closest("tr"), inside = element("div", { className: "inside" });
+    const row = button.closest("tr");
+    if (button.getAttribute("aria-expanded") !== "true" || row.nextElementSibling?.matches(".opened")) return; // closed, or opened, meanwhile
+    const inside = element("div", { className: "inside" });
     const list = element("ul", { className: "sessions" }, ...cell.listed.map((at) => line(cell, at, inside)));
     const count = cell.all === 1 ? "one session" : cell.all > cell.listed.length ? `${cell.listed.length} of ${cell.all} sessions` : `${cell.all} sessions`;
     const head = element("p", {}, element("b", { textContent: cell.title }), element("span", { className: "small", textContent: `${cell.about} · ${count}, the worst first` }));

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -162,7 +163,7 @@ class SharedPage:
         def say(message: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
             """Called from the connection's thread, which waits until the page has taken the message."""
             sent = asyncio.run_coroutine_threadsafe(page.send_bytes(pack(message, buffers)), loop)
-            with suppress(WebSocketDisconnect, RuntimeError):  # it is gone: the loop below sees that too
+            with suppress(WebSocketDisconnect, RuntimeError, CancelledError):  # it is gone: the loop below sees that too
                 sent.result()
 
         leave = connection.subscribe(say)

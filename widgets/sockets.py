@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -162,7 +163,8 @@ class SocketCarrier:
     def _say(self, message: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """Called by the runtime, in its own thread."""
         if self._current is not None:
-            self._loop.call_soon_threadsafe(self._offer, pack(message, buffers))
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._offer, pack(message, buffers))
 
     def _offer(self, data: bytes) -> None:
         try:

@@ -127,6 +127,7 @@ async function soundContext(waits = true) {
       .finally(() => URL.revokeObjectURL(address));
     const running = context.resume();
     if (waits) await running;
+    else running.catch(() => {}); // closed before it was let sound
     return context;
   } catch (error) {
     context.close();
@@ -180,14 +181,17 @@ function joined(context, stream, source, { leadMs, onFrame, onPlayed, onEnded })
   track.onended = onEnded;
   return {
     context, ...player, settings: { ...track.getSettings(), contextRate: context.sampleRate },
-    begin() { hear = onFrame; capture.port.postMessage("begin"); },
+    begin() {
+      hear = (n, samples) => { if (n === 0) (hear = onFrame)(n, samples); }; // frames of the probe may still be on their way
+      capture.port.postMessage("begin");
+    },
     async probe() {
       const found = await listenForTone(context, (ear) => { hear = ear; capture.port.postMessage("begin"); });
       capture.port.postMessage("pause");
       return found;
     },
     close() {
-      track.onended = null;
+      track.onended = capture.port.onmessage = null; // what is still on its way is of a sound that is gone
       capture.port.postMessage("end");
       player.finish();
       stream.getTracks().forEach((each) => each.stop());
@@ -208,7 +212,10 @@ function playerIn(context, leadMs, onPlayed) {
     player,
     play(position, samples) { player.port.postMessage({ do: "play", position, samples }, [samples.buffer]); },
     drop(from) { player.port.postMessage({ do: "drop", from }); },
-    finish() { player.port.postMessage({ do: "finish" }); },
+    finish() {
+      player.port.onmessage = null;
+      player.port.postMessage({ do: "finish" });
+    },
   };
 }
 
@@ -223,6 +230,7 @@ export async function openLoudspeaker({ leadMs }) {
     context, ...player,
     allow: () => context.resume(),
     close() {
+      context.onstatechange = null;
       player.finish();
       if (context.state !== "closed") context.close();
     },
@@ -285,7 +293,11 @@ export async function openPictures({ kind, size = 32, tickMs = 200, count = 2, o
   const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, srcObject: stream });
   const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
   const pen = canvas.getContext("2d", { willReadFrequently: true });
-  await video.play();
+  const stop = () => stream.getTracks().forEach((track) => track.stop());
+  await video.play().catch((error) => {
+    stop();
+    throw new Trouble(kind, `The ${kind} shows nothing (${error.name}). Press the button again; the talk goes on without it.`);
+  });
   let held = new Uint8Array(count * size * size * 3), filled = 0;
   const timer = setInterval(() => {
     pen.drawImage(video, 0, 0, size, size);
@@ -296,7 +308,7 @@ export async function openPictures({ kind, size = 32, tickMs = 200, count = 2, o
     held = new Uint8Array(held.length);
     filled = 0;
   }, tickMs / count);
-  const close = () => { clearInterval(timer); stream.getTracks().forEach((track) => track.stop()); };
+  const close = () => { clearInterval(timer); stop(); };
   stream.getVideoTracks()[0].onended = () => { close(); onEnded(); };
   return { close };
 }

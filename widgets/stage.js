@@ -71,10 +71,12 @@ function render({ model, el }) {
     put();
     model.send_msg({ t: "tick", at_s: at });
   }
+  const unlessCut = (error) => { if (error.name !== "AbortError") throw error; };
   function hear(number) {
     const at = sound.currentTime, playing = !sound.paused;
     sound.src = model.shown.sounds[number].url;
-    sound.addEventListener("loadedmetadata", () => { sound.currentTime = at; if (playing) sound.play(); }, { once: true });
+    sound.currentTime = at; // where it begins once it is there, unless someone goes elsewhere before
+    if (playing) sound.play().catch(unlessCut); // another one was asked for before it began
     [...sides.children].forEach((button, index) => button.setAttribute("aria-pressed", String(index === number)));
   }
 
@@ -96,7 +98,7 @@ function render({ model, el }) {
     const rules = document.getElementById("plotly.js-style-global")?.sheet?.cssRules ?? []; // plotly styles the document; this is a shadow root
     fresh.before(make("style", {}, [...rules].map((rule) => rule.cssText).join("\n")));
     plot = fresh;
-    plot.on("plotly_afterplot", () => { tidy(); put(); });
+    plot.on("plotly_afterplot", () => { if (plot === fresh) { tidy(); put(); } }); // it may be told later, of one that is gone
     tidy();
     put();
     if (!sound.paused) follow();

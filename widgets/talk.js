@@ -47,7 +47,7 @@ function dialOf({ says, low, high, step, off, value, unit, choices, given }, set
 export function mount(root, { carrier, microphone = MICROPHONE, probe = true, standIn = "", ...patience }) {
   root.classList.add("microturn");
   const talk = { state: "idle", link: null, sound: null, welcome: null }, ears = [];
-  let pictures = null, starts = 0, nowS = 0;
+  let pictures = null, starts = 0, looks = 0, nowS = 0;
 
   // Elements ----------------------------------------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   const route = make("p", { class: "mt-route" }, "");
   const finding = make("p", { class: "mt-finding", role: "status" },
     standIn ? `${standIn} talks in your place: no microphone is opened.` : "Headphones advised: without them the agent may hear itself.");
-  const loud = button("Hear it", () => talk.sound?.allow?.().then(() => { loud.hidden = true; }), { hidden: true });
+  const loud = button("Hear it", () => talk.sound?.allow?.().then(() => { loud.hidden = true; }, () => {}), { hidden: true });
   const trouble = make("div", { class: "mt-trouble", role: "alert", hidden: true });
   const tone = make("input", { type: "checkbox", checked: probe });
   const yes = button("Agree and start the microphone", () => agree(true), { class: "mt-yes" });
@@ -215,6 +215,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   }
   function finish() {
     starts++;
+    looks++;
     talk.sound?.close();
     pictures?.close();
     talk.sound = pictures = talk.welcome = null;
@@ -274,22 +275,21 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     return true;
   }
   async function look(kind) {
-    const on = see[kind].getAttribute("aria-pressed") === "true";
+    const on = see[kind].getAttribute("aria-pressed") === "true", mine = ++looks, { link } = talk;
     pictures?.close();
     pictures = null;
     for (const each of Object.values(see)) each.setAttribute("aria-pressed", "false");
     if (on) return;
-    const { link } = talk, mine = starts;
     try {
       const opened = await openPictures({
         kind, tickMs: talk.welcome.tick_ms, onEnded: () => see[kind].setAttribute("aria-pressed", "false"),
         onFrames: (bytes, size, count) => link.send({ t: "frame", at: performance.now(), w: size, h: size, count }, [bytes]),
       });
-      if (mine !== starts) { opened.close(); return; }
+      if (mine !== looks) { opened.close(); return; } // another was asked for meanwhile, or the session is over
       pictures = opened;
       see[kind].setAttribute("aria-pressed", "true");
     } catch (error) {
-      complain(error.message);
+      if (mine === looks) complain(error.message);
     }
   }
 

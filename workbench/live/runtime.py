@@ -173,6 +173,10 @@ class LiveSession:
         outbox.put(replace(self._welcome(), token=""))
         with self._lock:
             self._watchers.append(outbox)
+            over = self.end
+        if over is not None:
+            outbox.put(over)
+            outbox.close()
 
     def disconnect(self, outbox: Outbox) -> None:
         """This page is gone. The session goes on in silence until it is resumed or `resume_s` are over."""
