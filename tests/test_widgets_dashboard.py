@@ -324,3 +324,17 @@ def test_a_window_may_be_resized_when_a_session_cannot_be_shown_any_more(stage: 
     stage.set_viewport_size({"width": 900, "height": 700})
     stage.wait_for_timeout(500)  # a figure takes its time to follow
     assert stage.locator(".mtd-trouble").inner_text() == "it is gone"
+
+
+def test_a_figure_that_another_takes_the_place_of_is_let_go_of(stage: Any) -> None:
+    stage.evaluate("() => { window.before = document.querySelector('.js-plotly-plot'); model.ears.shown(); }")
+    assert stage.evaluate("before._fullLayout === undefined"), "and with it what waits for the window to be resized"
+    stage.wait_for_selector("[data-drawn] .main-svg")
+    assert stage.evaluate("document.querySelectorAll('.js-plotly-plot').length") == 1
+
+
+def test_a_timeline_that_cannot_be_drawn_says_so_and_is_not_being_drawn(stage: Any) -> None:
+    stage.evaluate("() => { model.shown = { ...model.shown, figure: '{' }; model.ears.shown(); }")
+    stage.wait_for_selector(".mtd-trouble:not([hidden])")
+    assert stage.locator(".mtd-trouble").inner_text().startswith("The timeline cannot be drawn: ")
+    assert not stage.locator(".mtd-empty", has_text="Drawing").is_visible()

@@ -94,9 +94,10 @@ function render({ model, el }) {
     const fresh = make("div");
     place.replaceChildren(fresh);
     await Plotly.newPlot(fresh, figure.data, figure.layout, { displayModeBar: false, responsive: !figure.layout.width, scrollZoom: !figure.layout.width });
-    if (mine !== drawing) return;
+    if (mine !== drawing) return void Plotly.purge(fresh);
     const rules = document.getElementById("plotly.js-style-global")?.sheet?.cssRules ?? []; // plotly styles the document; this is a shadow root
     fresh.before(make("style", {}, [...rules].map((rule) => rule.cssText).join("\n")));
+    if (plot) Plotly.purge(plot);
     plot = fresh;
     plot.on("plotly_afterplot", () => { if (plot === fresh) { tidy(); put(); } }); // it may be told later, of one that is gone
     tidy();
@@ -112,6 +113,7 @@ function render({ model, el }) {
     empty.hidden = Boolean(names || trouble || model.busy);
     busy.hidden = !model.busy;
     whole.hidden = !names;
+    if (plot) Plotly.purge(plot);
     plot = null;
     delete whole.dataset.drawn;
     if (!names) return;
@@ -124,7 +126,7 @@ function render({ model, el }) {
     sides.replaceChildren(...model.shown.sounds.map(({ label }, number) => make("button", { type: "button", onclick: () => hear(number) }, label)));
     sides.hidden = model.shown.sounds.length < 2;
     hear(0);
-    draw().catch((error) => { problem.hidden = false; problem.textContent = `The timeline cannot be drawn: ${error.message}`; });
+    draw().catch((error) => { busy.hidden = true; problem.hidden = false; problem.textContent = `The timeline cannot be drawn: ${error.message}`; });
   }
   // A press and release in one place is a click; anything else is a pan, and belongs to the figure.
   let pressed = null;
@@ -150,7 +152,7 @@ function render({ model, el }) {
   model.on("busy", () => { busy.hidden = !model.busy; if (model.busy) empty.hidden = true; });
   model.on("why", explain);
   model.on("news", tell);
-  model.on("lifecycle:remove", () => { document.removeEventListener("pointerup", released, true); dark.removeEventListener("change", recolour); });
+  model.on("lifecycle:remove", () => { document.removeEventListener("pointerup", released, true); dark.removeEventListener("change", recolour); if (plot) Plotly.purge(plot); });
   explain();
   tell();
   update();
