@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tests.workbench_fakes import SMALL, agent, user
-from workbench.check import check_participant
+from workbench.check import check_participant, shape_problems
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
-from workbench.events import Decision, Event, Unknown
+from workbench.events import Decision, Event, TranscriptDelta, Unknown
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, MicroTurn, Packet
 from workbench.session import Said
 
@@ -238,3 +238,30 @@ def test_the_agents_and_users_of_the_workbench_pass() -> None:
 def test_a_check_of_too_few_ticks_is_refused() -> None:
     with pytest.raises(InputError, match="ticks=2: a check needs at least 4"):
         check_participant(Good(), SMALL, ticks=2)
+
+
+class Writes(Good):
+    """Says its words as text, and tells nobody that it said them."""
+
+    def packets(self, tick: int, size: int, loud: int) -> tuple[Packet, ...]:
+        return (Packet(AGENT_TEXT, Tick(tick), "yes"),)
+
+    def events(self, tick: int) -> tuple[Event, ...]:
+        return ()
+
+
+class Tells(Writes):
+    def events(self, tick: int) -> tuple[Event, ...]:
+        return (TranscriptDelta(side="model", word="yes", start_s=0.2 * tick, end_s=0.2 * tick + 0.2),)
+
+
+def test_words_that_no_score_will_see_are_told_of() -> None:
+    found = check_participant(Writes())
+    assert found.ok
+    assert str(found).endswith("no transcript.delta, by which words are scored (workbench.agents.Mouth tells them): 50)")
+    assert "transcript.delta" not in str(check_participant(Tells()))
+
+
+def test_what_hinders_anything_from_taking_part_is_told_without_a_tick() -> None:
+    assert shape_problems(Good()) == ()
+    assert [text.partition(";")[0] for text in shape_problems(object())][:2] == ["name is None", "speaks is None"]

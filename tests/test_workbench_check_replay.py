@@ -155,7 +155,9 @@ def test_forks_and_edits_that_make_no_sense_are_refused() -> None:
 
 
 def test_a_participant_that_nobody_can_rebuild_is_named() -> None:
-    with pytest.raises(TraceError, match="'agent' was a LevelAgent, which cannot be rebuilt; known are ScriptedUser"):
+    with pytest.raises(
+        TraceError, match=r"'agent' was a LevelAgent, which cannot be rebuilt; known are ScriptedUser.*replay\(trace, agent=…\)"
+    ):
         replay(recorded())
     trace = recorded()
     trace.header.participants["helper"] = {"class": "X"}  # type: ignore[index]

@@ -184,7 +184,7 @@ def test_a_recipe_that_cannot_be_carried_out_is_refused(tmp_path: Path, capsys: 
     assert "no recipe 'giant'; give a TOML file, or one of micro, nano" in said("giant")
     assert "no preset 'giant' to train; there are tiny, nano, micro" in said(with_line('preset = "nano"', 'preset = "giant"'))
     assert "no source 'radio' of conversations; there are espeak" in said(with_line("festival = 0.05", "radio = 0.05"))
-    assert "no scenario family 'chess'; there are" in said(with_line("along = 0.8", "chess = 0.8"))
+    assert "mine.toml: pool.families: no scenario family 'chess'; there are" in said(with_line("along = 0.8", "chess = 0.8"))
     assert "mine.toml: train: there is no setting 'minuets'; the settings here are seed, minutes" in said(with_line("minutes", "minuets"))
     assert "mine.toml: batch: rows is 'many'; it must be a whole number" in said(with_line("rows = 16", 'rows = "many"'))
     assert "mine.toml is not TOML" in said(with_line("[judge]", "[judge"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tests.live_fakes import Wall, opened
 from tests.test_workbench_cli_errors import refused
 from workbench.agents import EchoAgent, SilentAgent
 from workbench.cells import Cell
-from workbench.cli import app
+from workbench.cli import app, main
 from workbench.conditions import MOST_VALUES
 from workbench.errors import InputError
 from workbench.exports import EXPORTS, about, export
@@ -67,6 +68,30 @@ def test_a_file_in_the_place_of_a_folder_is_refused_by_every_command(
     message = refused(capsys, command, "--out", file / "below")
     assert message == f"--out {file}/below cannot be made, because {file} is a file; give a folder, it is made if absent"
     assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", takers("--out"))
+def test_a_folder_in_which_nothing_may_be_written_is_refused_by_every_command(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.given.os.access", lambda path, mode: path != tmp_path or not mode & os.W_OK)
+    for out in (tmp_path, tmp_path / "a" / "b"):
+        told = f"--out {out}: nothing may be written in {tmp_path}; give another folder, or change its permissions"
+        assert refused(capsys, command, "--out", out) == told
+
+
+def test_a_file_that_cannot_be_written_is_told_and_a_mistake_of_ours_is_seen_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "trace.sqlite"))
+
+    monkeypatch.setattr("workbench.commands_run.fresh_folder", full)
+    message = refused(capsys, "run", "--scenario", "stop", "--agent", "silent", "--out", tmp_path)
+    assert message == f"{tmp_path}/trace.sqlite: No space left on device; check the path, its permissions and the room that is left"
+    monkeypatch.setattr("workbench.commands_run.fresh_folder", lambda *_: (_ for _ in ()).throw(OSError("of no file")))
+    with pytest.raises(OSError, match="of no file"):
+        main(["run", "--scenario", "stop", "--agent", "silent", "--out", str(tmp_path)])
 
 
 def test_every_command_that_writes_seeds_or_serves_is_among_those_checked() -> None:

@@ -84,6 +84,18 @@ def test_another_agent_is_compared_by_what_it_chooses_under_the_rules_of_the_ses
     assert (what_if["hold"]["ticks"], what_if["agent"]["threshold"]) == (4, 0.05), "its rules and its threshold are those of the session"
 
 
+def test_a_session_that_an_evaluation_kept_replays_to_the_same_choices(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert microturn("evaluate", "--families", "stop", "--count", 1, "--out", tmp_path) == 0
+    [kept] = (tmp_path / "traces").glob("stop-*.sqlite")
+    capsys.readouterr()
+    assert microturn("replay", kept) == 0
+    printed = capsys.readouterr()
+    assert printed.err.endswith("sound was kept as PCM16 (agent.audio, user.audio), so the agent hears it rounded; choices are compared\n")
+    assert printed.out.startswith("the same choices in all ")
+
+
 def test_a_trace_says_which_weights_decided_and_a_replay_by_others_says_so(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,6 +114,11 @@ def test_progress_is_told_after_every_episode_and_traces_are_kept(tmp_path: Path
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     kept = read_trace(tmp_path / "kept" / "stop-6.sqlite")
     assert kept.header.labels["family"] == "stop"
+    with pytest.raises(InputError, match=r"stop-5\.sqlite exists, and a trace is never overwritten; give another folder"):
+        judged(OracleAgent(), families=["stop", "timer"], count=2, progress=lambda *at: told.append(at), keep=tmp_path / "kept")
+    assert len(told) == 4, "before anything was played"
+    assert not list((tmp_path / "kept").glob("timer*"))
+    assert len(repr(report)) < 2_000, "a report that is looked at in a notebook is not all of its sessions"
     episode = next(e for e in report.episodes if (e.family, e.seed) == ("stop", 6))
     assert [o.both for o in outcomes(kept)] == [o.both for o in episode.outcomes]
 

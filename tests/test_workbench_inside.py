@@ -114,6 +114,8 @@ def test_probes_are_fitted_and_scored_on_different_conversations_and_counted(age
         probe_layers(agent, traces[:1])
     with pytest.raises(InputError, match="no cell has a 'nothing' on one side"):
         probe_layers(agent, traces, ["embed"], {"nothing": lambda trace: [None] * len(trace)})
+    with pytest.raises(InputError, match=r"target 'short' has 1 labels for \d+ micro-turns; give one for each, or None"):
+        probe_layers(agent, traces, ["embed"], {"short": lambda trace: ["a"]})
 
 
 def test_taking_a_cell_away_is_deciding_in_a_session_without_its_sound(agent):

@@ -274,6 +274,10 @@ def test_missing_damaged_and_foreign_checkpoints_are_told_apart(tmp_path, monkey
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*none.safetensors; give --checkpoint FILE"):
         load_agent(tmp_path / "none.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"not a checkpoint at all")
+    (folder := tmp_path / "run").mkdir()
+    (folder / "tiny.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"run is a folder; give the .safetensors file in it \(tiny.safetensors\)"):
+        load_agent(folder)
     with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
         load_agent(tmp_path / "broken.safetensors")
     checkpoint = random_checkpoint()

@@ -12,7 +12,7 @@ import pytest
 from workbench.agents import ScriptedAgent
 from workbench.check import check_participant
 from workbench.clock import ClockSpec, Tick
-from workbench.errors import InputError
+from workbench.errors import InputError, TraceError
 from workbench.events import (
     Decision,
     Event,
@@ -26,7 +26,8 @@ from workbench.events import (
 from workbench.explain import summary, why
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn, Packet
 from workbench.policies import BargeIn, Governed, Hold, MaxOverlap, MinConfidence, Policy, QuietHours, QuietTimes, SpeakOver, SpeechBudget
-from workbench.replay import rebuild
+from workbench.replay import rebuild, replay
+from workbench.rules import POLICIES, View
 from workbench.session import Said, Session
 from workbench.trace import Trace, record
 from workbench.users import SilentUser
@@ -254,5 +255,30 @@ def test_a_governed_agent_keeps_the_rules_of_participants() -> None:
     rebuilt = rebuild(record(Session.start([SilentUser(9), governed])))
     assert rebuilt.participants[1] == governed
     assert governed.spec()["policies"][1] == {"class": "QuietHours", "from_s": 0, "to_s": 2, "name": "quiet hours"}
+    for wrong in (object(), SpeakOver):
+        with pytest.raises(InputError, match="is no rule; give an instance of a class with a name and a method objection"):
+            Governed(ScriptedAgent(()), (wrong,))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="two policies are called 'budget'"):
         Governed(ScriptedAgent(()), (SpeechBudget(1), SpeechBudget(2)))
+
+
+class NoFive:
+    """A rule as somebody may write it, with no more than it needs."""
+
+    name = "no five"
+
+    def objection(self, view: View) -> str:
+        return "five is not said" if "five" in view.words else ""
+
+
+def test_a_rule_of_ones_own_needs_a_name_and_an_objection_and_is_made_again_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, loud, gates = heard(Talker((2,), word="five"), NoFive())
+    assert (loud, gates) == ([], [(2, "no five")])
+    session = Session.start([SilentUser(30), Governed(ScriptedAgent(((3, ("four", "five")), (12, ("six",)))), (NoFive(),))])
+    trace = record(session)
+    session.run(30)
+    assert [event.word for _, event in trace.events(TranscriptDelta)] == ["six"]
+    with pytest.raises(TraceError, match=r"the rule 'NoFive' is none of SpeakOver, .*made again where POLICIES of workbench.rules has it"):
+        replay(trace)
+    monkeypatch.setattr("workbench.rules.POLICIES", {**POLICIES, "NoFive": NoFive})
+    assert replay(trace).difference is None

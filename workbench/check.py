@@ -18,12 +18,13 @@ import numpy as np
 from workbench.clock import ClockSpec, Tick
 from workbench.compare import turn_difference
 from workbench.errors import InputError
-from workbench.events import Event, from_json, to_json
-from workbench.packets import TRUTH, MicroTurn, Packet, Payload, rng_for
+from workbench.events import Event, TranscriptDelta, from_json, to_json
+from workbench.packets import AGENT_TEXT, TRUTH, MicroTurn, Packet, Payload, rng_for
 from workbench.report import Report
 from workbench.session import Participant, Said, Session
 
 EVENT_TYPES = get_args(Event)
+UNTOLD = "ticks with words on agent.text and no transcript.delta, by which words are scored (workbench.agents.Mouth tells them):"
 
 
 @dataclass
@@ -58,6 +59,15 @@ def check_participant(participant: Participant, clock: ClockSpec | None = None, 
     return Report(f"{type(participant).__name__} {name!r}", tuple(problems.found.values()), facts)
 
 
+def shape_problems(participant: Any) -> tuple[str, ...]:
+    """What hinders anything from taking part in a session at all, by its attributes and its spec: a message for each rule it breaks."""
+    problems = _Problems()
+    _check_shape(participant, problems)
+    if not problems.found:
+        _check_spec(participant, problems)
+    return tuple(problems.found.values())
+
+
 def _check_shape(participant: Participant, problems: _Problems) -> None:
     name = getattr(participant, "name", None)
     if not isinstance(name, str) or not name:
@@ -87,7 +97,7 @@ def _check_spec(participant: Participant, problems: _Problems) -> None:
 def _check_what_is_said(participant: Participant, clock: ClockSpec, ticks: int, problems: _Problems) -> dict[str, int]:
     """Step by hand on made-up packets and look at every `Said`; how many packets and events came."""
     state = participant.start(clock, 1)
-    packets = events = 0
+    packets = events = untold = 0
     heard_arrays, said_arrays = _Arrays(), _Arrays()
     for tick in range(ticks):
         heard = _heard(participant.hears, clock, tick, 1)
@@ -101,13 +111,19 @@ def _check_what_is_said(participant: Participant, clock: ClockSpec, ticks: int, 
         _check_packets(participant, said, tick, clock, problems)
         _check_events(said, tick, problems)
         packets, events = packets + len(said.packets), events + len(said.events)
+        untold += any(packet.stream == AGENT_TEXT for packet in said.packets) and not any(map(_tells_a_word, said.events))
     if changed := heard_arrays.changed():
         others = "all who hear it and the trace hold the same array"
         problems.add("heard", f"what it heard on {_place(changed)} was changed in place; {others}: work on a .copy()")
     if changed := said_arrays.changed():
         rule = "a trace keeps the array that was said, not a copy"
         problems.add("said", f"what it said on {_place(changed)} was changed later; {rule}: say a new array in every tick")
-    return {"packets": packets, "events": events}
+    told = {"packets": packets, "events": events}
+    return told | ({UNTOLD: untold} if untold else {})
+
+
+def _tells_a_word(event: object) -> bool:
+    return isinstance(event, TranscriptDelta) and event.side == "model"
 
 
 @dataclass

@@ -50,3 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except WorkbenchError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False, style="red")
         raise SystemExit(FAILED) from None
+    except OSError as error:
+        if error.filename is None:  # not about a file: a mistake of ours, to be seen whole
+            raise
+        told = f"error: {error.filename}: {error.strerror}; check the path, its permissions and the room that is left"
+        Console(stderr=True, soft_wrap=True, highlight=False).print(told, markup=False, style="red")
+        raise SystemExit(FAILED) from None

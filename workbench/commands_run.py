@@ -49,7 +49,7 @@ from workbench.given import keeps_of, seed_within, streams_there
 from workbench.packets import USER_AUDIO
 from workbench.scenarios.dial import USUAL
 from workbench.session import Participant, Session
-from workbench.store import Keep, TraceWriter, read_trace, save_trace
+from workbench.store import Keep, TraceWriter, read_trace, rounded, save_trace
 from workbench.trace import Trace, record
 from workbench.typist import Line, silence, typing
 from workbench.users import RecordedUser, ScriptedUser
@@ -146,7 +146,8 @@ def replay(
 ) -> None:
     """Run a recorded session again and compare: exit code 0 when every decision is the same, 1 when not.
 
-    With --checkpoint or --threshold what was chosen is compared, not how likely it was.
+    With --checkpoint or --threshold what was chosen is compared, not how likely it was; and where a simulated session's sound was rounded
+    as it was kept, as evaluate keeps it.
     """
     from workbench.replay import other_weights
     from workbench.replay import replay as run_again
@@ -163,7 +164,11 @@ def replay(
         _print_run(again.trace, write_run(again.trace, folder))
     if weights := other_weights(recorded.header, again.trace.header):
         error_console.print(f"{trace_path(trace)}: {weights}", markup=False, soft_wrap=True)
-    by_choice = agent is not None and any(recorded.events(Decision))
+    coarse = again.difference is not None and not recorded.header.labels.get("live") and rounded(trace_path(trace))
+    if coarse:
+        told = f"{trace_path(trace)}: sound was kept as PCM16 ({', '.join(coarse)}), so the agent hears it rounded; choices are compared"
+        error_console.print(told, markup=False, soft_wrap=True)
+    by_choice = (agent is not None or bool(coarse)) and any(recorded.events(Decision))
     found = next(iter(differing_choices(recorded, again.trace)), None) if by_choice else again.difference
     if found is None:
         out_console.print(f"the same {'choices ' if by_choice else ''}in all {len(recorded)} ticks")

@@ -70,9 +70,9 @@ class Report:
 
     agent: str
     plan: Plan
-    episodes: tuple[Episode, ...]
+    episodes: tuple[Episode, ...] = field(repr=False)
     config: Mapping[str, Any] = field(default_factory=dict)
-    examples: Mapping[str, Trace] = field(default_factory=dict)
+    examples: Mapping[str, Trace] = field(default_factory=dict, repr=False)
     suites: Mapping[str, Sequence[Measured]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -189,6 +189,8 @@ def evaluate(
         raise InputError(f"batch {batch} and workers {workers} must be at least 1")
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
+        if taken := next((path for path in (keep / _kept_as(*job) for job in plan.jobs()) if path.exists()), None):
+            raise InputError(f"{taken} exists, and a trace is never overwritten; give another folder to keep the sessions in")
     episodes: list[Episode] = []
     examples: dict[str, tuple[tuple[bool, int], Trace]] = {}
     order = {job: place for place, job in enumerate(plan.jobs())}
@@ -199,12 +201,16 @@ def evaluate(
         if episode.family not in examples or rank < examples[episode.family][0]:
             examples[episode.family] = (rank, trace)
         if keep is not None:
-            save_trace(trace, keep / f"{episode.family}-{episode.seed}.sqlite")
+            save_trace(trace, keep / _kept_as(episode.family, episode.seed))
         if progress is not None:
             progress(len(episodes), len(order))
     config = {"agent": dict(agent.spec()), "batch": batch}
     kept = {name: trace for name, (_, trace) in examples.items()}
     return report_of(agent.name, plan, episodes, config, kept, suites)
+
+
+def _kept_as(family: str, seed: int) -> str:
+    return f"{family}-{seed}.sqlite"
 
 
 def report_of(

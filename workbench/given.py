@@ -49,16 +49,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def folder_to_write(folder: Path, option: str = "") -> Path:
-    """The folder, which need not be there yet. Raises InputError where a file stands at its place or on the way to it.
+    """The folder, which need not be there yet. Raises InputError where a file stands at its place or on the way to it, or where nothing may
+    be written.
 
     `option` is what it was given as, for the message.
     """
     given = f"{option} {folder}" if option else str(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{given} is a file; give a folder, it is made if absent")
-    above = next((path for path in folder.parents if path.exists()), None)
+    above = next((path for path in (folder, *folder.parents) if path.exists()), None)
     if above is not None and not above.is_dir():
         raise InputError(f"{given} cannot be made, because {above} is a file; give a folder, it is made if absent")
+    if above is not None and not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{given}: nothing may be written in {above}; give another folder, or change its permissions")
     return folder
 
 

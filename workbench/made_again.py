@@ -252,8 +252,9 @@ def built(name: str, spec: Spec, trace: Trace, instead: Participant | None = Non
         if instead is not None:
             return instead
         if kind not in BUILDERS:
-            known = ", ".join((*BUILDERS, *WRAPPINGS))
-            raise TraceError(f"{name!r} was a {kind or 'participant without a kind'}, which cannot be rebuilt; known are {known}")
+            was, known = kind or "participant without a kind", ", ".join((*BUILDERS, *WRAPPINGS))
+            mine = "an agent of your own is given again from Python: replay(trace, agent=…)"
+            raise TraceError(f"{name!r} was a {was}, which cannot be rebuilt; known are {known}; {mine}")
         return BUILDERS[kind](spec, trace)
     except KeyError as error:
         raise TraceError(f"the spec of {name!r} lacks {error}: {dict(spec)!r}; replay it with the version that wrote it") from error

@@ -106,13 +106,16 @@ class GovernedState(WrappedState):
 
 @dataclass(frozen=True)
 class Governed(Wrapped):
-    """An agent that is heard as far as its rules allow. Raises InputError when two rules have one name."""
+    """An agent that is heard as far as its rules allow. Raises InputError when two rules have one name, and for what is no rule."""
 
     policies: tuple[Policy, ...] = ()
     hold: Hold = field(default_factory=Hold)
     mouth: Mouth = field(default_factory=Mouth, compare=False)
 
     def __post_init__(self) -> None:
+        for policy in self.policies:
+            if isinstance(policy, type) or not isinstance(policy, Policy):
+                raise InputError(f"{policy!r} is no rule; give an instance of a class with a name and a method objection(view)")
         names = [policy.name for policy in self.policies]
         if len(set(names)) < len(names):
             raise InputError(f"two policies are called {max(names, key=names.count)!r}; give each its own name, or only one")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from math import inf
 from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from workbench.errors import InputError
+from workbench.errors import InputError, TraceError
 
 DAY_S = 24 * 3600
 BACKCHANNELS = ("mhm", "yeah", "okay", "right", "uhuh")
@@ -275,12 +275,17 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
 
 def spec_of(policy: Policy) -> dict[str, Any]:
     """The rule as JSON, of which `policy_of` makes it again."""
-    body = asdict(policy)  # type: ignore[call-overload]
+    rule: Any = policy
+    body: dict[str, Any] = asdict(rule) if is_dataclass(rule) and not isinstance(rule, type) else {}
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in body.items()}
     return {"class": type(policy).__name__, **plain}
 
 
 def policy_of(spec: Mapping[str, Any]) -> Policy:
-    """The rule that a spec describes. Raises KeyError for one that is not known."""
+    """The rule that a spec describes. Raises KeyError for a spec without a class, TraceError for a rule that is not known."""
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items() if key != "class"}
-    return POLICIES[str(spec["class"])](**settings)
+    name = str(spec["class"])
+    if name not in POLICIES:
+        mine = "one of your own is made again where POLICIES of workbench.rules has it"
+        raise TraceError(f"the rule {name!r} is none of {', '.join(POLICIES)}; {mine}")
+    return POLICIES[name](**settings)

@@ -42,7 +42,7 @@ from workbench.store_format import (
     load_event,
     seal,
 )
-from workbench.store_read import annotate, finished, read_annotations, read_features, read_trace, verified, verify
+from workbench.store_read import annotate, finished, read_annotations, read_features, read_trace, rounded, verified, verify
 from workbench.store_repeats import Repeats, Row
 from workbench.trace import Header, Trace
 from workbench.version import VERSION
@@ -59,6 +59,7 @@ __all__ = [
     "read_annotations",
     "read_features",
     "read_trace",
+    "rounded",
     "save_trace",
     "verified",
     "verify",
@@ -297,7 +298,10 @@ class TraceWriter:
 
 
 def save_trace(trace: Trace, path: str | os.PathLike[str], *, default: Keep | None = None) -> Path:
-    """Write a trace held in memory to a file; its path. Raises TraceError when the path is taken or cannot be written."""
+    """Write a trace held in memory to a file; its path. Raises TraceError when the path is taken or cannot be written.
+
+    Sound is kept as PCM16, which a microphone gives; what was simulated replays bit for bit with `default=Keep(codec="f32")` only.
+    """
     with TraceWriter(path, trace.header, default=default or Keep()) as writer:
         for turn in trace.turns:
             writer.append(turn)

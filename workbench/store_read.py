@@ -118,6 +118,12 @@ def finished(path: AnyPath) -> bool:
         return bool(_one(connection, "PRAGMA journal_mode") != "wal")
 
 
+def rounded(path: AnyPath) -> tuple[str, ...]:
+    """The streams whose sound is kept as PCM16: what was simulated in float32 comes back rounded. Raises TraceError as `reading`."""
+    with _opened(path) as connection:
+        return tuple(name for (name,) in connection.execute("SELECT DISTINCT stream FROM blob WHERE codec = 'pcm16' ORDER BY stream"))
+
+
 def read_features(path: AnyPath, stream: str) -> list[Feature]:
     """What retention "features" kept of `stream`, in order of ticks; empty when it kept something else."""
     with _opened(path) as connection:

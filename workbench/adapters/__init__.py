@@ -1,4 +1,4 @@
-"""Other systems behind the same door as our own agents: each is a participant, so that one session, one trace and one score fit all.
+"""Other systems, and agents from files of the user's, behind the door of ours: each is a participant, in one session, trace and score.
 
 `ADAPTERS` is the list of them. An entry says how what follows its name is written, and makes the participant of it; what it needs is
 imported when it is made, so that a command without it does not need its package.
@@ -51,6 +51,12 @@ def _recorded(text: str) -> Participant:
     return recorded_agent(Path(text))
 
 
+def _own(text: str) -> Participant:
+    from workbench.adapters.own import own_agent
+
+    return own_agent(text)
+
+
 def _openai_live(text: str) -> Participant:
     from workbench.adapters.openai_live import openai_live
 
@@ -84,6 +90,7 @@ def _vllm_omni(text: str) -> Participant:
 ADAPTERS: Mapping[str, Adapter] = {
     "pipeline": Adapter(make=_pipeline, settings="hang_s=0.4,vad=energy,language=chat:URL#MODEL,…"),
     "recorded": Adapter(make=_recorded, settings="FOLDER", needed=True),
+    "own": Adapter(make=_own, settings="FILE.py", needed=True),
     "openai-live": Adapter(make=_openai_live, settings="url=https://…/v1,model=…"),
     "openai-realtime": Adapter(make=_openai_realtime, settings="url=https://…/v1,model=…"),
     "gemini-live": Adapter(make=_gemini_live, settings="model=…,voice=…"),

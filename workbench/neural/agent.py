@@ -319,6 +319,9 @@ def load_agent(checkpoint: str | Path | None = None, threshold: float = 0.5, nam
     path = Path(checkpoint) if checkpoint else CHECKPOINT
     if not path.exists():
         raise CheckpointError(f"no checkpoint at {path}; give --checkpoint FILE, or train one with `make train`")
+    if path.is_dir():
+        inside = ", ".join(sorted(one.name for one in path.glob("*.safetensors"))) or "it holds none"
+        raise CheckpointError(f"{path} is a folder; give the .safetensors file in it ({inside})")
     try:
         loaded = load_checkpoint(path)
     except LayoutMismatchError as error:

@@ -130,7 +130,8 @@ def probe_layers(
 ) -> list[ProbeScore]:
     """How well each target can be read by a straight line at each hook point, on the last `test_share` of the conversations.
 
-    Probes are fitted on the other conversations, so no conversation is on both sides. Raises InputError for fewer than two traces.
+    Probes are fitted on the other conversations, so no conversation is on both sides. Raises InputError for fewer than two traces, and for
+    a target that has not one label for each micro-turn.
     """
     num_test = max(1, round(len(traces) * test_share))
     if len(traces) - num_test < 1:
@@ -139,6 +140,9 @@ def probe_layers(
     scores = []
     for target, label in targets.items():
         labels = [list(label(trace)) for trace in traces]
+        for trace, own in zip(traces, labels, strict=True):
+            if len(own) != len(trace):
+                raise InputError(f"target {target!r} has {len(own)} labels for {len(trace)} micro-turns; give one for each, or None")
         for point in found[0]:
             sides = [_side(found[part], labels[part], point) for part in (slice(-num_test), slice(-num_test, None))]
             scores.append(_score(target, point, *sides))

@@ -40,7 +40,7 @@ from workbench.neural.own_voice import OwnVoice, voice_file, voice_of
 from workbench.neural.rehearsal import Rehearsals
 from workbench.pool import SHARD, Pool
 from workbench.recordings import speakers as speakers_there
-from workbench.scenarios import family
+from workbench.scenarios import FAMILIES, family
 from workbench.scenarios.facts import RESULT_WORDS
 from workbench.store import save_trace
 from workbench.version import VERSION
@@ -62,8 +62,10 @@ def load_recipe(name: str | Path) -> Recipe:
     for source in recipe.pool.sources:
         if source not in SOURCES:
             raise InputError(f"no source {source!r} of conversations; there are {', '.join(SOURCES)}")
-    for name in (*recipe.pool.families, *recipe.curriculum.weights):
-        family(name)
+    for section, names in (("pool.families", recipe.pool.families), ("curriculum.weights", recipe.curriculum.weights)):
+        for one in names:
+            if one not in FAMILIES:
+                raise InputError(f"{name}: {section}: no scenario family {one!r}; there are {', '.join(FAMILIES)}")
     return recipe
 
 
