@@ -439,7 +439,7 @@ def test_noise_adds_its_power_and_nothing_where_it_is_far_below():
     assert abs(float(alike.mean()) + 2.0 - math.log10(2) / 2) < 0.1, "twice the power, as a magnitude"
 
 
-PLAIN = {
+CLEAN = {
     "warp": (1.0, 1.0),
     "equaliser": 0.0,
     "gain": (0.0, 0.0),
@@ -451,7 +451,7 @@ PLAIN = {
 
 
 def test_a_babble_is_made_of_the_other_rows_as_far_below_as_asked():
-    config = augment_config(**PLAIN, untouched=0.0, babble_chance=1.0, babble_db=(10.0, 10.0))
+    config = augment_config(**CLEAN, untouched=0.0, babble_chance=1.0, babble_db=(10.0, 10.0))
     generator = torch.Generator().manual_seed(0)
     mel = torch.full((12, 400, 80), -7.0)
     mel[0, :200] = 0.0  # who speaks half of the time
@@ -466,7 +466,7 @@ def test_a_babble_is_made_of_the_other_rows_as_far_below_as_asked():
 
 
 def test_nobody_is_heard_through_a_babble_of_their_own_voice():
-    config = augment_config(**PLAIN, untouched=0.0, babble_chance=1.0, babble_db=(10.0, 10.0))
+    config = augment_config(**CLEAN, untouched=0.0, babble_chance=1.0, babble_db=(10.0, 10.0))
     mel = torch.full((5, 400, 80), -7.0)
     for row in range(5):
         mel[row, :, 16 * row : 16 * row + 16] = 0.0  # each in bands of its own
