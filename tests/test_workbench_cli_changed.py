@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_workbench_cli import microturn
-from tests.workbench_fakes import chat
+from tests.workbench_fakes import BIT_EXACT, chat
 from workbench.compare import first_difference
 from workbench.events import Decision, Edited
 from workbench.store import TraceWriter, read_trace, save_trace, verify
@@ -106,7 +106,7 @@ def test_replay_prints_only_the_fields_in_which_a_decision_differs(ran: Path, tm
     turn = trace.turns[12]
     changed = replace(turn, events=tuple(other if isinstance(e, Decision) else e for e in turn.events))
     turns = [*trace.turns[:12], changed, *trace.turns[13:]]
-    save_trace(Trace(trace.header, turns), tmp_path / "other.sqlite")
+    save_trace(Trace(trace.header, turns), tmp_path / "other.sqlite", default=BIT_EXACT)
     assert microturn("replay", tmp_path / "other.sqlite") == 1
     said, p_speak = decisions[12].said, decisions[12].p_speak
     assert capsys.readouterr().out == (
