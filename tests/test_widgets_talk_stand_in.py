@@ -72,48 +72,56 @@ def test_who_is_no_user_is_refused_before_anything_begins(host: Host) -> None:
     own.close()
 
 
-def listening_in(browser: Any, pages: Pages, carrier: SocketCarrier) -> Any:
+@pytest.fixture
+def caller(host: Host) -> Iterator[StandIn]:
+    """One who goes on talking in a person's place."""
+    stand_in = StandIn(host.open("notebook"), Caller(times=10_000)).begin()
+    yield stand_in
+    stand_in.close()
+
+
+@pytest.fixture
+def listening(caller: StandIn, chromium: str, pages: Pages) -> Iterator[Any]:
     """A page on which the caller talks, past its third tick; it counts in `window.opened` how often a microphone is asked for."""
-    page: Any = browser.new_page(viewport={"width": 1100, "height": 900})
-    page.goto(pages.address)
-    page.wait_for_function("window.ready")
-    page.evaluate(
-        f"""() => {{
-          window.opened = 0;
-          navigator.mediaDevices.getUserMedia = async () => {{ window.opened++; throw new Error("none"); }};
-          const carrier = () => client.socketCarrier("{carrier.address}", "a test");
-          window.talk = client.mount(root, {{ standIn: "the caller", carrier }});
-        }}"""
-    )
-    until(lambda: page.evaluate("talk.timeline.record.last") >= 3, page, within_s=60)
-    return page
+    carrier = SocketCarrier(caller)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        page: Any = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.goto(pages.address)
+        page.wait_for_function("window.ready")
+        page.evaluate(
+            f"""() => {{
+              window.opened = 0;
+              navigator.mediaDevices.getUserMedia = async () => {{ window.opened++; throw new Error("none"); }};
+              const carrier = () => client.socketCarrier("{carrier.address}", "a test");
+              window.talk = client.mount(root, {{ standIn: "the caller", carrier }});
+            }}"""
+        )
+        until(lambda: page.evaluate("talk.timeline.record.last") >= 3, page, within_s=60)
+        yield page
+        browser.close()
+    carrier.close()
 
 
 @pytest.mark.browser
-def test_a_page_shows_and_plays_what_a_user_says_and_opens_no_microphone(host: Host, chromium: str, pages: Pages) -> None:
-    stand_in = StandIn(host.open("notebook"), Caller(times=10_000)).begin()
-    carrier = SocketCarrier(stand_in)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page = listening_in(browser, pages, carrier)
-        assert page.locator(".mt-recording").inner_text() == "the caller talks"
-        assert page.get_by_role("alertdialog").count() == 0
-        if page.get_by_role("button", name="Hear it").count():
-            page.get_by_role("button", name="Hear it").click()
-        until(lambda: page.evaluate("talk.sound?.context.state") == "running", page, within_s=60)
-        assert page.get_by_label("Microphone level").count() == 0
-        page.get_by_role("button", name="Stop").click()
-        until(lambda: stand_in.end is not None, page, within_s=60)
-        page.wait_for_function("talk.state === 'ended'")
-        assert page.get_by_role("button", name="Pause").count() == 0  # there is nothing to follow
-        last = stand_in.end
-        page.get_by_role("button", name="Start").click()
-        until(lambda: page.evaluate("talk.state") == "talking" and stand_in.end is None, page, within_s=60)
-        assert page.evaluate("window.opened") == 0
-        browser.close()
-    carrier.close()
-    stand_in.close()
-    assert stand_in.wait(60) != last
+def test_a_page_shows_and_plays_what_a_user_says_and_opens_no_microphone(caller: StandIn, listening: Any) -> None:
+    page = listening
+    assert page.locator(".mt-recording").inner_text() == "the caller talks"
+    assert page.get_by_role("alertdialog").count() == 0
+    if page.get_by_role("button", name="Hear it").count():
+        page.get_by_role("button", name="Hear it").click()
+    until(lambda: page.evaluate("talk.sound?.context.state") == "running", page, within_s=60)
+    assert page.get_by_label("Microphone level").count() == 0
+    page.get_by_role("button", name="Stop").click()
+    until(lambda: caller.end is not None, page, within_s=60)
+    page.wait_for_function("talk.state === 'ended'")
+    assert page.get_by_role("button", name="Pause").count() == 0  # there is nothing to follow
+    last = caller.end
+    page.get_by_role("button", name="Start").click()
+    until(lambda: page.evaluate("talk.state") == "talking" and caller.end is None, page, within_s=60)
+    assert page.evaluate("window.opened") == 0
+    caller.close()
+    assert caller.wait(60) != last
 
 
 SILENT = """addEventListener("load", async () => {  // a script, not a click, so that the browser keeps it silent
@@ -139,56 +147,40 @@ def test_a_loudspeaker_that_was_never_let_sound_is_closed_without_an_error(chrom
 
 
 @pytest.mark.browser
-def test_a_session_that_ends_while_its_sound_is_let_in_is_no_error(host: Host, chromium: str, pages: Pages) -> None:
-    stand_in = StandIn(host.open("notebook"), Caller(times=10_000)).begin()
-    carrier = SocketCarrier(stand_in)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page, problems = listening_in(browser, pages, carrier), list[str]()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        until(lambda: page.evaluate("talk.sound?.context.state") is not None, page, within_s=60)
-        page.evaluate("talk.sound.context.suspend()")
-        page.get_by_text("Hear it").evaluate("(loud) => { loud.click(); talk.stop(); }")
-        page.wait_for_timeout(300)
-        assert problems == []
-        browser.close()
-    carrier.close()
-    stand_in.close()
+def test_a_session_that_ends_while_its_sound_is_let_in_is_no_error(listening: Any) -> None:
+    page, problems = listening, list[str]()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    until(lambda: page.evaluate("talk.sound?.context.state") is not None, page, within_s=60)
+    page.evaluate("talk.sound.context.suspend()")
+    page.get_by_text("Hear it").evaluate("(loud) => { loud.click(); talk.stop(); }")
+    page.wait_for_timeout(300)
+    assert problems == []
 
 
 @pytest.mark.browser
-def test_the_transcript_follows_its_last_line_in_a_narrower_window_too_until_someone_scrolls_away(
-    host: Host, chromium: str, pages: Pages
-) -> None:
-    stand_in = StandIn(host.open("notebook"), Caller(times=10_000)).begin()
-    carrier = SocketCarrier(stand_in)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        page = listening_in(browser, pages, carrier)
-        page.evaluate(
-            """() => {
-              window.log = document.querySelector(".mt-log");
-              window.below = () => log.scrollHeight - log.scrollTop - log.clientHeight;
-            }"""
-        )
+def test_the_transcript_follows_its_last_line_in_a_narrower_window_too_until_someone_scrolls_away(listening: Any) -> None:
+    page = listening
+    page.evaluate(
+        """() => {
+          window.log = document.querySelector(".mt-log");
+          window.below = () => log.scrollHeight - log.scrollTop - log.clientHeight;
+        }"""
+    )
 
-        def type_lines(count: int) -> None:
-            before = page.locator(".mt-log li").count()
-            for number in range(count):
-                page.evaluate(f"talk.type('line {number} of some that are too long to stand in one line of a narrow place')")
-            until(lambda: page.locator(".mt-log li").count() >= before + count, page, within_s=60)
+    def type_lines(count: int) -> None:
+        before = page.locator(".mt-log li").count()
+        for number in range(count):
+            page.evaluate(f"talk.type('line {number} of some that are too long to stand in one line of a narrow place')")
+        until(lambda: page.locator(".mt-log li").count() >= before + count, page, within_s=60)
 
-        type_lines(12)
-        assert page.evaluate("log.scrollHeight > log.clientHeight + 60")
-        assert page.evaluate("below()") < 30
-        page.set_viewport_size({"width": 420, "height": 900})
-        until(lambda: page.evaluate("below()") < 30, page, within_s=60)
-        type_lines(2)
-        assert page.evaluate("below()") < 30
-        page.evaluate("log.scrollTop = 0")
-        until(lambda: page.evaluate("below()") > 60, page, within_s=60)
-        type_lines(2)
-        assert page.evaluate("log.scrollTop") == 0, "who reads what was said before is left there"
-        browser.close()
-    carrier.close()
-    stand_in.close()
+    type_lines(12)
+    assert page.evaluate("log.scrollHeight > log.clientHeight + 60")
+    assert page.evaluate("below()") < 30
+    page.set_viewport_size({"width": 420, "height": 900})
+    until(lambda: page.evaluate("below()") < 30, page, within_s=60)
+    type_lines(2)
+    assert page.evaluate("below()") < 30
+    page.evaluate("log.scrollTop = 0")
+    until(lambda: page.evaluate("below()") > 60, page, within_s=60)
+    type_lines(2)
+    assert page.evaluate("log.scrollTop") == 0, "who reads what was said before is left there"
