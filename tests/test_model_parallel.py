@@ -18,27 +18,54 @@ from model.parallel import Group
 from model.train import Progress, train
 from tests.conftest import ROOT
 from tests.test_model_train import Clock, assert_same_bits
-from tests.train_together import CONFIG, DRAWN, plan, run
+from tests.train_together import CONFIG, DRAWN, LIMIT_S, plan, run
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the runs of two processes, and beside them the same run of one."""
     out = tmp_path_factory.mktemp("together")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*torchrun, str(ROOT / "tests" / "train_together.py"), str(out)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    torchrun(ROOT / "tests" / "train_together.py", out, logs=tmp_path_factory.mktemp("logs"))
     run(out / "alone", Group())
     return out
+
+
+def torchrun(script: Path, *given: Path, logs: Path, limit_s: float = LIMIT_S) -> None:
+    """Run a script in two processes of this machine. Where that fails, or takes too long, all that anybody wrote is in the message.
+
+    torchrun has a free port given to it and keeps it, so none is taken between choice and use; the address is not looked up by name.
+    """
+    way = ("--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2", "--log-dir", str(logs), "--redirects", "3")
+    command = [sys.executable, "-m", "torch.distributed.run", *way, str(script), *map(str, given)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with (logs / "torchrun.log").open("w") as log:
+        started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            how = f"ended with {started.wait(limit_s)}"
+        except subprocess.TimeoutExpired:
+            started.terminate()  # ends its processes too, which killing it would not
+            started.wait()
+            how = f"was not done after {limit_s:g} s"
+    assert how == "ended with 0", f"torchrun {how}\n{_written(logs)}"
+
+
+def _written(logs: Path) -> str:
+    """What torchrun wrote, and each of its processes apart, as processes that fail together write into each other's lines."""
+    return "\n".join(f"--- {path.relative_to(logs)}:\n{path.read_text(errors='replace')}" for path in sorted(logs.rglob("*.log")))
+
+
+def test_a_run_that_fails_says_what_each_process_wrote(tmp_path: Path) -> None:
+    script, logs = tmp_path / "fails.py", tmp_path / "logs"
+    logs.mkdir()
+    script.write_text("""
+import os, sys
+print(os.environ["RANK"], "is here", flush=True)
+if os.environ["RANK"] == "1":
+    sys.exit("1 broke")
+""")
+    with pytest.raises(AssertionError, match="torchrun ended with 1") as failed:
+        torchrun(script, logs=logs)
+    assert all(text in str(failed.value) for text in ("0 is here", "1 is here", "1 broke", "ChildFailedError", "exitcode  : 1"))
 
 
 def losses(out: Path) -> torch.Tensor:

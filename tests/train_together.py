@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,7 @@ from tests.test_model_train import PLAIN, SETTINGS, Clock, batches, broken_off
 
 CONFIG = tiny_config(MoEConfig(hidden=32, num_experts=4, top_k=2, num_shared=1))
 DRAWN = batches(CONFIG, replace(PLAIN, rows=2))
+LIMIT_S = 600  # seconds on a machine that is busy with other things; 10 on one that is not
 
 
 def plan(**changes: object) -> TrainConfig:
@@ -32,6 +34,7 @@ def run(out: Path, group: Group, *, at: int | None = None, resume: bool = False,
 
 
 def main(out: Path) -> None:
+    faulthandler.dump_traceback_later(LIMIT_S - 60)  # a process that waits for ever says where
     group = join("cpu")
     run(out / "copies", group, shard=False)
     run(out / "shards", group, shard=True)
