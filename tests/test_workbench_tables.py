@@ -17,10 +17,13 @@ from widgets.board import board_html
 from widgets.scores import Column
 from workbench.agents import OracleAgent
 from workbench.evaluate import Report, evaluate
+from workbench.scenarios import FAMILIES
 from workbench.scoring.delegation import PER_SOLVED
 from workbench.scoring.measured import Measured
 from workbench.scoring.people import ANSWER_MEDIAN, told
-from workbench.tables import comparison_table, evaluation_tables, interval_text, score_text, share_text, suite_table
+from workbench.scoring.score import Outcome
+from workbench.scoring.summary import summarise
+from workbench.tables import comparison_table, evaluation_tables, families_table, interval_text, score_text, share_text, suite_table
 
 COST = Measured(name=f"{PER_SOLVED}micro-turns", value=62.333, explanation="micro-turns: many", n=468, interval=(59.6, 64.99), sessions=500)
 
@@ -31,6 +34,14 @@ def report() -> Report:
     found = evaluate(OracleAgent(), ("answer", "look_up"), "train", 2, 5, pick=one_voice, speaker_of=Tones, suites=suites)
     shares = [one for one in found.suites["background"] if not one.name.startswith(PER_SOLVED)]
     return replace(found, suites={"background": [*shares, COST]})
+
+
+@pytest.fixture
+def own_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Families that are none of ours: one in a group of its own, one in a group that we have."""
+    made = FAMILIES["answer"]
+    monkeypatch.setitem(FAMILIES, "doorbell", replace(made, name="doorbell", group="at_home", summary="Somebody rings"))
+    monkeypatch.setitem(FAMILIES, "spelling", replace(made, name="spelling", summary="A name is spelt"))
 
 
 def printed(table: RenderableType) -> str:
@@ -104,3 +115,32 @@ def test_every_number_of_an_evaluation_has_its_interval_beside_it(report: Report
     assert len(re.findall(r"[0-9.]+ to [0-9.]+", row_of(text, "│ reply "))) == 2, "the median's, and that of the 95th percentile"
     assert "people, beside reply: 0.1 s median" in text
     assert "(0." in row_of(printed(comparison_table({"oracle": whole})), "reply, median s")
+
+
+@pytest.mark.usefixtures("own_families")
+def test_families_of_ones_own_stand_in_their_group_and_what_is_no_family_last() -> None:
+    right, late = (Outcome(id="a", what="reply", tags=("plain",), meaning=True, timing=timing, acted=True) for timing in (True, False))
+    found = {"a recording": [[late]], "doorbell": [[right], [late]], "answer": [[right]], "spelling": [[late]], "stop": [[]]}
+    whole = summarise(found)
+    groups = {name: (row["families"], row["mean_both"]) for name, row in whole["groups"].items()}
+    assert list(groups.items()) == [("floor", (2, 0.5)), ("at_home", (1, 0.5)), ("", (1, 0.0))]
+    assert whole["mean_both"] == pytest.approx((0.0 + 0.5 + 1.0 + 0.0) / 4)
+    lines = [
+        [cell.strip() for cell in line.split("\u2502")[1:4]] for line in printed(families_table(whole)).splitlines() if "\u2502" in line
+    ]
+    assert lines == [
+        ["floor", "answer", "1"], ["", "spelling", "1"], ["", "mean", ""],
+        ["at home", "doorbell", "2"], ["", "mean", ""],
+        ["", "a recording", "1"], ["", "mean", ""],
+        ["all", "mean", ""],
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("own_families")
+def test_a_family_of_ones_own_is_evaluated_beside_ours() -> None:
+    whole = evaluate(OracleAgent(), ("answer", "doorbell"), "train", 1, 5, pick=one_voice, speaker_of=Tones).to_json()
+    assert {name: (row["group"], row["both"]) for name, row in whole["families"].items()} == {
+        "answer": ("floor", 1.0),
+        "doorbell": ("at_home", 1.0),
+    }
+    assert {name: row["families"] for name, row in whole["groups"].items()} == {"floor": 1, "at_home": 1}

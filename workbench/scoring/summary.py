@@ -206,7 +206,8 @@ def summarise(by_family: Families) -> dict[str, Any]:
     """
     drawn = _resample(by_family)
     both = {name: _share({name: some}, drawn, _both) for name, some in by_family.items()}
-    groups = dict.fromkeys((*GROUPS, NO_GROUP, *map(_group, both)))  # a family of somebody's own may have a group of its own
+    own = filter(None, map(_group, both))  # a family of somebody's own may have a group of its own
+    groups = (*dict.fromkeys((*GROUPS, *own)), NO_GROUP)
     means = {group: mean_share([share for name, share in both.items() if share.n and _group(name) == group]) for group in groups}
     mean, interval = mean_share([share for share in both.values() if share.n])
     numbers = {group: sum(share.n > 0 and _group(name) == group for name, share in both.items()) for group in means}
