@@ -16,6 +16,7 @@ from model.config import ModelConfig
 from model.dmel import DMel
 from model.interaction import CellBatch
 from model.layout import BLANK, HALVES, NO_TOKEN, NOTHING_HEARD, Cells, Counts, plan
+from model.tensors import sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        return Batch(**{name: part.to(device) for name, part in vars(self).items()})
+        return Batch(**{name: part.to(device) if isinstance(part, CellBatch) else sent(part, device) for name, part in vars(self).items()})
 
 
 def addressed(*address: int) -> torch.Generator:

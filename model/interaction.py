@@ -24,6 +24,7 @@ from model.dmel import DMel, DMelState
 from model.embed import AudioEmbedding, MelEmbedding, PatchEmbedding, normed_pixels
 from model.hooks import Tap, Watching
 from model.layout import HALVES, NO_TARGET, NO_TOKEN, NOTHING_HEARD, Counts, Kind, Plan, plan
+from model.tensors import sent
 from model.trunk import Trunk, TrunkState
 
 
@@ -45,7 +46,7 @@ class CellBatch:
 
     def to(self, device: torch.device) -> CellBatch:
         """The same on a device; the plan stays where it is."""
-        return replace(self, **{name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)})
+        return replace(self, **{name: sent(part, device) for name, part in vars(self).items() if isinstance(part, Tensor)})
 
 
 @dataclass
@@ -200,10 +201,10 @@ class InteractionModel(nn.Module):
         y_BPD, after = self.trunk(x_BPD if tap is None else tap("embed", x_BPD), state, lengths, tap)
         if tap is not None:
             y_BPD = tap("final", y_BPD)
-        asks = torch.from_numpy(cells.plan.target_BP).to(y_BPD.device) != NO_TARGET
-        listen_BTD = torch.take_along_dim(y_BPD, torch.from_numpy(cells.plan.listen_BT).to(y_BPD.device)[..., None], 1)
+        asks = sent(np.flatnonzero(cells.plan.target_BP != NO_TARGET), y_BPD.device)
+        listen_BTD = torch.take_along_dim(y_BPD, sent(cells.plan.listen_BT, y_BPD.device)[..., None], 1)
         heard = self.hear_head(listen_BTD).unflatten(-1, (HALVES, -1))
-        out = Outputs(self.text_head(y_BPD[asks]), heard, self.active_head(listen_BTD)[..., 0], listen_BTD)
+        out = Outputs(self.text_head(y_BPD.flatten(0, 1)[asks]), heard, self.active_head(listen_BTD)[..., 0], listen_BTD)
         return out if tap is None else _tapped(out, cells.plan, tap), after
 
     def _tap(self, laid: Plan, counter_BT: Tensor) -> Tap:
@@ -270,8 +271,8 @@ class InteractionModel(nn.Module):
             tables.append(source_ND.to(sources[Kind.MARK].dtype))
             offset += len(source_ND)
         table = torch.cat(tables)
-        x = table.index_select(0, torch.from_numpy(index.ravel()).to(table.device)).unflatten(0, laid.shape)
-        return self.input_norm(x + self.kinds(torch.from_numpy(laid.kind_BP).to(table.device)))
+        x = table.index_select(0, sent(index.ravel(), table.device)).unflatten(0, laid.shape)
+        return self.input_norm(x + self.kinds(sent(laid.kind_BP, table.device)))
 
     def _own_voice(self, cells: CellBatch) -> Tensor:
         """(B, T, D): the own voice folded, computed only for the cells in which it sounded; zero in the others."""
@@ -279,7 +280,7 @@ class InteractionModel(nn.Module):
         if not len(row):
             return self.kinds.weight.new_zeros((*cells.own_BTAM.shape[:2], self.config.trunk.width))
         device = cells.own_BTAM.device
-        which = torch.from_numpy(row).to(device), torch.from_numpy(cells.plan.cell_BP[row, at]).to(device)
+        which = sent(row, device), sent(cells.plan.cell_BP[row, at], device)
         now_NAM, before_NAM = (levels[which] for levels in (cells.own_BTAM, _shifted(cells.own_BTAM, cells.own_before_BAM)))
         folded_ND = self.fold(self.audio(now_NAM), self.audio(before_NAM))
         own_BTD = folded_ND.new_zeros((*cells.own_BTAM.shape[:2], folded_ND.shape[-1]))
@@ -402,7 +403,7 @@ def _at(tokens_BTK: Tensor, kind: Kind, laid: Plan) -> Tensor:
     """(N,): the tokens of the positions of a kind, in their order."""
     row, at = np.nonzero(laid.kind_BP == kind)
     where = (row, laid.cell_BP[row, at], laid.part_BP[row, at])
-    return tokens_BTK[tuple(torch.from_numpy(part).to(tokens_BTK.device) for part in where)]
+    return tokens_BTK[tuple(sent(part, tokens_BTK.device) for part in where)]
 
 
 def _shifted(x_BTAC: Tensor, before_BAC: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +14,9 @@ from torch import Tensor
 from model.data import Batch
 from model.interaction import Outputs
 from model.layout import END, NO_TARGET, NOTHING_HEARD, SILENCE, YIELD
+from model.tensors import sent
+
+FAMILIES = 256  # as many numbers of families as a conversation's arrays can hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,43 +32,53 @@ class LossConfig:
     active: float
 
 
-def losses(out: Outputs, batch: Batch, config: LossConfig) -> tuple[Tensor, dict[str, float]]:
-    """The training loss, and its mean per kind of token for the log."""
-    each, target = _output_loss(out, batch)
+@dataclass(frozen=True)
+class Tally:
+    """What one batch lost, still on its device: sums and counts per kind of token, and per family the weighted sum and what it counts.
+
+    Reading it waits for the device, so a step reads it when all its work is given out.
+    """
+
+    kinds: tuple[str, ...]
+    kind_K2: Tensor
+    family_F2: Tensor
+    total: Tensor
+
+    def read(self) -> tuple[dict[str, float], dict[int, float]]:
+        """The mean per kind of token that the batch had (and the "total"), and the loss of the outputs by the family of their cell."""
+        found = torch.cat([self.kind_K2.flatten(), self.family_F2.flatten(), self.total.reshape(1)]).tolist()
+        many, end = 2 * len(self.kinds), len(found) - 1
+        kinds = {name: found[2 * k] / found[2 * k + 1] for k, name in enumerate(self.kinds) if found[2 * k + 1]}
+        families = {f: found[at] / found[at + 1] for f, at in enumerate(range(many, end, 2)) if found[at + 1]}
+        return {**kinds, "total": found[-1]}, families
+
+
+def losses(out: Outputs, batch: Batch, config: LossConfig) -> tuple[Tensor, Tally]:
+    """The training loss, and what it is made of, for the log."""
+    each, target, family = _output_loss(out, batch)
     weight, share = _weights(each, target, config)
     text = (each * weight).sum() / share.sum().clamp(min=1)
-    heard_each, heard_target = _heard_loss(out, batch)
-    heard_weight = torch.where(heard_target == NOTHING_HEARD, config.nothing_heard, 1.0)
+    real = batch.real_BT.float()
+    heard_each = F.cross_entropy(out.heard_BTHV.flatten(0, 2).float(), batch.heard_BTH.flatten(), reduction="none").view_as(batch.heard_BTH)
+    heard_weight = torch.where(batch.heard_BTH == NOTHING_HEARD, config.nothing_heard, 1.0) * real[..., None]
     heard = (heard_each * heard_weight).sum() / heard_weight.sum().clamp(min=1)
     active_each = F.binary_cross_entropy_with_logits(out.active_BT.float(), batch.active_BT.float(), reduction="none")
-    active = active_each[batch.real_BT].mean()
+    active = (active_each * real).sum() / real.sum()
     total = text + config.heard * heard + config.active * active
     with torch.no_grad():
+        named = real[..., None].bool() & (batch.heard_BTH != NOTHING_HEARD)
+        nothing = real[..., None].bool() & (batch.heard_BTH == NOTHING_HEARD)
         kinds = {
-            "silence": each[target == SILENCE],
-            "word": each[(target != SILENCE) & (target != END) & (target != YIELD)],
-            "yield": each[target == YIELD],
-            "heard": heard_each[heard_target != NOTHING_HEARD],
-            "nothing_heard": heard_each[heard_target == NOTHING_HEARD],
-            "active": active_each[batch.real_BT],
+            "silence": (each, target == SILENCE),
+            "word": (each, (target != SILENCE) & (target != END) & (target != YIELD)),
+            "yield": (each, target == YIELD),
+            "heard": (heard_each, named),
+            "nothing_heard": (heard_each, nothing),
+            "active": (active_each, batch.real_BT),
         }
-        row = {name: float(values.mean()) for name, values in kinds.items() if values.numel()}
-        row["total"] = float(total)
-    return total, row
-
-
-@torch.no_grad()
-def family_losses(out: Outputs, batch: Batch, config: LossConfig) -> dict[int, float]:
-    """The loss of the outputs, weighted as in `losses`, by the family of their cell."""
-    each, target = _output_loss(out, batch)
-    weight, share = _weights(each, target, config)
-    cell_BP = torch.from_numpy(batch.cells.plan.cell_BP).to(batch.family_BT.device)
-    family = batch.family_BT.gather(1, cell_BP)[batch.target_BP != NO_TARGET]
-    many = int(family.max()) + 1
-    total = each.new_zeros(many).index_add(0, family, each * weight)
-    counted = each.new_zeros(many).index_add(0, family, share)
-    present = torch.unique(family)
-    return dict(zip(present.tolist(), (total[present] / counted[present]).tolist(), strict=True))
+        summed = [torch.stack([(values * chosen).sum(), chosen.sum().to(values.dtype)]) for values, chosen in kinds.values()]
+        by_family = each.new_zeros(FAMILIES, 2).index_add(0, family, torch.stack([each * weight, share], -1))
+    return total, Tally(tuple(kinds), torch.stack(summed), by_family, total.detach())
 
 
 def _weights(each: Tensor, target: Tensor, config: LossConfig) -> tuple[Tensor, Tensor]:
@@ -74,12 +88,11 @@ def _weights(each: Tensor, target: Tensor, config: LossConfig) -> tuple[Tensor, 
     return weight, torch.where(target == SILENCE, config.silence, 1.0)
 
 
-def _output_loss(out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-    target = batch.target_BP[batch.target_BP != NO_TARGET]
-    return F.cross_entropy(out.text_NV.float(), target, reduction="none"), target
-
-
-def _heard_loss(out: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-    target = batch.heard_BTH[batch.real_BT].flatten()
-    logits = out.heard_BTHV[batch.real_BT].flatten(0, 1).float()
-    return F.cross_entropy(logits, target, reduction="none"), target
+def _output_loss(out: Outputs, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every prediction its loss, what was to be said, and the family of its cell; what is asked for is known here, before the device."""
+    laid, device = batch.cells.plan, batch.family_BT.device
+    row, place = np.nonzero(laid.target_BP != NO_TARGET)
+    asked = sent(row * laid.shape[1] + place, device)
+    cell = sent(row * batch.family_BT.shape[1] + laid.cell_BP[row, place], device)
+    target = batch.target_BP.flatten()[asked]
+    return F.cross_entropy(out.text_NV.float(), target, reduction="none"), target, batch.family_BT.flatten()[cell]

@@ -1,12 +1,23 @@
-"""Tensors that may be spread over processes (FSDP2): gathered to be whole, and spread again."""
+"""Tensors on their way: to a device, and over processes (FSDP2): gathered to be whole, and spread again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def sent(thing: Tensor | npt.NDArray[np.int64], device: torch.device) -> Tensor:
+    """The same on a device. On the way to a GPU it goes through pinned memory, so that nobody waits for the work given out before."""
+    tensor = thing if isinstance(thing, Tensor) else torch.from_numpy(thing)
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def gathered(value: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from model.data import Batch, addressed
 from model.interaction import InteractionModel, each_word_once
 from model.layout import Vocabulary
-from model.losses import LossConfig, family_losses, losses
+from model.losses import LossConfig, losses
 from model.muon import Muon
 from model.parallel import Group, at_work, load_model, load_optimiser
 from model.saved import SAVED, kind_of, read_saved, write_saved
@@ -186,7 +186,7 @@ def step(
     group: Group,
 ) -> list[tuple[dict[str, float], dict[int, float]]]:
     """One update on the mean gradient of the parts, here and elsewhere; for each part here the loss per kind of token and per family."""
-    rows = []
+    tallies = []
     for optimiser in optimisers:
         optimiser.zero_grad(set_to_none=True)
     feeds_back = float(torch.rand((), generator=addressed(config.seed, number, OWN_HEARD))) < config.own_heard
@@ -195,19 +195,21 @@ def step(
             if feeds_back:
                 batch.cells.heard_before_BTH = own_heard(model, batch)
             outputs, _ = model(batch.cells)
-            total, row = losses(outputs, batch, config.loss)
+            total, tally = losses(outputs, batch, config.loss)
         (total / len(parts)).backward()
-        rows.append((row, family_losses(outputs, batch, config.loss)))
-    gradient = float(gathered(nn.utils.clip_grad_norm_(model.parameters(), config.clip)))
-    if not math.isfinite(gradient):
-        raise FloatingPointError(
-            f"the gradient is {gradient} at a loss of {rows[-1][0]['total']}; lower learning_rate or resume from the last save"
-        )
+        tallies.append(tally)
+    norm = gathered(nn.utils.clip_grad_norm_(model.parameters(), config.clip))
     for optimiser in optimisers:
         for settings in optimiser.param_groups:
             settings["lr"] = rate * settings.get("faster", 1.0)
         optimiser.step()
     group.balance(model)
+    rows = [tally.read() for tally in tallies]  # after all work is given out: reading waits for the device
+    gradient = float(norm)
+    if not math.isfinite(gradient):
+        raise FloatingPointError(
+            f"the gradient is {gradient} at a loss of {rows[-1][0]['total']}; lower learning_rate or resume from the last save"
+        )
     return [({**row, "gradient": gradient}, by_family) for row, by_family in rows]
 
 

@@ -14,8 +14,8 @@ from model.checkpoint import LayoutMismatchError, fresh_model, load_checkpoint, 
 from model.config import MoEConfig, VisionConfig
 from model.data import addressed, collate
 from model.dmel import DMel
-from model.layout import BLANK, END, NO_TARGET, NO_TOKEN, SILENCE, Kind, Vocabulary
-from model.losses import family_losses, losses
+from model.layout import BLANK, END, NO_TARGET, NO_TOKEN, NOTHING_HEARD, SILENCE, Kind, Vocabulary
+from model.losses import losses
 from model.sampling import SamplingConfig, decide
 from model.saved import ResumeError
 from model.train import Hooks, Progress, Verdict, learning_rate, train
@@ -358,14 +358,22 @@ def test_losses_are_reported_per_kind_and_silence_counts_less():
     batch = collate([yielding(1), yielding(2)], PLAIN, DMel(), torch.Generator().manual_seed(0), config)
     with torch.no_grad():
         out, _ = model(batch.cells)
-        heavy, row = losses(out, batch, loss_config(silence=1.0, doubted_silence=0.0, heard=0.0, active=0.0))
+        heavy, tally = losses(out, batch, loss_config(silence=1.0, doubted_silence=0.0, heard=0.0, active=0.0))
         doubted, _ = losses(out, batch, loss_config(silence=1.0, doubted_silence=1.0, heard=0.0, active=0.0))
         light, _ = losses(out, batch, loss_config(silence=0.0, doubted_silence=0.0, heard=0.0, active=0.0))
+    row, _ = tally.read()
     assert set(row) == {"silence", "word", "yield", "heard", "nothing_heard", "active", "total"}
+    assert row["total"] == pytest.approx(heavy.item())
     target = batch.target_BP[batch.target_BP != NO_TARGET]
     each = torch.nn.functional.cross_entropy(out.text_NV, target, reduction="none")
     assert doubted.item() > heavy.item()
     assert heavy.item() == pytest.approx(each.mean().item(), rel=1e-5)
+    assert row["silence"] == pytest.approx(each[target == SILENCE].mean().item(), rel=1e-5)
+    spoken = batch.heard_BTH[batch.real_BT].flatten()
+    heard = torch.nn.functional.cross_entropy(out.heard_BTHV[batch.real_BT].flatten(0, 1), spoken, reduction="none")
+    named = spoken != NOTHING_HEARD
+    assert row["heard"] == pytest.approx(heard[named].mean().item(), rel=1e-5)
+    assert row["nothing_heard"] == pytest.approx(heard[~named].mean().item(), rel=1e-5)
     assert light.item() == pytest.approx(each[target != SILENCE].mean().item(), rel=1e-5)
     assert int((target == END).sum()) == int((batch.cells.out_BTK != NO_TOKEN).any(-1).sum())
 
@@ -377,10 +385,10 @@ def test_the_loss_of_a_family_is_that_of_its_cells_alone():
     weights = loss_config(heard=0.0, active=0.0)
     with torch.no_grad():
         out, _ = model(batch.cells)
-        by_family = family_losses(out, batch, weights)
-        whole, _ = losses(out, batch, weights)
+        whole, tally = losses(out, batch, weights)
+        _, by_family = tally.read()
         batch.family_BT.fill_(3)
-        alone = family_losses(out, batch, weights)
+        _, alone = losses(out, batch, weights)[1].read()
     assert set(by_family) == {1, 2}
     assert min(by_family.values()) < whole.item() < max(by_family.values())
     assert alone == {3: pytest.approx(whole.item(), rel=1e-5)}

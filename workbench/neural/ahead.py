@@ -7,6 +7,7 @@ once all of it is there, at the step at which the next one is held.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -23,6 +24,8 @@ from workbench.neural.batches import Batches
 from workbench.neural.rehearsal import Rehearsals
 
 BATCHES_EACH = 2  # batches that every helper is ahead by
+NICE = 3  # lower in priority than the process that trains, and higher than those that make conversations
+REHEARSING = 1 / 3  # of the helpers hold a rehearsal, so that the others go on preparing batches
 
 _BORN_WITH: list[Batches] = []  # of a helper; of the process that trains, empty
 
@@ -61,7 +64,8 @@ class Helpers:
         for held in self._rehearsing:
             held.result()
         told = pickle.dumps(checkpoint)  # as bytes: by itself every weight would take a file handle in every helper
-        several = [share[first :: self.count] for first in range(min(self.count, len(share)))]
+        many = max(1, round(self.count * REHEARSING))
+        several = [share[first::many] for first in range(min(many, len(share)))]
         self._rehearsing = [self._executor.submit(_hold, rehearsals, told, progress, some) for some in several]
 
     def close(self) -> None:
@@ -82,6 +86,7 @@ class Helpers:
 
 
 def _born(batches: Batches) -> None:
+    os.nice(NICE)
     torch.set_num_threads(1)
     _BORN_WITH.append(batches)
 
