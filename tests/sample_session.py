@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from workbench.clock import ClockSpec, Tick
@@ -9,6 +12,7 @@ from workbench.events import (
     Decision,
     Event,
     Gate,
+    GatesActed,
     ModelYielded,
     TickCost,
     TranscriptDelta,
@@ -27,6 +31,19 @@ COUNT_TICKS = (10, 13, 16, 19, 22)
 YIELD_TICK = 25
 TICKS = 40
 GATE_TICK = 31
+
+
+def without_decisions(trace: Trace) -> Trace:
+    """The session of an agent that left no decisions: what rules did to it is recorded on its own, in the same ticks."""
+    return replace(trace, turns=[replace(turn, events=tuple(_undecided(turn.events))) for turn in trace.turns])
+
+
+def _undecided(events: Iterable[Event]) -> Iterator[Event]:
+    for event in events:
+        if not isinstance(event, Decision):
+            yield event
+        elif event.gates:
+            yield GatesActed(gates=event.gates)
 
 
 def stopped_count() -> Trace:

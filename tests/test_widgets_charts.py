@@ -10,12 +10,13 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from tests.sample_session import COUNTED, TICKS, YIELD_TICK, stopped_count
+from tests.sample_session import COUNTED, GATE_TICK, TICKS, YIELD_TICK, stopped_count, without_decisions
 from tests.scenario_fakes import one_voice, play
 from widgets import DARK, LIGHT, show, timeline, training_curves
 from widgets.charts import LABEL_STEP_PX, NOMINAL_PX_PER_S, label_shifts_px
+from widgets.page import decisions_table
 from widgets.player import stereo
-from widgets.views import session_view
+from widgets.views import notable, session_view
 from workbench.clock import ClockSpec, Tick
 from workbench.conditions import Condition
 from workbench.errors import InputError
@@ -125,6 +126,21 @@ def test_the_threshold_spans_the_session_and_gates_are_marked(figure: go.Figure)
     gates = _trace(figure, "gates")
     assert list(gates.x) == pytest.approx([6.3])
     assert "p(speak) 0.42 &lt; threshold 0.50" in gates.hovertext[0]
+
+
+def test_gates_have_a_lane_and_a_row_where_the_agent_left_no_decisions() -> None:
+    view = session_view(without_decisions(stopped_count()))
+    figure = timeline(view)
+    gates = _trace(figure, "gates")
+    assert list(gates.x) == pytest.approx([6.3])
+    assert "p(speak) 0.42 &lt; threshold 0.50" in gates.hovertext[0]
+    assert not {"p_speak", "p_yield", "threshold"} & {trace.name for trace in figure.data}, "nobody had these numbers"
+    table = decisions_table(notable(view), view.gates)
+    assert table.count("<tr class=") == 1
+    assert f"<td>6.2 s</td><td>{GATE_TICK}</td><td></td>" in table
+    assert "threshold gate: wanted six, did &lt;silence&gt;" in table
+    undecided = session_view(Trace(Header(clock=ClockSpec(), seed=0, participants={})))
+    assert "no decision records" in decisions_table(notable(undecided), undecided.gates)
 
 
 def test_the_wave_keeps_its_shape_and_stays_in_its_lane(figure: go.Figure) -> None:

@@ -22,7 +22,9 @@ PIXEL = """([lane, tick, high]) => {
 
 
 def script(tick: int) -> Mapping[str, Any]:
-    """Heard "count" at 0.4 s; a gate at tick 4; speaking "one" from tick 5 on."""
+    """A gate without a decision at tick 2; heard "count" at 0.4 s; a gate at tick 4; speaking "one" from tick 5 on."""
+    if tick == 2:
+        return {"events": [["gates.acted", 0.4, "budget gate: wanted one, did <silence> (5.0 s have been spoken)"]]}
     if tick == 3:
         return {"words": [["user", "count", 0.4, 0.8, 0.9]]}
     if tick == 4:
@@ -86,6 +88,7 @@ def test_the_canvas_shows_the_bars_the_words_and_the_gate_of_the_session(still: 
     assert near(pixel("said", 5, 0.06), AGENT)
     assert near(pixel("speak", 4, 0.93), GATE)
     assert not near(pixel("speak", 5, 0.96), GATE)
+    assert near(pixel("speak", 2, 0.93), GATE)
 
 
 def test_what_was_said_stands_beside_the_canvas_as_text(page: Any) -> None:

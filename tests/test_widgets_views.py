@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.sample_session import COUNT_TICKS, COUNTED, GATE_TICK, YIELD_TICK, stopped_count
+from tests.sample_session import COUNT_TICKS, COUNTED, GATE_TICK, YIELD_TICK, stopped_count, without_decisions
 from widgets import views
 from workbench.clock import ClockSpec, Tick
 from workbench.events import FloorOverlap, ModelYielded, TranscriptDelta, TruthExpect, TruthWithdrawn
@@ -81,6 +81,7 @@ def test_gates_yields_and_costs_carry_their_tick_and_numbers() -> None:
     assert [(y.at_s, y.unsaid) for y in view.yields] == [(5.0, "six")]
     assert len(view.costs) == 40
     assert view.costs[0].total_ms == pytest.approx(10.0)
+    assert views.session_view(without_decisions(stopped_count())).gates == view.gates
 
 
 def test_overlap_is_where_both_sides_words_sound() -> None:

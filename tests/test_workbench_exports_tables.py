@@ -12,6 +12,7 @@ import pytest
 from mcap.reader import make_reader
 from pyarrow import parquet
 
+from tests.sample_session import without_decisions
 from tests.scenario_fakes import Tones, one_voice
 from tests.test_workbench_exports import stop_trace
 from tests.workbench_fakes import assert_same_turn
@@ -20,6 +21,7 @@ from workbench.errors import TraceError
 from workbench.evaluate import evaluate
 from workbench.events import Decision, Gate, ModelYielded, TickCost
 from workbench.events_background import DelegationChanged, DelegationCreated, ToolUsed
+from workbench.exports import export
 from workbench.exports.mcap import read_mcap, write_mcap
 from workbench.exports.otel import otlp, write_otel
 from workbench.exports.parquet import read_parquet, write_parquet, write_results
@@ -193,6 +195,22 @@ def test_a_session_as_opentelemetry_has_the_published_fields_and_one_tree(tmp_pa
     assert told(work["attributes"])["microturn.state"] == "failed"
     assert work["status"] == {"code": 2, "message": "no answer within 60 s"}
     assert [event["name"] for event in work["events"]] == ["execute_tool search"]
+
+
+def test_gates_are_exported_where_the_agent_left_no_decisions(tmp_path: Path) -> None:
+    trace = without_decisions(busy_trace())
+    (root, *_) = spans_of(json.loads(write_otel(trace, tmp_path)[0].read_text()))
+    [gate] = [told(event["attributes"]) for event in root["events"] if event["name"] == "microturn.gate"]
+    assert gate == {"microturn.gate": "barge-in", "microturn.reason": "the user began to speak"}
+    write_parquet(trace, tmp_path)
+    ticks = parquet.read_table(tmp_path / "session.ticks.parquet")
+    assert ticks["gates"].to_pylist() == ["barge-in: the user began to speak", *[None] * 11]
+    assert set(ticks["p_speak"].to_pylist()) == {None}
+    assert_same(read_parquet(tmp_path), as_kept(trace))
+    (chrome,) = export(trace, "chrome-trace", tmp_path)
+    rows = json.loads(chrome.read_text())["traceEvents"]
+    acted = {"wanted": "four", "done": "<silence>", "reason": "the user began to speak"}
+    assert [(row["ts"], row["args"]) for row in rows if row["name"] == "gate barge-in"] == [(0, acted)]
 
 
 def test_what_was_said_is_told_only_when_asked_for() -> None:

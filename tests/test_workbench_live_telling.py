@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.live_fakes import Wall, opened, ramp
 from workbench.agents import ScriptedAgent
 from workbench.clock import ClockSpec, Tick
-from workbench.events import Event, TickCost
+from workbench.events import Event, Gate, GatesActed, TickCost
 from workbench.events_background import DelegationChanged, DelegationCreated, DelegationRefused
 from workbench.live.protocol import Drop, Stop, TickDone, decode, encode
 from workbench.live.telling import BLOCK, outlines, tick_message, told
@@ -45,6 +46,15 @@ def test_a_trace_of_a_live_session_tells_what_its_page_was_told(tmp_path: Path) 
     assert [comparable(message) for message in again] == [comparable(message) for message in sent]
     assert any(isinstance(message, Drop) for message in again)
     assert {message.heard for message in again if isinstance(message, TickDone)} > {None, SIZE}
+
+
+def test_gates_without_a_decision_are_told_in_words() -> None:
+    acted = GatesActed(
+        gates=(Gate("budget", "two", "<silence>", "5.0 s have been spoken"), Gate("quiet hours", "go on", "<silence>", "night"))
+    )
+    message = tick_message(MicroTurn(Tick(3), events=(acted,)), ClockSpec(), cost_ms=1.0, late_ms=0.0, lost=0)
+    words = "budget gate: wanted two, did <silence> (5.0 s have been spoken); quiet hours gate: wanted go on, did <silence> (night)"
+    assert (message.decision, message.events) == (None, (("gates.acted", pytest.approx(0.6), words),))
 
 
 def test_in_a_simulation_what_is_said_is_heard_at_once() -> None:

@@ -16,6 +16,8 @@ from workbench.errors import InputError, TraceError
 from workbench.events import (
     Decision,
     Event,
+    Gate,
+    GatesActed,
     ModelSpeechStarted,
     ModelSpeechStopped,
     ModelYielded,
@@ -246,6 +248,53 @@ def test_rules_add_up_and_each_tells_its_reason() -> None:
 def test_two_sessions_differ_only_where_the_rule_differs() -> None:
     one, two = heard(Talker((2, 10)))[0], heard(Talker((2, 10)), QuietHours(1.8, 3.0))[0]
     assert [a.tick for a, b in zip(one.turns, two.turns, strict=True) if a.events != b.events] == [10, 12, 14, 15]
+
+
+@dataclass(frozen=True)
+class Untold(Talker):
+    """The same talker without a record of what it decides."""
+
+    def step(self, state: None, tick: Tick, heard: MicroTurn) -> tuple[Said, None]:
+        said, _ = super().step(state, tick, heard)
+        return replace(said, events=tuple(event for event in said.events if not isinstance(event, Decision))), None
+
+
+@pytest.mark.parametrize("policy", [SpeakOver("never"), BargeIn("at_once"), MaxOverlap(0.4), QuietHours(1, 2), SpeechBudget(0.5)])
+def test_a_gate_that_acts_on_an_agent_without_decisions_is_recorded_on_its_own(policy: Policy) -> None:
+    """With the same reason in the same tick as the decision of one that leaves some has it, and everything else is the same."""
+    (told, loud, gates), (untold, untold_loud, none) = (heard(kind((2, 9), user=(4, 12)), policy) for kind in (Talker, Untold))
+    assert loud == untold_loud
+    assert none == []
+    assert gates
+    assert [(t, g) for t, e in untold.events(GatesActed) for g in e.gates] == [(t, g) for t, e in told.events(Decision) for g in e.gates]
+    assert not list(told.events(GatesActed))
+    others = [[e for e in trace.all_events() if not isinstance(e[1], Decision | GatesActed)] for trace in (told, untold)]
+    assert [(t, e) for t, e in others[0] if not isinstance(e, ModelYielded)] == [
+        (t, e) for t, e in others[1] if not isinstance(e, ModelYielded)
+    ]
+
+
+def test_what_a_rule_did_to_an_agent_without_decisions_is_told_and_numbers_are_not_made_up() -> None:
+    trace, loud, _ = heard(Untold((2, 9), user=(4, 12)), BargeIn("at_once"), SpeakOver("never"))
+    assert loud == [2, 3]
+    cut, silent = why(trace, 0.8), why(trace, 1.8)
+    assert cut.headline == "At 0.8 s the agent was cut by barge-in: the user began to speak."
+    assert 'cut at 0.80 s, not by its own choice; unsaid: "one"' in cut.reasons
+    assert silent.headline.startswith("At 1.8 s the agent stayed silent because barge-in gate: wanted one, did <silence> (")
+    assert (cut.decision, silent.decision) == (None, None)
+    assert not any("p(speak)" in reason for reason in (*cut.reasons, *silent.reasons))
+    assert [row.why for row in summary(trace) if row.what == "<yield>"] == ["cut by barge-in: the user began to speak, unsaid: one"]
+    assert why(trace, 0.4).headline == 'At 0.4 s the agent began to say "one"; it left no decision record.'
+
+
+def test_an_agent_without_decisions_is_replayed_with_its_gates() -> None:
+    governed = Governed(ScriptedAgent(((3, ("two",)), (12, ("four",)))), (QuietHours(0, 1),))
+    session = Session.start([SilentUser(30), governed])
+    trace = record(session)
+    session.run(20)
+    [(tick, acted)] = trace.events(GatesActed)
+    assert (tick, acted.gates) == (3, (Gate("quiet hours", "two", "<silence>", "it is to be quiet from 0 to 1 s"),))
+    assert replay(trace).difference is None
 
 
 def test_a_governed_agent_keeps_the_rules_of_participants() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.background_fakes import Typist, asked, asks, conversation, heard, played, together
-from tests.sample_session import GATE_TICK, YIELD_TICK, stopped_count
+from tests.sample_session import GATE_TICK, YIELD_TICK, stopped_count, without_decisions
 from tests.test_workbench_cli import microturn
 from tests.test_workbench_guard import CLOCK, SAFE, Hears
 from tests.workbench_fakes import BIT_EXACT, assert_same_turn, chat
 from workbench.agents import ScriptedAgent, SilentAgent
 from workbench.errors import InputError, TraceError
-from workbench.events import Decision, Event, Gate, ModelYielded, PayloadErased, TranscriptDelta, TruthWord
+from workbench.events import Decision, Event, Gate, GatesActed, ModelYielded, PayloadErased, TranscriptDelta, TruthWord
 from workbench.events_background import DelegationChanged, DelegationCreated, DelegationResult
 from workbench.events_rules import GuardActed, IntentEstimated
 from workbench.intents import Guessing
@@ -277,6 +277,22 @@ def test_what_a_guard_quotes_of_the_user_goes_and_the_rest_of_its_decision_stays
     assert raw(tmp_path).count(b"open the safe") == 1, "the rule itself, in the header, is nobody's words"
     assert verify(path).ok
     assert erasable(path, of_user(range(40))) == 0
+
+
+def test_what_a_guard_quotes_goes_where_the_agent_left_no_decision(tmp_path: Path) -> None:
+    agent = Hears(ScriptedAgent(((6, ("one", "two", "three", "four", "five")),)), {3: "please open", 4: "the", 8: "safe"})
+    session = Session.start([SilentUser(9), Governed(agent, (SAFE,))], clock=CLOCK)
+    trace = record(session)
+    session.run(40)
+    trace = without_decisions(trace)
+    path = save_trace(trace, tmp_path / "t.sqlite", default=BIT_EXACT)
+    [(tick, acted)] = trace.events(GatesActed)
+    assert "'open the safe'" in acted.gates[0].reason
+    erase(path, of_user(range(40)))
+    left = read_trace(path)
+    assert list(left.events(GatesActed)) == [(tick, GatesActed(gates=(Gate("guard", ERASED, "<silence>", ERASED),)))]
+    assert raw(tmp_path).count(b"open the safe") == 1, "the rule itself, in the header, is nobody's words"
+    assert verify(path).ok
 
 
 def test_of_a_decision_the_texts_that_may_repeat_others_go_and_what_tells_of_the_agent_stays(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Tables -> one figure: the timeline of a finished session, with one lane under the other on a shared clock.
 
 Lanes, top to bottom: the user's wave, words, typed text and what the agent heard of them · which cells made it decide, where that was
-looked into · what the camera saw · floor state · p(speak) and p(yield), one bar per micro-turn, with threshold and gates · the agent's
-words and wave · the windows a perfect agent acts in · background tasks, state by state · cost against the deadline.
+looked into · what the camera saw · floor state · p(speak) and p(yield), one bar per micro-turn, with threshold and gates; gates alone where
+an agent leaves no decisions · the agent's words and wave · the windows a perfect agent acts in · background tasks, state by state · cost
+against the deadline.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from widgets.canvas import Canvas, Lane, bars, hover_cells
-from widgets.decisions import probabilities
+from widgets.decisions import gate_marks, probabilities
 from widgets.inside import influence_marks, influence_note
 from widgets.picture import data_url
 from widgets.theme import LIGHT, Theme, faded
@@ -57,6 +58,7 @@ def timeline(session: Trace | SessionView, theme: Theme = LIGHT, window_s: float
     _camera(canvas)
     _floor(canvas)
     probabilities(canvas)
+    gate_marks(canvas)
     _words(canvas, "agent_words", view.agent_words, theme.agent)
     _wave(canvas, "agent_wave", view.agent_wave, theme.agent)
     _expected(canvas)
@@ -91,6 +93,8 @@ def _lanes(view: SessionView, theme: Theme) -> list[Lane]:
             Lane("p_speak", 104, _ink("p(speak)", theme.agent), threshold),
             Lane("p_yield", 44, _ink("p(yield)", theme.yielded), "give up the floor"),
         ]
+    elif view.gates:
+        lanes.append(Lane("gates", 24, _ink("Gates", theme.gate), "a rule acted"))
     lanes.append(Lane("agent_words", 34, _ink("Agent", theme.agent), "words"))
     lanes.append(Lane("agent_wave", 74, "", "loudspeaker", joined=True))
     if view.expected:

@@ -41,7 +41,6 @@ def probabilities(canvas: Canvas) -> None:
         record = [decision_hover(row) for row in rows]
         for lane in ("p_speak", "p_yield"):
             canvas.add(lane, hover_cells(centre, record, view.tick_s, f"{lane}_record"))
-    _gates(canvas)
 
 
 def _short_records(canvas: Canvas, rows: Sequence[DecisionRow]) -> go.Bar:
@@ -87,7 +86,8 @@ def _acts(d: Decision, most: int = CANDIDATES) -> list[str]:
     return [f"said <b>{escape(d.said)}</b>" if d.said else "said nothing", *top, *gates]
 
 
-def _gates(canvas: Canvas) -> None:
+def gate_marks(canvas: Canvas) -> None:
+    """The gates that acted: over p(speak), or in a lane of their own where the agent left no decisions."""
     marks = canvas.view.gates
     if not marks:
         return
@@ -98,4 +98,5 @@ def _gates(canvas: Canvas) -> None:
     marker = {"symbol": "diamond", "size": 9, "color": canvas.theme.gate, "line": {"color": canvas.theme.page, "width": 1}}
     x = [m.at_s + canvas.view.tick_s / 2 for m in marks]
     hover = {"hovertext": text, "hovertemplate": "%{hovertext}<extra></extra>"}
-    canvas.add("p_speak", go.Scatter(x=x, y=[1.08] * len(x), mode="markers", marker=marker, name="gates", **hover))
+    lane, height = ("p_speak", 1.08) if "p_speak" in canvas.axes else ("gates", 0.5)
+    canvas.add(lane, go.Scatter(x=x, y=[height] * len(x), mode="markers", marker=marker, name="gates", **hover))

@@ -139,7 +139,8 @@ def session_html(trace: Trace, lies: str, back: str, plotly: str = PLOTLY) -> st
         f'<p class="hint"><a href="{escape(back)}">Scoreboard</a></p><h1>{escape(view.title)}</h1>'
         f'<p class="facts">{escape(session_facts(view, trace))}</p>'
         f'<div class="inside">{session_block(trace, "session")}'
-        f'<h2>Ticks worth reading</h2><div class="scroll">{decisions_table(notable(view))}</div></div><p class="hint">{file}</p>'
+        f'<h2>Ticks worth reading</h2><div class="scroll">{decisions_table(notable(view), view.gates)}</div></div>'
+        f'<p class="hint">{file}</p>'
     )
     carried = f'{Packed("session", str(session_figure(trace).to_json()))}<script src="{escape(plotly)}"></script>'
     style, script = ((HERE / f"board.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))

@@ -14,8 +14,9 @@ import plotly.io
 from widgets import player
 from widgets.charts import WINDOW_S, timeline
 from widgets.theme import LIGHT, Theme
-from widgets.views import DecisionRow, SessionView, notable, session_view
+from widgets.views import DecisionRow, GateMark, SessionView, notable, session_view
 from workbench.background.shown import latest, things_of
+from workbench.explain import told
 from workbench.trace import Trace
 
 HERE = Path(__file__).parent
@@ -53,7 +54,7 @@ def timeline_html(trace: Trace, theme: Theme = LIGHT) -> str:
         facts=escape(session_facts(view, trace)),
         audio=player.data_url(trace),
         plot=plot,
-        table=decisions_table(notable(view)),
+        table=decisions_table(notable(view), view.gates),
         window=f"{WINDOW_S:g}",
     )
     things = latest([thing for turn in trace.turns for thing in things_of(turn)])
@@ -106,12 +107,15 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def decisions_table(rows: Sequence[DecisionRow]) -> str:
-    """Decision records as an HTML table whose rows carry their time in `data-at`."""
-    if not rows:
+def decisions_table(rows: Sequence[DecisionRow], gates: Sequence[GateMark]) -> str:
+    """Decision records, and gates where the agent left none, as an HTML table whose rows carry their time in `data-at`."""
+    decided = {row.tick for row in rows}
+    lines = [(row.tick, _row(row)) for row in rows] + [(mark.tick, _alone(mark)) for mark in gates if mark.tick not in decided]
+    if not lines:
         return "<p class='empty'>This session has no decision records: its agent does not report why it acts.</p>"
     head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, rows))}</tbody></table>"
+    body = "".join(line for _, line in sorted(lines, key=lambda found: found[0]))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _row(row: DecisionRow) -> str:
@@ -128,6 +132,14 @@ def _row(row: DecisionRow) -> str:
         top,
         row.reason,
     )
-    kind = "gate" if d.gates else "said" if d.said else ""
+    return _line("gate" if d.gates else "said" if d.said else "", row.at_s, cells)
+
+
+def _alone(mark: GateMark) -> str:
+    """A gate without a decision: neither a floor state nor numbers belong to it."""
+    return _line("gate", mark.at_s, (f"{mark.at_s:.1f} s", str(mark.tick), *[""] * (len(COLUMNS) - 3), told([mark.gate])))
+
+
+def _line(kind: str, at_s: float, cells: Sequence[str]) -> str:
     inner = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f'<tr class="{kind}" data-at="{row.at_s:.3f}" tabindex="0">{inner}</tr>'
+    return f'<tr class="{kind}" data-at="{at_s:.3f}" tabindex="0">{inner}</tr>'

@@ -76,7 +76,7 @@ def shown_session(name: str, trace: Trace) -> Json:
         "sounds": [{"label": "the session", "url": player.small_data_url(trace)}],
         "heading": "Ticks worth reading",
         "hint": HINT,
-        "table": decisions_table(notable(view)),
+        "table": decisions_table(notable(view), view.gates),
     }
 
 

@@ -44,6 +44,7 @@ export function make(tag, attributes = {}, ...children) {
 export const clock = (s) => (s < 60 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)}:${(s % 60).toFixed(1).padStart(4, "0")}`);
 const loud = (level) => (level / 127) ** 0.6; // a quiet voice is still to be seen
 const percent = (p) => (p === null || p === undefined ? "–" : p.toFixed(2));
+const ruled = (message) => (message.events ?? []).filter(([kind]) => kind === "gates.acted").map(([, , text]) => text); // without a decision
 const pale = (colour, share) => `color-mix(in srgb, ${colour} ${Math.round(share * 100)}%, transparent)`;
 
 /** What was said and decided, tick by tick, without a pixel: typed arrays as rings, words in order, where the loudspeaker is. */
@@ -71,7 +72,7 @@ class TickRecord {
     this.number[at] = tick;
     this.last = Math.max(this.last, tick);
     this.first = Math.max(this.first, this.last - this.held + 1);
-    const acted = decision?.gates?.some(([, wanted, done]) => wanted !== done) ?? false;
+    const acted = decision?.gates?.some(([, wanted, done]) => wanted !== done) || ruled(message).length > 0;
     this.flags[at] = (decision ? DECIDED : 0) | (acted ? GATED : 0) | (message.events?.length ? MARKED : 0);
     this.floor[at] = Math.max(0, floor);
     this.speak[at] = decision?.p_speak ?? 0;
@@ -515,6 +516,7 @@ export function createTimeline(root) {
       decision ? `p(speak) ${percent(decision.p_speak)}, threshold ${percent(decision.threshold)}, p(yield) ${percent(decision.p_yield)}` : null,
       what ? `says ${what}` : null,
       ...(decision?.gates ?? []).filter(([, wanted, done]) => wanted !== done).map(([name, , , why]) => `◆ ${name}${why ? `: ${why}` : ""}`),
+      ...ruled(record.details[at]).map((text) => `◆ ${text}`),
       ...spoken,
       `${(cost ?? 0).toFixed(0)} of ${record.tickMs} ms${late > 1 ? `, ${late.toFixed(0)} ms late` : ""}${lost ? `, ${lost} samples lost` : ""}`,
     ].filter(Boolean);

@@ -20,6 +20,7 @@ from workbench.events import (
     TruthExpect,
     TruthWithdrawn,
     TruthWord,
+    gates_in,
 )
 from workbench.explain import forced_by, reason_of
 from workbench.inside import Attribution
@@ -72,7 +73,7 @@ class DecisionRow:
     def reason(self) -> str:
         """Why the tick came out as it did, in one line."""
         if self.yielded:
-            unsaid, cut = f"; unsaid: {self.yielded.unsaid}" if self.yielded.unsaid else "", forced_by(self.yielded, self.decision)
+            unsaid, cut = f"; unsaid: {self.yielded.unsaid}" if self.yielded.unsaid else "", forced_by(self.yielded, self.decision.gates)
             if cut is not None:
                 return f"was cut by {cut.name}: {cut.reason}; its own p(yield) was {self.decision.p_yield:.2f}{unsaid}"
             return f"gave up the floor at p(yield) {self.yielded.p_yield:.2f}, {self.yielded.reason}{unsaid}"
@@ -277,7 +278,8 @@ def floor_spans(trace: Trace) -> tuple[Span, ...]:
 
 def gates(trace: Trace) -> tuple[GateMark, ...]:
     """Every gate that changed an outcome."""
-    return tuple(GateMark(row.tick, row.at_s, gate) for row in decisions(trace) for gate in row.decision.gates)
+    clock = trace.header.clock
+    return tuple(GateMark(turn.tick, clock.seconds(turn.tick), gate) for turn in trace.turns for gate in gates_in(turn.events))
 
 
 def yields(trace: Trace) -> tuple[YieldMark, ...]:

@@ -7,7 +7,7 @@ and the `truth.*` events are ours. Times in events are seconds on the session cl
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, TypeAlias, get_args
 
@@ -117,6 +117,14 @@ class Decision(_Base):
     p_user_speaking: float = 0.0
     top: tuple[tuple[str, float], ...] = ()
     gates: tuple[Gate, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatesActed(_Base):
+    """The rules that acted on an agent that left no `Decision` in this tick. There are no numbers of its own to record with them."""
+
+    kind: ClassVar[str] = "gates.acted"
+    gates: tuple[Gate, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,6 +364,7 @@ Event: TypeAlias = (
     | FloorOverlap
     | TranscriptDelta
     | Decision
+    | GatesActed
     | TickCost
     | DeadlineMissed
     | AudioLost
@@ -393,6 +402,7 @@ KINDS: dict[str, type[_Base]] = {
         FloorOverlap,
         TranscriptDelta,
         Decision,
+        GatesActed,
         TickCost,
         DeadlineMissed,
         AudioLost,
@@ -430,9 +440,14 @@ def _candidates(value: Any) -> tuple[tuple[str, float], ...]:
     return tuple([(str(word), float(p)) for word, p in value])
 
 
+def _gates(value: Any) -> tuple[Gate, ...]:
+    return tuple([Gate(**gate) for gate in value])
+
+
 # Fields that are more than JSON says, and how they are made of it; any other list becomes a tuple.
 RESTORED: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
-    Decision: {"top": _candidates, "gates": lambda value: tuple([Gate(**gate) for gate in value])},
+    Decision: {"top": _candidates, "gates": _gates},
+    GatesActed: {"gates": _gates},
     IntentEstimated: {"top": _candidates},
 }
 
@@ -440,6 +455,11 @@ RESTORED: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
 def kind_of(event: Event) -> str:
     """The tag under which an event is stored; for an unknown event, the tag it was read with."""
     return event.name if isinstance(event, Unknown) else event.kind
+
+
+def gates_in(events: Iterable[Event]) -> tuple[Gate, ...]:
+    """The gates that acted in a micro-turn, whether they stand in the agent's decision or, where it left none, on their own."""
+    return tuple(gate for event in events if isinstance(event, Decision | GatesActed) for gate in event.gates)
 
 
 def to_json(event: Event) -> dict[str, Any]:

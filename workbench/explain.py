@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.clock import Tick
 from workbench.errors import InputError
-from workbench.events import Decision, Gate, ModelYielded, TruthExpect, TruthWithdrawn
+from workbench.events import Decision, Gate, ModelYielded, TruthExpect, TruthWithdrawn, gates_in
 from workbench.explain_work import Cause, causes_at, evidence_of, told_by
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT
 from workbench.spoken import AGENT, Spoken, agent_words, heard_words, phrases, spoken_words, typed_texts
@@ -67,7 +67,7 @@ def why(trace: Trace, at_s: float) -> Explanation:
     if not 0 <= tick < len(trace):
         raise InputError(f"{at_s:g} s is outside this session; it runs from 0 to {trace.duration_s:g} s")
     turn = trace.turns[tick]
-    decision = _decision(trace, tick)
+    decision, gates = _decision(trace, tick), gates_in(turn.events)
     yielded = next((e for e in turn.events if isinstance(e, ModelYielded)), None)
     said = turn.text(AGENT_TEXT) or (decision.said if decision else "")
     sounding = bool(abs(turn.audio(AGENT_AUDIO, 1)).max(initial=0.0) > SOUND_PEAK)
@@ -80,12 +80,13 @@ def why(trace: Trace, at_s: float) -> Explanation:
     heard = tuple(word for word in everything if at_s - HEARD_S <= word.end_s and word.start_s <= now_s)
     reasons = [
         *_numbers(decision),
-        *_yield_reason(yielded, decision),
+        *_yield_reason(yielded, decision, gates),
         *_turned_to(trace, tick, yielded),
         *_sound_reason(trace, tick, outcome),
     ]
-    headline = _headline(now_s, outcome, said, decision, causes) if yielded is None else _gave_way(now_s, yielded, decision)
-    if decision is not None and decision.gates and (gated := reason_of(decision)) not in headline:
+    because = reason_of(decision) if decision else told(gates)
+    headline = _headline(now_s, outcome, said, because, causes) if yielded is None else _gave_way(now_s, yielded, decision, gates)
+    if gates and (gated := told(gates)) not in headline:
         reasons.append(gated)
     reasons += [text for text in dict.fromkeys(cause.text for cause in causes) if text not in headline]
     reasons += [*_heard_reason(heard), *_expected(trace, tick)]
@@ -103,7 +104,7 @@ def summary(trace: Trace) -> list[Row]:
         rows.append(Row(phrase.start_s, phrase.end_s, ticks, phrase.speaker, phrase.text, reason))
     for tick, event in trace.events(ModelYielded):
         unsaid = f", unsaid: {event.unsaid}" if event.unsaid else ""
-        cut = forced_by(event, _decision(trace, tick))
+        cut = forced_by(event, gates_in(trace.turns[tick].events))
         reason = f"{event.reason}, p(yield) {event.p_yield:.2f}" if cut is None else f"cut by {cut.name}: {cut.reason}"
         rows.append(Row(event.at_s, event.at_s, (tick, tick), AGENT, "<yield>", f"{reason}{unsaid}"))
     return sorted(rows, key=lambda row: (row.start_s, row.who))
@@ -112,17 +113,21 @@ def summary(trace: Trace) -> list[Row]:
 def reason_of(decision: Decision) -> str:
     """Why a decision came out as it did, in one line with its numbers."""
     if decision.gates:
-        return "; ".join(f"{g.name} gate: wanted {g.wanted or 'nothing'}, did {g.done or 'nothing'} ({g.reason})" for g in decision.gates)
+        return told(decision.gates)
     side = "reached" if decision.p_speak >= decision.threshold else "stayed below"
     return f"p(speak) {decision.p_speak:.2f} {side} its threshold {decision.threshold:.2f}"
 
 
-def forced_by(event: ModelYielded, decision: Decision | None) -> Gate | None:
-    """The gate of the rule that cut the agent off where it gave up the floor; None where it gave way by itself.
+def told(gates: Sequence[Gate]) -> str:
+    """What rules did and why, in one line; empty without any."""
+    return "; ".join(f"{g.name} gate: wanted {g.wanted or 'nothing'}, did {g.done or 'nothing'} ({g.reason})" for g in gates)
 
-    Its p(yield) stands in the decision: in traces of earlier versions such a yield has one that nobody had.
+
+def forced_by(event: ModelYielded, gates: Sequence[Gate]) -> Gate | None:
+    """Of the gates of its tick that of the rule that cut the agent off where it gave up the floor; None where it gave way by itself.
+
+    The agent's p(yield) stands in its decision: in traces of earlier versions such a yield has one that nobody had.
     """
-    gates = () if decision is None else decision.gates
     return next((gate for gate in gates if event.reason in (f"{gate.name}: {gate.reason}", gate.reason)), None)
 
 
@@ -130,20 +135,19 @@ def _decision(trace: Trace, tick: int) -> Decision | None:
     return next((event for event in trace.turns[tick].events if isinstance(event, Decision)), None)
 
 
-def _gave_way(at_s: float, event: ModelYielded, decision: Decision | None) -> str:
-    cut = forced_by(event, decision)
+def _gave_way(at_s: float, event: ModelYielded, decision: Decision | None, gates: Sequence[Gate]) -> str:
+    cut = forced_by(event, gates)
     if cut is not None:
         return f"At {at_s:.1f} s the agent was cut by {cut.name}: {cut.reason}."
     return f"At {at_s:.1f} s the agent gave up the floor: " + (f"p(yield) {decision.p_yield:.2f}." if decision else f"{event.reason}.")
 
 
-def _headline(at_s: float, outcome: str, said: str, decision: Decision | None, causes: Sequence[Cause]) -> str:
+def _headline(at_s: float, outcome: str, said: str, because: str, causes: Sequence[Cause]) -> str:
     what = f'began to say "{said}"' if outcome == "spoke" else outcome
     about = next((cause.text for cause in causes if cause.outcome == outcome), "")
     if about:
         return f"At {at_s:.1f} s the agent {what}: {about}."
-    because = f" because {reason_of(decision)}" if decision else "; it left no decision record"
-    return f"At {at_s:.1f} s the agent {what}{because}."
+    return f"At {at_s:.1f} s the agent {what}" + (f" because {because}." if because else "; it left no decision record.")
 
 
 def _numbers(decision: Decision | None) -> list[str]:
@@ -159,12 +163,13 @@ def _numbers(decision: Decision | None) -> list[str]:
     return lines
 
 
-def _yield_reason(event: ModelYielded | None, decision: Decision | None) -> list[str]:
+def _yield_reason(event: ModelYielded | None, decision: Decision | None, gates: Sequence[Gate]) -> list[str]:
     if event is None:
         return []
     unsaid = f'; unsaid: "{event.unsaid}"' if event.unsaid else ""
-    if decision is not None and forced_by(event, decision) is not None:
-        return [f"cut at {event.at_s:.2f} s, not by its own choice: p(yield) {decision.p_yield:.3f}{unsaid}"]
+    if forced_by(event, gates) is not None:
+        chance = f": p(yield) {decision.p_yield:.3f}" if decision else ""
+        return [f"cut at {event.at_s:.2f} s, not by its own choice{chance}{unsaid}"]
     return [f"yielded at {event.at_s:.2f} s: {event.reason}, p(yield) {event.p_yield:.3f}{unsaid}"]
 
 

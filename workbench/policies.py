@@ -3,8 +3,8 @@
     agent = Governed(my_agent, (SpeakOver("backchannel"), MaxOverlap(1.0), QuietHours(600, 900)), Hold(ticks=2))
 
 A rule that objects silences an utterance from its first word, or cuts it where it sounds, to its end. What an agent wanted, what was done
-and the reason stand as gates in its decision; words that did not sound are not among the words said. The agent itself goes on as if it had
-been heard: a rule changes what is played, not what is thought.
+and the reason stand as gates in its decision, or as a record of their own (`GatesActed`) where it leaves none; words that did not sound are
+not among the words said. The agent itself goes on as if it had been heard: a rule changes what is played, not what is thought.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stays of a decision or a yield when words are erased that its texts may repeat: its numbers, and all that tells only of the agent.
+"""What stays of a decision, a gate or a yield when words are erased that its texts may repeat: its numbers, and what tells of the agent.
 
 A gate may quote what the user asked (a guard) or what the background found (a repertoire), and a rule of one's own may quote anything. So a
 text stays only where it is known to be about the agent itself: those of `OWN`.
@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.events import Decision, ModelYielded
+from workbench.events import Decision, GatesActed, ModelYielded
 from workbench.rules import BargeIn, MaxOverlap, MinConfidence, QuietHours, SpeakOver, SpeechBudget
 
 ERASED = "(erased)"  # stands where a text stood
-KINDS = (Decision.kind, ModelYielded.kind)
+KINDS = (Decision.kind, GatesActed.kind, ModelYielded.kind)
 OWN = frozenset(  # gates, and reasons of yields, that tell of the agent's own words and of numbers
     {
         "threshold",
@@ -34,8 +34,11 @@ def redacted(body: Mapping[str, Any]) -> dict[str, Any]:
     if body["kind"] == ModelYielded.kind:
         name = str(body["reason"]).partition(": ")[0]
         return {**body, "reason": body["reason"] if _is_own(name, body["reason"]) else ERASED}
+    gates = [_gate(gate) for gate in body.get("gates", ())]
+    if body["kind"] == GatesActed.kind:
+        return {**body, "gates": gates}
     top = [[_asks_nothing(word), p] for word, p in body.get("top", ())]
-    return {**body, "said": _asks_nothing(body["said"]), "top": top, "gates": [_gate(gate) for gate in body.get("gates", ())]}
+    return {**body, "said": _asks_nothing(body["said"]), "top": top, "gates": gates}
 
 
 def _gate(gate: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from workbench.clock import ClockSpec, Tick
-from workbench.events import Decision, Event, Gate, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, TranscriptDelta
+from workbench.events import Decision, Event, Gate, GatesActed, ModelSpeechStarted, ModelSpeechStopped, ModelYielded, TranscriptDelta
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, MicroTurn, Packet
 from workbench.session import Said
 
@@ -62,9 +62,11 @@ def parted(said: Said, tick: Tick, talks: bool) -> tuple[Voice, Said]:
 
 
 def joined(rest: Said, out: Voice, gates: Sequence[Gate] = ()) -> Said:
-    """What an agent says in all, with these gates in its decision."""
+    """What an agent says in all, with these gates in its decision; where it left none, they are recorded on their own."""
     events = tuple(_gated(event, gates) if isinstance(event, Decision) and gates else event for event in rest.events)
-    return replace(rest, packets=(*rest.packets, *out.packets), events=(*events, *out.events))
+    undecided = not any(isinstance(event, Decision) for event in events)
+    alone = (GatesActed(gates=tuple(gates)),) if gates and undecided else ()
+    return replace(rest, packets=(*rest.packets, *out.packets), events=(*events, *alone, *out.events))
 
 
 def cut(voice: Voice, clock: ClockSpec, reason: str, unsaid: str, p_yield: float) -> Voice:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from workbench.events import Decision, ModelYielded, TickCost, TruthExpect
+from workbench.events import Decision, ModelYielded, TickCost, TruthExpect, gates_in
 from workbench.spoken import AGENT, heard_words, spoken_words
 from workbench.trace import Trace
 
@@ -73,8 +73,9 @@ def _rows(trace: Trace) -> Iterator[tuple[str, Row]]:
         yield FLOOR, _span(decision.floor, start_s, start_s + clock.tick_s, said=decision.said)
         chances = {"speak": decision.p_speak, "yield": decision.p_yield, "threshold": decision.threshold}
         yield FLOOR, {"ph": "C", "name": "p", "ts": _us(start_s), "args": chances}
-        for gate in decision.gates:
-            yield FLOOR, _instant(f"gate {gate.name}", start_s, wanted=gate.wanted, done=gate.done, reason=gate.reason)
+    for turn in trace.turns:
+        for gate in gates_in(turn.events):
+            yield FLOOR, _instant(f"gate {gate.name}", clock.seconds(turn.tick), wanted=gate.wanted, done=gate.done, reason=gate.reason)
     for tick, cost in trace.events(TickCost):
         at_s = clock.seconds(tick)
         for stage, ms in cost.stages_ms.items():

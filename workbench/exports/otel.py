@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from workbench.events import DeadlineMissed, Decision, ModelYielded, TickCost
+from workbench.events import DeadlineMissed, Decision, GatesActed, ModelYielded, TickCost
 from workbench.events_background import DelegationChanged, DelegationCreated, ToolUsed
 from workbench.spoken import AGENT, Spoken, phrases, spoken_words
 from workbench.trace import Trace
@@ -109,6 +109,9 @@ def _happened(trace: Trace) -> Iterator[tuple[str, float, Attributes]]:
         for gate in decision.gates:
             told: Attributes = {"microturn.gate": gate.name, "microturn.reason": gate.reason, "microturn.threshold": decision.threshold}
             yield "microturn.gate", clock.seconds(tick), told
+    for tick, ruled in trace.events(GatesActed):
+        for gate in ruled.gates:
+            yield "microturn.gate", clock.seconds(tick), {"microturn.gate": gate.name, "microturn.reason": gate.reason}
     for _, yielded in trace.events(ModelYielded):
         yield "microturn.yield", yielded.at_s, {"microturn.p_yield": yielded.p_yield, "microturn.reason": yielded.reason}
     for tick, missed in trace.events(DeadlineMissed):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from workbench.clock import Tick
 from workbench.errors import InputError, TraceError
-from workbench.events import Decision, Event, TickCost, kind_of
+from workbench.events import Decision, Event, TickCost, gates_in, kind_of
 from workbench.packets import AGENT_AUDIO, USER_AUDIO, MicroTurn, Packet
 from workbench.store_format import decode, dump_event, dump_header, encode, features, load_event, load_header
 from workbench.trace import Trace
@@ -150,7 +150,9 @@ def _tick_row(turn: MicroTurn, trace: Trace) -> Row:
         row[side] = None if sound is None else features(sound).get("level_db")
     if decision is not None:
         row |= {name: getattr(decision, name) for name in _TICKS if name != "gates" and hasattr(decision, name)}
-        row["gates"] = "; ".join(f"{gate.name}: {gate.reason}" for gate in decision.gates)
+    gates = gates_in(turn.events)
+    if decision is not None or gates:
+        row["gates"] = "; ".join(f"{gate.name}: {gate.reason}" for gate in gates)
     return row
 
 

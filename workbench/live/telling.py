@@ -18,6 +18,7 @@ from workbench.events import (
     DeadlineMissed,
     Decision,
     Event,
+    GatesActed,
     PlaybackPosition,
     TickCost,
     TranscriptDelta,
@@ -25,6 +26,7 @@ from workbench.events import (
     kind_of,
     to_json,
 )
+from workbench.explain import told as because
 from workbench.live.ear import to_pcm
 from workbench.live.protocol import OUTLINE_PAIRS, Drop, Pcm, TickDone
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
@@ -167,6 +169,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
 
 
 def _says(event: Event) -> str:
+    if isinstance(event, GatesActed):
+        return because(event.gates)
     return ", ".join([f"{name} {getattr(event, name)}" for name in SAYS[type(event)]])
 
 
