@@ -70,6 +70,13 @@ def test_conversations_stand_in_the_order_of_their_numbers_whenever_they_appeare
     assert [int(row["number"][0]) for row in late.rows] == [int(row["number"][0]) for row in early.rows] == list(range(2 * SHARD))
 
 
+def test_what_appeared_is_read_a_few_shards_at_a_time_where_asked(tmp_path: Path) -> None:
+    fill(tmp_path, numbered, [0, 1, 2])
+    pool = Pool(tmp_path, numbered, most=SHARD)
+    assert [pool.refresh(2), pool.refresh(2), pool.refresh(2)] == [2 * SHARD, 3 * SHARD, 3 * SHARD]
+    assert [int(row["number"][0]) for row in pool.rows] == list(range(3 * SHARD))
+
+
 def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     fill(tmp_path, numbered, [1])
     fill(tmp_path, failing, [1])

@@ -153,3 +153,20 @@ def test_shares_and_weights_decide_what_is_drawn() -> None:
     assert {int(row["family"][0]) for row in rows} == {2}  # conversations of the family with no weight are left out
     from_first = sum(bool((row["out"] == 0).all()) for row in rows) / len(rows)
     assert 0.72 < from_first < 0.78  # an empty stock leaves its share to the first
+
+
+def test_a_conversation_is_counted_once_however_often_others_join_it() -> None:
+    class Once(dict[str, np.ndarray]):
+        asked = 0
+
+        def __getitem__(self, name: str) -> np.ndarray:
+            self.asked += 1
+            return super().__getitem__(name)
+
+    rows = [Once(family=np.full(3, number)) for number in (1, 2, 1)]
+    shelf = Shelf()
+    stock = Stock(shelf, 1.0, 2)
+    for now in ([0], [1, 0], [0, 1, 2]):
+        shelf.rows = [rows[i] for i in now]
+        np.testing.assert_array_equal(stock.family_counts(), [[0, 0, 3] if i == 1 else [0, 3, 0] for i in now])
+    assert [row.asked for row in rows] == [1, 1, 1]

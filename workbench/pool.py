@@ -71,10 +71,13 @@ class Pool:
             if process.exitcode not in (None, 0):
                 raise InputError(f"a worker filling {self.folder} ended with code {process.exitcode}; its error stands above")
 
-    def refresh(self) -> int:
-        """Read shards that have appeared since; the number of conversations at hand. Raises InputError when a worker died."""
+    def refresh(self, most: int | None = None) -> int:
+        """Read shards that have appeared since, `most` of them at once; the number of conversations at hand.
+
+        Raises InputError when a worker died.
+        """
         self.check()
-        new = [path for path in self.folder.glob("*.npz") if path.name not in self._shards]
+        new = sorted(path for path in self.folder.glob("*.npz") if path.name not in self._shards)[:most]
         self._shards |= {path.name: read_shard(path) for path in new}
         if new:
             self.rows = [row for name in sorted(self._shards) for row in self._shards[name]]

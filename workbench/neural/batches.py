@@ -36,14 +36,21 @@ class Stock:
     share: float
     families: int
     _rows: list[Arrays] = field(default_factory=list)
+    _counted: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict)  # by the row's id, which nobody else has while it lives
     _counts_NF: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def family_counts(self) -> npt.NDArray[np.int64]:
         """Cells of each family (number 0: of none) in each conversation, (N, F)."""
-        if self.shelf.rows is not self._rows:
-            self._rows = self.shelf.rows
-            self._counts_NF = np.stack([np.bincount(row["family"], minlength=self.families + 1) for row in self._rows])
+        rows = self.shelf.rows
+        if rows is not self._rows:
+            known = self._counted
+            self._counted = {id(row): known[id(row)] if id(row) in known else self._count(row) for row in rows}
+            self._counts_NF = np.stack([self._counted[id(row)] for row in rows])
+            self._rows = rows
         return self._counts_NF
+
+    def _count(self, row: Arrays) -> npt.NDArray[np.int64]:
+        return np.bincount(row["family"], minlength=self.families + 1)
 
 
 class Batches:
