@@ -20,7 +20,8 @@ class View:
 
     Attributes:
         now_s, tick_s: when the tick begins, and how long it is.
-        user_talks: whether the user speaks, as the agent perceives it.
+        user_talks: whether the user speaks, as the agent perceives it and tells (`user.speech.started`, a decision); of one that tells
+            nothing of the user never, so that rules about them do not act on it.
         begins: whether an utterance begins in this tick; otherwise it goes on.
         words: what the agent begins to say in this tick.
         word_end_s: when the word that sounds now ends.
