@@ -22,6 +22,7 @@ from workbench.live.host import Host
 from workbench.live.stand_in import StandIn
 from workbench.packets import AGENT_AUDIO, USER_AUDIO
 from workbench.store import read_features, read_trace, verify
+from workbench.typist import Line, silence, typing
 
 
 @pytest.fixture
@@ -51,7 +52,8 @@ def test_a_panel_that_is_closed_ends_the_session_of_its_user(host: Host) -> None
 
 @pytest.mark.checkpoint
 def test_a_panel_of_its_own_keeps_no_sound_where_it_was_told_so(checkpoint: Path, tmp_path: Path) -> None:
-    talk = Talk.with_nano(Caller(), folder=tmp_path, checkpoint=checkpoint, keep=["features-only"], websocket=False)
+    user = typing([Line(0.4, "count to eight")], silence(3.0))
+    talk = Talk.with_nano(user, folder=tmp_path, checkpoint=checkpoint, keep=["features-only"], websocket=False)
     talk.wait(60)
     assert talk.trace is not None
     assert {packet.stream for turn in read_trace(talk.trace).turns for packet in turn.packets}.isdisjoint({USER_AUDIO, AGENT_AUDIO})

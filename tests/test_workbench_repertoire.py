@@ -170,7 +170,9 @@ def test_a_session_with_a_result_that_cannot_be_said_explains_itself_and_replays
     sorry = next(turn.tick for turn in trace.turns if turn.text(AGENT_TEXT) == "sorry")
     text = str(why(trace, trace.header.clock.seconds(sorry)))
     assert 'began to say "sorry"' in text
-    assert 'the result of task 1, which it was handed at 2.6 s (tick 13), is none that it can say: "the window is closed"' in text
+    [handed] = [tick for tick, _ in trace.events(DelegationResult)]
+    at = f"at {trace.header.clock.seconds(handed):.1f} s (tick {handed})"
+    assert f'the result of task 1, which it was handed {at}, is none that it can say: "the window is closed"' in text
     assert 'task 1 is "look up anna"' in text
     ended = str(why(trace, trace.header.clock.seconds(Tick(tick + 1))))
     assert "from delivering to failed after 0.4 s: the agent cannot say it: of its 4 words there is none" in ended
