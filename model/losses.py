@@ -16,7 +16,7 @@ from model.interaction import Outputs
 from model.layout import END, NO_TARGET, NOTHING_HEARD, SILENCE, YIELD
 from model.tensors import sent
 
-FAMILIES = 256  # as many numbers of families as a conversation's arrays can hold
+NUMBERS = 256  # of families, as many as a conversation's arrays can hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,26 +58,24 @@ def losses(out: Outputs, batch: Batch, config: LossConfig) -> tuple[Tensor, Tall
     each, target, family = _output_loss(out, batch)
     weight, share = _weights(each, target, config)
     text = (each * weight).sum() / share.sum().clamp(min=1)
-    real = batch.real_BT.float()
+    real, named = batch.real_BT, batch.heard_BTH != NOTHING_HEARD
     heard_each = F.cross_entropy(out.heard_BTHV.flatten(0, 2).float(), batch.heard_BTH.flatten(), reduction="none").view_as(batch.heard_BTH)
-    heard_weight = torch.where(batch.heard_BTH == NOTHING_HEARD, config.nothing_heard, 1.0) * real[..., None]
+    heard_weight = torch.where(named, 1.0, config.nothing_heard) * real[..., None]
     heard = (heard_each * heard_weight).sum() / heard_weight.sum().clamp(min=1)
     active_each = F.binary_cross_entropy_with_logits(out.active_BT.float(), batch.active_BT.float(), reduction="none")
     active = (active_each * real).sum() / real.sum()
     total = text + config.heard * heard + config.active * active
     with torch.no_grad():
-        named = real[..., None].bool() & (batch.heard_BTH != NOTHING_HEARD)
-        nothing = real[..., None].bool() & (batch.heard_BTH == NOTHING_HEARD)
         kinds = {
             "silence": (each, target == SILENCE),
             "word": (each, (target != SILENCE) & (target != END) & (target != YIELD)),
             "yield": (each, target == YIELD),
-            "heard": (heard_each, named),
-            "nothing_heard": (heard_each, nothing),
-            "active": (active_each, batch.real_BT),
+            "heard": (heard_each, real[..., None] & named),
+            "nothing_heard": (heard_each, real[..., None] & ~named),
+            "active": (active_each, real),
         }
         summed = [torch.stack([(values * chosen).sum(), chosen.sum().to(values.dtype)]) for values, chosen in kinds.values()]
-        by_family = each.new_zeros(FAMILIES, 2).index_add(0, family, torch.stack([each * weight, share], -1))
+        by_family = each.new_zeros(NUMBERS, 2).index_add(0, family, torch.stack([each * weight, share], -1))
     return total, Tally(tuple(kinds), torch.stack(summed), by_family, total.detach())
 
 

@@ -205,7 +205,7 @@ def step(
         optimiser.step()
     group.balance(model)
     rows = [tally.read() for tally in tallies]  # after all work is given out: reading waits for the device
-    gradient = float(norm)
+    gradient = float(norm)  # where it is no number the weights are none by now either, and the run ends before it saves any
     if not math.isfinite(gradient):
         raise FloatingPointError(
             f"the gradient is {gradient} at a loss of {rows[-1][0]['total']}; lower learning_rate or resume from the last save"

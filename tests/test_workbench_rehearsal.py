@@ -18,7 +18,7 @@ from tests.model_fakes import answering, tiny_config
 from workbench.asking import parted
 from workbench.errors import InputError
 from workbench.neural import packed, unpacked, vocabulary
-from workbench.neural.ahead import Helpers
+from workbench.neural.ahead import Helpers, dealt
 from workbench.neural.batches import Batches, Stock
 from workbench.neural.rehearsal import Rehearsals, talks
 from workbench.packets import AGENT_TEXT
@@ -170,3 +170,11 @@ def test_a_conversation_is_counted_once_however_often_others_join_it() -> None:
         shelf.rows = [rows[i] for i in now]
         np.testing.assert_array_equal(stock.family_counts(), [[0, 0, 3] if i == 1 else [0, 3, 0] for i in now])
     assert [row.asked for row in rows] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("helpers", "held"),
+    [(1, [[5, 6, 7, 8, 9]]), (2, [[5, 6, 7, 8, 9]]), (6, [[5, 7, 9], [6, 8]]), (99, [[5], [6], [7], [8], [9]])],
+)
+def test_a_third_of_the_helpers_hold_a_rehearsal(helpers: int, held: list[list[int]]) -> None:
+    assert [list(some) for some in dealt(range(5, 10), helpers)] == held

@@ -64,9 +64,7 @@ class Helpers:
         for held in self._rehearsing:
             held.result()
         told = pickle.dumps(checkpoint)  # as bytes: by itself every weight would take a file handle in every helper
-        many = max(1, round(self.count * REHEARSING))
-        several = [share[first::many] for first in range(min(many, len(share)))]
-        self._rehearsing = [self._executor.submit(_hold, rehearsals, told, progress, some) for some in several]
+        self._rehearsing = [self._executor.submit(_hold, rehearsals, told, progress, some) for some in dealt(share, self.count)]
 
     def close(self) -> None:
         """End the processes; what they had begun is dropped."""
@@ -83,6 +81,12 @@ class Helpers:
             for part in self.parts:
                 if (step, part) not in self._coming:
                     self._coming[step, part] = self._executor.submit(_made, then, part)
+
+
+def dealt(share: Sequence[int], helpers: int) -> list[Sequence[int]]:
+    """What each of those helpers is to hold that rehearse: a third of them, at least one, and none without any."""
+    many = max(1, round(helpers * REHEARSING))
+    return [share[first::many] for first in range(min(many, len(share)))]
 
 
 def _born(batches: Batches) -> None:

@@ -48,7 +48,7 @@ from workbench.version import VERSION
 Frames: TypeAlias = tuple[int, int]
 FRAMES: Frames = (4, 50)  # in a cell, and milliseconds from one to the next
 LOOK_STEPS = 50  # steps between two looks for new conversations
-LOOK_SHARDS = 32  # that are read at one look: a fifth of a second, so that no batch waits long
+LOOK_SHARDS = 32  # that are read at one look: a quarter of a second, so that no batch waits long
 PRESETS = {"tiny": tiny, "nano": nano, "micro": micro}
 
 
