@@ -31,8 +31,8 @@ from workbench.trace import Trace, record
 from workbench.users import ScriptedUser
 from workbench.voices import FORMANTS, Voice, pick_voice
 
-Source: TypeAlias = Literal["espeak", "recorded", "festival", "rhvoice", "typed"]
-SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival", "rhvoice", "typed")
+Source: TypeAlias = Literal["espeak", "recorded", "festival", "rhvoice", "typed", "accents"]
+SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival", "rhvoice", "typed", "accents")
 REAL_BYSTANDERS = 1 / 3  # of the conversations, where recordings are at hand
 TYPED_CONVERSATIONS = 1 / 5  # in which the user also types
 TYPED_SHARE = 0.6  # of the requests that can be typed, in those
@@ -42,7 +42,7 @@ MANY_SPEAKERS = 1 / 2  # of the recorded conversations: digits of the single-wor
 def available(source: Source) -> bool:
     """Whether what a source needs is on this machine: nothing, recordings of people, the program festival, or RHVoice."""
     match source:
-        case "espeak" | "typed":
+        case "espeak" | "typed" | "accents":
             return True
         case "recorded":
             return recordings_available()
@@ -80,9 +80,10 @@ def someone(
     """The user of conversation `number` of a source.
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
-    is one man's diphones with other vocal tracts, "rhvoice" two people's voices at many tempos, pitches and vocal
-    tracts. `weights` gives the chance of each family, per piece. The channel, clear more often than not, is drawn apart from all else,
-    and so is whether the user also types. Pictures are without the faults of a lens: those are drawn anew for every batch.
+    is one man's diphones with other vocal tracts, "rhvoice" two people's voices at many tempos, pitches and vocal tracts, "accents" the
+    training voices in accents that nobody has. `weights` gives the chance of each family, per piece. The channel, clear more often than
+    not, is drawn apart from all else, and so is whether the user also types. Pictures are without the faults of a lens: those are drawn
+    anew for every batch.
     """
     place = SOURCES.index(source)
     rng = rng_for(number, place, "conversation")
@@ -108,8 +109,8 @@ def _picker(source: Source, number: int, speakers: tuple[str, ...], rng: np.rand
         return pick_voice
     if source == "recorded":
         return partial(_recorded_voice, speakers)
-    if source == "rhvoice":
-        return lambda set_name, seed: pick_voice("rhvoice", seed)
+    if source in ("rhvoice", "accents"):
+        return lambda set_name, seed: pick_voice(source, seed)
     formant = round(float(np.clip(rng.normal(1.0, 0.1), *FORMANTS)), 2)
     voice = replace(pick_voice("festival", number), formant=formant)
     return lambda set_name, seed: voice

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from workbench import accents
 from workbench.errors import InputError, SpeechError
 from workbench.packets import Audio
 
@@ -78,6 +80,8 @@ class Spoken:
 def speak(name: str, text: str, manner: Manner) -> Spoken:
     """`text` spoken by an espeak-ng voice such as "en-us" or "en-us+f3"; one start for each space-separated word.
 
+    The voice may also have an accent that nobody has, "en-x-17+f3" (see `accents`).
+
     Raises SpeechError when the voice does not exist, InputError when the text has no words.
     """
     if not text.split():
@@ -101,7 +105,7 @@ def speak(name: str, text: str, manner: Manner) -> Spoken:
     callback = _CALLBACK(receive)
     with _LOCK, _engine() as (library, rate):
         library.espeak_SetSynthCallback(callback)
-        if library.espeak_SetVoiceByName(name.encode()):
+        if _choose(library, name):
             raise SpeechError(f"espeak-ng has no voice {base!r}; the English ones are {', '.join(ENGLISH)}")
         _set_manner(library, manner)
         data = text.encode() + b"\0"
@@ -153,6 +157,19 @@ def _engine() -> Iterator[tuple[ctypes.CDLL, int]]:
     finally:
         library.espeak_Terminate()
         _ctypes.dlclose(library._handle)
+
+
+def _choose(library: ctypes.CDLL, name: str) -> int:
+    """Makes the engine speak with this voice; its status, 0 where all is well."""
+    base, plus, variant = name.partition("+")
+    number = accents.number_of(base)
+    if number is None:
+        return int(library.espeak_SetVoiceByName(name.encode()))
+    with tempfile.TemporaryFile() as file:
+        file.write(accents.voice_file(number).encode())
+        file.seek(0)
+        # By its number, as the engine keeps the path in 40 bytes and aborts the program where it is longer.
+        return int(library.espeak_ng_SetVoiceByFile(f"/dev/fd/{file.fileno()}{plus}{variant}".encode()))
 
 
 def _set_manner(library: ctypes.CDLL, manner: Manner) -> None:

@@ -9,16 +9,17 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from workbench import rhvoice
+from workbench import accents, rhvoice
 from workbench.errors import InputError
 from workbench.espeak import ENGLISH, variants
 from workbench.packets import rng_for
 
 Engine: TypeAlias = Literal["espeak", "flite", "festival", "rhvoice", "recorded"]
-VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "held-back", "festival", "rhvoice")
+VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "held-back", "festival", "rhvoice", "accents")
 FORMANTS = (0.84, 1.2)
 FLITE_VOICES = ("awb", "rms", "kal16")  # never used in training
 UNSEEN_ACCENT = "en-gb-scotland"
+ACCENTS = 1_000_000  # how many there are in the set "accents"
 DIGIT_SPEAKERS = ("jackson", "nicolas", "theo", "yweweler")  # Free Spoken Digit Dataset
 # Whispers, robots, effects, and one (kaukovalta) whose words do not resemble those of any other variant.
 _NOT_PEOPLE = frozenset(
@@ -92,8 +93,8 @@ def pick_voice(set_name: str, seed: int) -> Voice:
     "flite" (awb, rms, kal16), "recorded" (four people's digits, carried by a training voice) and "held-back" (single words of people
     whom no training hears, carried likewise) are for evaluation;
     "commands" is recorded single words (carried likewise) and "festival" one man's diphones at several tempos and pitches, "rhvoice"
-    two more people's voices likewise, all for training. "flite:awb" and "recorded:theo" are one voice of a set. Whether engine and
-    recordings are installed shows only when the voice speaks.
+    two more people's voices likewise, "accents" the training voices in accents that nobody has, all for training. "flite:awb" and
+    "recorded:theo" are one voice of a set. Whether engine and recordings are installed shows only when the voice speaks.
     """
     rng = rng_for(seed, 0, f"voice:{set_name}")
     group, _, only = set_name.partition(":")
@@ -112,6 +113,8 @@ def pick_voice(set_name: str, seed: int) -> Voice:
             return Voice(engine="recorded", name="many", seed=seed, digits_from=set_name)
         case "festival":
             return replace(_manner(rng, "ked_diphone", (0.9, 1.1)), engine="festival", word_gap=0, splice=False)
+        case "accents":
+            return _accented_voice(rng)
         case "rhvoice":
             return replace(_manner(rng, str(rng.choice(rhvoice.VOICES)), FORMANTS), engine="rhvoice", word_gap=0, splice=False)
         case _:
@@ -128,9 +131,16 @@ def _one_voice(group: str, name: str, seed: int) -> Voice:
 
 
 def _train_voice(rng: np.random.Generator) -> Voice:
-    accents = [accent for accent in ENGLISH if accent != UNSEEN_ACCENT]
-    weights = np.array([3.0 if accent == "en-us" else 1.0 for accent in accents])
-    accent = str(rng.choice(accents, p=weights / weights.sum()))
+    known = [accent for accent in ENGLISH if accent != UNSEEN_ACCENT]
+    weights = np.array([3.0 if accent == "en-us" else 1.0 for accent in known])
+    accent = str(rng.choice(known, p=weights / weights.sum()))
+    variant = str(rng.choice([*split_variants()[0], ""]))
+    return _manner(rng, f"{accent}+{variant}" if variant else accent, FORMANTS)
+
+
+def _accented_voice(rng: np.random.Generator) -> Voice:
+    """A training voice in one of a million accents that nobody has."""
+    accent = f"{accents.PREFIX}{int(rng.integers(ACCENTS))}"
     variant = str(rng.choice([*split_variants()[0], ""]))
     return _manner(rng, f"{accent}+{variant}" if variant else accent, FORMANTS)
 

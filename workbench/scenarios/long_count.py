@@ -1,7 +1,7 @@
 """Long counting: the agent counts alone to a number from 15 to 30, evenly, and ends exactly there.
 
 A perfect agent begins 0.28 to 0.48 s after the request and says one number every three ticks (0.6 s). The number grows with difficulty:
-5 to 12 at 0, 24 to 30 at 1.
+2 to 4 at 0, 24 to 30 at 1.
 
     time   0    1    2    3    4   ...   12   13   14
     user   ..count to twenty................................
@@ -15,11 +15,11 @@ import numpy as np
 
 from workbench.scenarios.dial import Span
 from workbench.scenarios.script import COUNT_EVERY_TICKS, REPLY_DELAY_S, Beat, Expect, Order, Piece, Trigger
-from workbench.scenarios.world import COUNT_RANGE, counting, spoken_number
+from workbench.scenarios.world import MAX_NUMBER, counting, spoken_number
 
 START_WINDOW_S = (0.0, 1.0)  # of "one", after the end of the request
 GAP_S = 1.4  # longest time from the start of one number to the start of the next
-UPTO = Span((15, COUNT_RANGE[1]), easy=(COUNT_RANGE[0], 12), hard=(24, COUNT_RANGE[1]))
+UPTO = Span((15, MAX_NUMBER), easy=(2, 4), hard=(24, MAX_NUMBER))
 
 FORMS = (
     "count to {n}",
