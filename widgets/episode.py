@@ -25,6 +25,7 @@ from widgets.page import HERE, decisions_table, framed, session_facts
 from widgets.theme import DARK, LIGHT, exchanged
 from widgets.views import notable, session_view
 from workbench.evaluate import Progress
+from workbench.own_families import asked_as
 from workbench.playing import Job
 from workbench.scoring.interaction import explain, outcomes
 from workbench.scoring.score import Outcome
@@ -80,7 +81,7 @@ def _command(family: str, trace: Trace) -> str:
     header = trace.header
     condition = f" --condition {header.labels['condition']}" if "condition" in header.labels else ""
     voices = header.labels.get("voices", "unseen")
-    return f"microturn run --scenario {family} --seed {header.seed} --voice {voices}{condition} --out runs/{family}-{header.seed}"
+    return f"microturn run --scenario {asked_as(family)} --seed {header.seed} --voice {voices}{condition} --out runs/{family}-{header.seed}"
 
 
 def _outcome(outcome: Outcome, trace: Trace) -> str:

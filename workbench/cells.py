@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from workbench.digests import agent_content, content_key, judging_code, playing_code
+from workbench.digests import agent_content, content_key, file_digest, judging_code, playing_code
 from workbench.errors import InputError, WorkbenchError
 from workbench.evaluate import Episode, Progress, Report, known_words, other_suites, report_of, score_episode
 from workbench.farm import Farm
@@ -94,7 +94,9 @@ class _Open:
     episodes: dict[Job, Episode] = field(default_factory=dict)
 
     def keys(self, job: Job) -> Keys:
-        played = content_key({**self.content, "family": job[0], "seed": job[1]})
+        files = {file.stem: file_digest(file) for file in self.cell.plan.own}
+        mine = {"file": files[job[0]]} if job[0] in files else {}
+        played = content_key({**self.content, "family": job[0], "seed": job[1], **mine})
         judged = {"played": played, "code": judging_code(), "words": list(known_words(self.agent)), "suites": sorted(self.cell.suites)}
         return Keys(played, content_key(judged))
 

@@ -23,6 +23,7 @@ from workbench.evaluate import Report, families_for, other_suites
 from workbench.exports.parquet import has_pyarrow, write_results
 from workbench.farm import farm
 from workbench.given import seed_within
+from workbench.own_families import files_of, known
 from workbench.playing import Plan, Trained
 from workbench.policy_text import BARE, POLICY_HELP, governed
 from workbench.scenarios import checked_difficulty as dialled
@@ -68,7 +69,9 @@ def evaluate(
     voices: Annotated[str, typer.Option("--voices", "--voice", help=VOICES_HELP)] = "unseen",
     families: Annotated[
         str | None,
-        typer.Option(help="Families, separated by commas (default: those of the suites; interaction: those trained on, or all)."),
+        typer.Option(
+            help="Families, separated by commas (default: those of the suites; interaction: those trained on, or all). Yours: own:FILE.py."
+        ),
     ] = None,
     count: Annotated[int, typer.Option(help="Episodes of each family.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; the others follow.", callback=seed_within)] = 1_000_000,
@@ -102,6 +105,7 @@ def evaluate(
     """Play agents through scenarios and count: meaning, timing, both, with intervals; latencies with the events they run between."""
     if out is None and (robustness or thresholds):
         raise InputError("--robustness and --thresholds write files; give --out DIR for them")
+    wanted = None if families is None else tuple(known(name.strip()) for name in families.split(",") if name.strip())
     people: Literal["held_back"] | None = "held_back" if recorded_bystanders else None
     plan = Plan(
         families=(), voices=voices, count=count, seed=seed, difficulty=difficulty, bystanders=people, allowed=allowed_by(limit or [])
@@ -112,7 +116,7 @@ def evaluate(
         policies=tuple(dict.fromkeys(policy or [BARE])),
         checkpoint=checkpoint,
         threshold=threshold,
-        families=None if families is None else tuple(name.strip() for name in families.split(",") if name.strip()),
+        families=wanted,
         suites=tuple(dict.fromkeys(suite or [INTERACTION])),
         plan=plan,
         batch=batch,
@@ -160,7 +164,8 @@ def _column(asked: Asked, families: tuple[str, ...], agent: str, condition: str,
     given = _given(asked, agent)
     make = partial(agent_under, agent, *given, policy)
     participant = make()
-    plan = replace(asked.plan, families=families, condition=parse_condition(condition))
+    own = tuple(files_of(families).values())
+    plan = replace(asked.plan, families=families, condition=parse_condition(condition), own=own)
     name = _name(asked, agent, condition, policy)
     folder = asked.out if single or asked.out is None else asked.out / _slug(name)
     cell = Cell(name=name, make=make, plan=plan, suites=asked.suites, batch=asked.batch, folder=folder)

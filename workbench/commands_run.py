@@ -46,6 +46,7 @@ from workbench.events import Decision
 from workbench.explain import summary
 from workbench.exports.fdb import FILES
 from workbench.given import keeps_of, seed_within, streams_there
+from workbench.own_families import known
 from workbench.packets import USER_AUDIO
 from workbench.scenarios.dial import USUAL
 from workbench.session import Participant, Session
@@ -57,6 +58,13 @@ from workbench.users import RecordedUser, ScriptedUser
 EXACT = Keep(codec="f32")  # what was run replays bit for bit
 
 OutFolder = Annotated[Path, typer.Option(help="Folder for the files; made if absent.", callback=out_folder)]
+
+
+def _known(asked: str | None) -> str | None:
+    """The name of a family, read from its file where it is the user's own."""
+    return None if asked is None else known(asked)
+
+
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is already in --out.")]
 Checkpoint = Annotated[
     Path | None, typer.Option(help="Checkpoint of the neural agent (default: the shipped one).", callback=checkpoint_there)
@@ -65,13 +73,16 @@ Under = Annotated[
     list[str] | None,
     typer.Option("--condition", help=f"{EXAMPLES}; repeat for more."),
 ]
+OwnScenario = Annotated[str | None, typer.Option(help="own:FILE.py, where the session was of a family of yours.", callback=_known)]
 Threshold = Annotated[float | None, typer.Option(help="p(speak) at which the neural agent speaks (default 0.5).")]
 
 
 def run(
     out: OutFolder,
     user: Annotated[Path | None, typer.Option(help="A sound file to play to the agent (any rate, width, channels).")] = None,
-    scenario: Annotated[str | None, typer.Option(help="A scenario family to play, e.g. answer, stop, timer.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="A scenario family to play, e.g. answer, stop, timer; own:FILE.py is yours.", callback=_known)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same scenario.", callback=seed_within)] = 0,
     voice: Annotated[str, typer.Option("--voice", "--voices", help=VOICES_HELP)] = "unseen",
     difficulty: Annotated[
@@ -143,6 +154,7 @@ def replay(
         Path | None, typer.Option(help="Folder for the files of the new run; none are written without it.", callback=out_folder)
     ] = None,
     overwrite: Overwrite = False,
+    scenario: OwnScenario = None,
 ) -> None:
     """Run a recorded session again and compare: exit code 0 when every decision is the same, 1 when not.
 
@@ -186,6 +198,7 @@ def fork(
     mute_user: Annotated[str, typer.Option(help="The user says nothing for this long from then on, e.g. 2s.")] = "0",
     checkpoint: Checkpoint = None,
     overwrite: Overwrite = False,
+    scenario: OwnScenario = None,
 ) -> None:
     """What would have happened otherwise: the session as it was until --at, then changed and run on."""
     from workbench.replay import Edit

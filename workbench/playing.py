@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from workbench.cast import Cast
@@ -15,6 +16,7 @@ from workbench.clock import ClockSpec
 from workbench.conditions import AS_DRAWN, Condition
 from workbench.costs import TICK_FLOPS, UNLIMITED, Allowed, Meter, Metered, tick_flops_of
 from workbench.errors import InputError
+from workbench.own_families import PREFIX, known
 from workbench.scenarios import Recorded, VoicePicker, build, family
 from workbench.session import Participant, Session, advance
 from workbench.trace import Trace, record
@@ -46,7 +48,7 @@ class Plan:
     """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set, under one condition.
 
     `bystanders` names the part of people's recorded sentences and meetings that half of the bystanders are taken from. A session that has
-    used up what is `allowed` ends there.
+    used up what is `allowed` ends there. `own` has the files of the families that are the user's own: a process that plays reads them.
     """
 
     families: tuple[str, ...]
@@ -57,6 +59,7 @@ class Plan:
     condition: Condition = AS_DRAWN
     bystanders: Recorded | None = None
     allowed: Allowed = UNLIMITED
+    own: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.families:
@@ -132,5 +135,7 @@ def users(plan: Plan, jobs: Sequence[Job], workers: int, pick: VoicePicker, spea
 
 
 def _user(name: str, seed: int, plan: Plan, pick: VoicePicker, speaker_of: SpeakerOf) -> ScriptedUser:
+    for file in plan.own:
+        known(f"{PREFIX}{file}")
     script = build(name, seed, plan.voices, plan.difficulty, pick=pick, recorded=plan.bystanders)
     return ScriptedUser(plan.condition.on(script), speaker_of=speaker_of).prepare()

@@ -150,7 +150,7 @@ def family(name: str) -> Family:
     try:
         return FAMILIES[name]
     except KeyError:
-        raise InputError(f"no scenario family {name!r}; there are {', '.join(FAMILIES)}") from None
+        raise InputError(f"no scenario family {name!r}; there are {', '.join(FAMILIES)}; one of your own: own:FILE.py") from None
 
 
 def build(
