@@ -31,6 +31,7 @@ CHANGES = {
     "rows = 16": "rows = 4",
     "conversations = 24000": "conversations = 16",
     "first = 320": "first = 16",
+    "accents = 0.26": "accents = 0.0",
     "recorded = 0.17": "recorded = 0.0",
     "festival = 0.05": "festival = 0.0",
     "rhvoice = 0.16": "rhvoice = 0.0",
