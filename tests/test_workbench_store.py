@@ -205,6 +205,37 @@ def test_an_unfinished_transaction_vanishes_whole(tmp_path: Path) -> None:
     assert len(read_trace(tmp_path / "t.sqlite")) == 4
 
 
+def test_a_full_disk_is_named_as_the_cause_and_what_was_written_stays(tmp_path: Path) -> None:
+    """A transaction that SQLite has taken back by itself, as where the disk is full, cannot be taken back once more."""
+
+    class OnFullDisk(TraceWriter):
+        full = False
+
+        def _write(self, turns: list[MicroTurn]) -> None:
+            if self.full:
+                self._connection.execute("PRAGMA max_page_count = 1")
+            super()._write(turns)
+
+    session = chat()
+    writer = OnFullDisk(tmp_path / "t.sqlite", Header.of(session), default=Keep(codec="f32"))
+    session.sinks = (writer,)
+    session.run(4)
+    writer.flush()
+    writer.full = True
+    session.run(12)
+    with pytest.raises(TraceError, match=r"failed after tick \d+: database or disk is full\. Ticks up to that one .*make room"):
+        writer.close()
+    assert len(read_trace(tmp_path / "t.sqlite")) == writer.acknowledged + 1 >= 4
+    assert verify(tmp_path / "t.sqlite").ok
+
+
+def test_a_trace_that_fails_at_once_says_that_nothing_is_in_it(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "t.sqlite", Header.of(chat()))
+    writer.append(MicroTurn(0, (Packet("odd", 0, np.zeros(3)),)))  # type: ignore[arg-type]
+    with pytest.raises(TraceError, match=r"failed before its first tick: stream 'odd' .*No tick is in the file; mend the cause"):
+        writer.close()
+
+
 def test_a_full_queue_raises_under_raise(tmp_path: Path) -> None:
     session = chat()
     turn = session.step()

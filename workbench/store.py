@@ -181,10 +181,12 @@ class TraceWriter:
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            raise TraceError(
-                f"writing {self.path} failed after tick {self.acknowledged}: {self._failure}. "
-                "Ticks up to that one are in the file; mend the cause and start a new trace"
-            ) from self._failure
+            none_yet = self.acknowledged < 0
+            when = "before its first tick" if none_yet else f"after tick {self.acknowledged}"
+            kept = "No tick is in the file" if none_yet else "Ticks up to that one are in the file"
+            full = getattr(self._failure, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            mend = "make room" if full else "mend the cause"
+            raise TraceError(f"writing {self.path} failed {when}: {self._failure}. {kept}; {mend} and start a new trace") from self._failure
 
     # --- the writer thread's side ---
 
@@ -240,7 +242,8 @@ class TraceWriter:
             run.executemany("INSERT INTO blob (entry, tick, stream, codec, digest, salt, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)", rows.blobs)
             run.execute("COMMIT")
         except sqlite3.Error:
-            run.execute("ROLLBACK")
+            if run.in_transaction:  # where the disk is full SQLite has taken it back by itself
+                run.execute("ROLLBACK")
             raise
         self._link, self._entry, self.acknowledged = link, entry, turns[-1].tick
 
