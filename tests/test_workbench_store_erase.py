@@ -24,7 +24,7 @@ from workbench.packets import AGENT_AUDIO, AGENT_TEXT, BACKGROUND_TEXT, USER_AUD
 from workbench.policies import HOLD_BACK, POLICIES, Governed, Guard
 from workbench.redact import ERASED, OWN
 from workbench.session import Session
-from workbench.store import Erasure, TraceWriter, erasable, erase, read_trace, save_trace, verify
+from workbench.store import Erasure, TraceWriter, annotate, erasable, erase, read_annotations, read_trace, save_trace, verify
 from workbench.trace import Header, Trace, record
 from workbench.users import SilentUser
 
@@ -74,6 +74,26 @@ def test_an_erased_payload_is_gone_from_the_bytes_and_the_chain_still_verifies(t
     assert report.ok, str(report)
     assert report.facts["erased"] == 10
     assert report.facts["head"] != head
+
+
+def test_remarks_on_an_erased_stretch_lose_what_they_say_unless_words_are_to_stay(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    recorded(path)
+    for first, last, note in ((2, 9, "before"), (5, 10, "said quux, and"), (19, 25, "quux again"), (20, 25, "after")):
+        annotate(path, first, last, "listener", {"note": note})
+    assert erase(path, of_user(range(10, 20), words=False)) == 10
+    assert [remark.body["note"] for remark in read_annotations(path)] == ["before", "said quux, and", "quux again", "after"]
+    assert erasable(path, of_user(range(10, 20))) == 12  # ten transcript words, two remarks
+    assert erase(path, of_user(range(10, 20))) == 12
+    assert [(remark.from_tick, remark.author, remark.body) for remark in read_annotations(path)] == [
+        (2, "listener", {"note": "before"}),
+        (5, "listener", {}),
+        (19, "listener", {}),
+        (20, "listener", {"note": "after"}),
+    ]
+    assert b"quux" not in raw(tmp_path)
+    assert erasable(path, of_user(range(10, 20))) == 0
+    assert verify(path).ok
 
 
 def test_the_words_go_with_the_sound_unless_they_are_to_stay(tmp_path: Path) -> None:

@@ -24,14 +24,14 @@ SETTLE_TRIES, SETTLE_PAUSE_S = 100, 0.05
 class Erasure:
     """What to erase: the payloads of `stream` in ticks `from_tick` to `to_tick` (both included); `who` asked for it and `why`.
 
-    With `words` (the default) what repeats those payloads in words goes too, also where it stands in later ticks: for the user's
-    streams the transcript and true words that sounded in that stretch, and estimates made of them; for the agent's streams its
-    transcript and decision records, for its sound the text of its words too; for all of them what is told of slow work in those ticks,
-    and whatever is told of work that was asked for in words of that stretch (in doubt of any that was asked for in it or within seconds
-    after it). Decisions and yields that stay, up to some seconds after the last of that, lose the texts that may quote it
-    (`workbench.redact`). A word sounded when its event says: of a service that gives no times that is when it came. What the agent
-    itself said in answer goes with its own streams; what the background quotes of the talk in work that was asked for in other words
-    stays, and so does what a scenario had planned (`truth.expect`). Without `words` only the payloads go.
+    With `words` (the default) what repeats those payloads in words goes too, also where it stands in later ticks: for the user's streams
+    the transcript and true words that sounded in that stretch, and estimates made of them; for the agent's streams its transcript and
+    decision records, for its sound the text of its words too; for all of them what is told of slow work in those ticks, and whatever is
+    told of work that was asked for in words of that stretch (in doubt of any that was asked for in it or within seconds after it).
+    Decisions and yields that stay, up to some seconds after the last of that, lose the texts that may quote it (`workbench.redact`), and
+    remarks on any of those ticks lose what they say. A word sounded when its event says: of a service that gives no times that is when it
+    came. What the agent itself said in answer goes with its own streams; what the background quotes of the talk in work that was asked for
+    in other words stays, and so does what a scenario had planned (`truth.expect`). Without `words` only the payloads go.
     """
 
     stream: str
@@ -49,7 +49,7 @@ class Erasure:
 
 
 class Erased(NamedTuple):
-    """The last link and entry of the chain, how many payloads and events went or lost a text, and what finds those still to come."""
+    """The last link and entry of the chain, how much went or lost a text, and what finds those still to come."""
 
     link: bytes
     entry: int
@@ -58,7 +58,7 @@ class Erased(NamedTuple):
 
 
 def erase(path: str | os.PathLike[str], erasure: Erasure) -> int:
-    """Erase payloads of a closed trace (or one left by a crash); how many payloads and events went, or lost a text that quotes them.
+    """Erase payloads of a closed trace (or one left by a crash); how many payloads, events and remarks went, or lost a quoting text.
 
     Bytes and salts are overwritten, the write-ahead log is emptied and the file rebuilt, so that nothing of them is left in the files;
     copies made before, and blocks that a file system or a flash disk keeps aside, are beyond its reach. A `PayloadErased` event with who,
@@ -89,7 +89,7 @@ def erasable(path: str | os.PathLike[str], erasure: Erasure) -> int:
         if erasure.stream not in _streams(connection):
             return 0
         gone = _gone(connection, repeats_of(erasure, _clock(connection)))
-        return len(gone.events) + len(gone.payloads) + len(gone.told_less)
+        return len(gone.events) + len(gone.payloads) + len(gone.told_less) + len(_remarks(connection, erasure))
     except sqlite3.Error as error:
         raise TraceError(f"{path} is damaged ({error}); restore it from a copy") from error
     finally:
@@ -105,10 +105,12 @@ def erase_rows(connection: sqlite3.Connection, erasure: Erasure, link: bytes, en
     repeats = repeats_of(erasure, _clock(connection))
     gone = _gone(connection, repeats)
     told_less = [one.key for one in gone.told_less]
+    remarks = _remarks(connection, erasure)
     connection.execute("BEGIN IMMEDIATE")
     for table, column, keys in (("blob", "bytes", gone.payloads), ("event", "body", (*gone.events, *told_less))):
         connection.executemany(f"UPDATE {table} SET {column} = NULL, salt = NULL WHERE seq = ?", [(key,) for key in keys])
-    count = len(gone.events) + len(gone.payloads) + len(told_less)
+    connection.executemany("UPDATE annotation SET body = '{}' WHERE id = ?", [(key,) for key in remarks])
+    count = len(gone.events) + len(gone.payloads) + len(told_less) + len(remarks)
     for tick, of_tick in groupby(gone.told_less, key=lambda one: one.tick):
         link, entry = _linked(connection, link, entry + 1, tick, [(one.kind, one.body) for one in of_tick])
     what = {name: getattr(erasure, name) for name in ("stream", "from_tick", "to_tick", "who", "why")}
@@ -159,6 +161,14 @@ def _gone(connection: sqlite3.Connection, repeats: Repeats) -> Gone:
         tuple(key for one in found for key in one.payloads),
         tuple(less for one in found for less in one.told_less),
     )
+
+
+def _remarks(connection: sqlite3.Connection, erasure: Erasure) -> list[int]:
+    """The numbers of the remarks on ticks of an erasure that say something: nothing tells whether they quote what was said there."""
+    if not erasure.words:
+        return []
+    query = "SELECT id FROM annotation WHERE from_tick <= ? AND to_tick >= ? AND body != '{}'"
+    return [key for (key,) in connection.execute(query, (erasure.to_tick, erasure.from_tick))]
 
 
 def _linked(connection: sqlite3.Connection, link: bytes, entry: int, tick: int, bodies: Sequence[tuple[str, bytes]]) -> tuple[bytes, int]:

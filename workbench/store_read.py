@@ -36,7 +36,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Annotation:
-    """A remark on ticks `from_tick` to `to_tick`, both included; not part of the hash chain."""
+    """A remark on ticks `from_tick` to `to_tick`, both included; not part of the hash chain. Erasing words there empties `body`."""
 
     from_tick: int
     to_tick: int
