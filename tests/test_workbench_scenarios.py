@@ -7,17 +7,18 @@ import re
 
 import pytest
 
-from tests.scenario_fakes import LateOracle, chatterer, one_voice, play, play_family
-from workbench.agents import OracleAgent, SilentAgent
+from tests.scenario_fakes import LateOracle, chatterer, one_voice, play, play_family, script_of
+from workbench.agents import OracleAgent, OracleState, ScriptedAgent, SilentAgent
+from workbench.clock import Tick
 from workbench.errors import InputError
 from workbench.events import TranscriptDelta, TruthExpect, TruthWord
-from workbench.packets import USER_AUDIO
+from workbench.packets import TRUTH, USER_AUDIO, MicroTurn, Packet
 from workbench.scenarios import FAMILIES, MAX_EPISODE_S, build, medley, other_directed
-from workbench.scenarios.script import At, Passage, Script
+from workbench.scenarios.script import LISTENS_ON_S, AfterAgentDone, At, Beat, Command, Passage, Script
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS, counting, number_of, number_word, spoken_number
 from workbench.scoring.false_starts import false_starts
 from workbench.scoring.interaction import explain, outcomes
-from workbench.session import Session
+from workbench.session import Participant, Said, Session
 from workbench.trace import record
 from workbench.users import ScriptedUser
 
@@ -44,6 +45,41 @@ def test_a_silent_agent_never_hangs_a_script_and_fails_what_asks_for_an_act(fami
         assert trace.duration_s < MAX_EPISODE_S
         for outcome in outcomes(trace):
             assert outcome.both == (outcome.what == "silent")
+
+
+AGENTS = {"silent": SilentAgent(), "speaks too soon": ScriptedAgent(((18, ("okay",)),)), "never stops": chatterer("now")}
+
+
+@pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_everything_expected_is_judged_whatever_the_agent_does(family: str, agent: Participant) -> None:
+    for seed in range(3):
+        perfect, trace = play_family(family, seed), play_family(family, seed, agent=agent)
+        asked = [e.id for _, e in trace.events(TruthExpect)]
+        assert [o.id for o in outcomes(trace)] == asked
+        assert asked == [o.id for o in outcomes(perfect)], "nor is less expected of it"
+
+
+class Deaf(LateOracle):
+    """A perfect agent that does not hear when it is told to be quiet."""
+
+    def step(self, state: OracleState, tick: Tick, heard: MicroTurn) -> tuple[Said, OracleState]:
+        told = heard.get(TRUTH)
+        kept = tuple(c for c in told if isinstance(c, Command) and c.act != "clear") if isinstance(told, tuple) else ()
+        return self.oracle.step(state, tick, MicroTurn(heard.tick, (Packet(TRUTH, heard.tick, kept),)))
+
+
+def test_a_series_that_goes_on_after_stop_is_told_of() -> None:
+    for seed in range(12):
+        after = [o for o in outcomes(play_family("every_n", seed, agent=Deaf(0.0))) if o.what == "silent"]
+        assert [o.both for o in after] == [False]
+
+
+def test_a_user_listens_on_for_a_while_to_an_agent_that_never_stops() -> None:
+    script = script_of(Beat(("what",), At(0.5)), Beat(("plus",), AfterAgentDone(0.9, 3.0)))
+    trace = play(script, chatterer("now"))
+    what, plus = (word for _, word in trace.events(TruthWord))
+    assert plus.start_s == pytest.approx(what.end_s + 3.0 + LISTENS_ON_S)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

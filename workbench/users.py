@@ -16,6 +16,7 @@ from workbench.events import Event, TruthExpect, TruthPiece, TruthWithdrawn, Tru
 from workbench.frames import film
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn, Packet, rng_for
 from workbench.scenarios.script import (
+    LISTENS_ON_S,
     AfterAgentDone,
     AfterAgentStarts,
     AfterAgentWord,
@@ -85,6 +86,7 @@ class UserState:
     agent_ended_s: float | None = None
     asked_end_s: float = 0.0
     open_ids: tuple[str, ...] = ()
+    judged_s: float = 0.0  # when the last window of what was expected so far is over
     line: LineState = field(default_factory=LineState)
     seen: Seen | None = None
 
@@ -106,8 +108,8 @@ class ScriptedUser:
 
     On `truth` it tells what a perfect agent is to do. A beat is synthesised when it is first needed, or with all others by `prepare`.
     `truth.piece`, `truth.word`, `truth.expect` and `truth.withdrawn` events enter the trace in the tick in which the word, or the beat
-    that they belong to, begins. The session is done once the script's ending has come. What `user.audio` carries has gone through the
-    script's channel, in which the agent's sound may come back as echo.
+    that they belong to, begins. The session is done once the script's ending has come and the window of everything expected is over. What
+    `user.audio` carries has gone through the script's channel, in which the agent's sound may come back as echo.
     """
 
     name = "user"
@@ -162,7 +164,7 @@ class ScriptedUser:
             return True
         if state.next_beat < len(self.script.beats) or state.sounding:
             return False
-        return _fires(self.script.ending, state, tick) is not None
+        return _fires(self.script.ending, state, tick) is not None and state.clock.seconds(tick + 1) >= state.judged_s
 
     def _begin(self, state: UserState, begins_s: float, now: _Now) -> UserState:
         number = state.next_beat
@@ -194,7 +196,8 @@ class ScriptedUser:
             seen=state.seen if view is None else Seen(number, zero_s, zero_s + view.lasts_s),
         )
         if expects:
-            state = replace(state, open_ids=tuple(e.id for e in expects if e.what in ("reply", "count", "time")))
+            open_ids = tuple(e.id for e in expects if e.what in ("reply", "count", "time"))
+            state = replace(state, open_ids=open_ids, judged_s=max(state.judged_s, *(e.anchor_s + e.to_s for e in expects)))
         if beat.orders:
             state = replace(state, agent_began_s=None, agent_ended_s=None, asked_end_s=ends_s)
         return state
@@ -347,7 +350,8 @@ def _fires(trigger: Trigger, state: UserState, tick: Tick) -> float | None:
         case AfterAgentWord(nth, delay_s, timeout_s):
             due_s = own + timeout_s if len(state.agent_words_s) < nth else state.agent_words_s[nth - 1] + delay_s
         case AfterAgentDone(silence_s, timeout_s):
-            due_s = own + timeout_s if state.agent_ended_s is None else state.agent_ended_s + silence_s
+            patience_s = own + timeout_s
+            due_s = patience_s if state.agent_ended_s is None else min(state.agent_ended_s + silence_s, patience_s + LISTENS_ON_S)
     due_s = max(due_s, own, state.clock.seconds(tick))
     return due_s if due_s < state.clock.seconds(tick + 1) else None
 

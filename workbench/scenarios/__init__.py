@@ -164,8 +164,9 @@ def build(
 ) -> Script:
     """The script of one episode of a family: the same arguments give the same script.
 
-    `difficulty` from 0 to 1 moves the surroundings and what each family says of it. With `recorded`, half of the bystanders are
-    stretches of people's read sentences and meetings, from that part of the recordings.
+    `difficulty` from 0 to 1 moves the surroundings and what each family says of it. With `recorded`, half of the bystanders whose words do
+    not matter (in `other_directed` and `background`) are stretches of people's read sentences and meetings, from that part of the
+    recordings.
     """
     chosen = family(name)
     checked_difficulty(difficulty)

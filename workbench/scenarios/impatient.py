@@ -1,8 +1,8 @@
 """Impatient: the user cannot wait for the answer and asks again, or says "hello"; one answer is wanted, after the last word.
 
-The second utterance begins 0.1 to 0.35 s after the question, before a perfect agent would have begun to answer. The agent does not talk
-over it, and answers the question once, 0.28 to 0.48 s after it. With difficulty it begins later (up to 0.2 s after it
-at 0, from 0.25 s on at 1), and the user asks a third time.
+The second utterance begins 0.1 to 0.27 s after the question, before a perfect agent would have begun to answer. The agent does not talk
+over it, and answers the question once, 0.28 to 0.48 s after it. With difficulty it begins later (up to 0.17 s after it at 0, from 0.2 s on
+at 1), and the user asks a third time.
 
     time   0    1    2    3    4    5
     user   ..what is three plus four...hello.........
@@ -19,7 +19,7 @@ from workbench.scenarios.dial import Span
 from workbench.scenarios.script import BEGIN, END, AfterOwn, Beat, Expect, Order, Piece, Trigger
 from workbench.scenarios.world import number_word, spoken_number
 
-GAP_S = Span((0.1, 0.35), easy=(0.1, 0.2), hard=(0.25, 0.35))
+GAP_S = Span((0.1, 0.27), easy=(0.1, 0.17), hard=(0.2, 0.27))  # below REPLY_DELAY_S: nobody has begun to answer
 URGES = ("hello", "come on", "answer me", "tell me", "{sum}", "{question}", "{question}")
 THIRD = 0.5  # at difficulty 1 this share asks a third time
 

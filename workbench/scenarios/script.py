@@ -28,6 +28,7 @@ REPLY_DELAY_S = 0.28  # an answer begins with the first tick this long after the
 YIELD_DELAY_S = 0.2  # the agent gives up the floor with the first tick this long after the end of "stop"
 COUNT_EVERY_TICKS = 3  # one number every 0.6 s
 TICKS_PER_S = 5
+LISTENS_ON_S = 10.0  # a user who waits for the end of what the agent says waits so long beyond the time-out
 NEAR_S = 0.75  # a number of seconds is right when it is this close to the length that was asked for
 
 
@@ -73,7 +74,8 @@ class AfterAgentWord:
 class AfterAgentDone:
     """Begin once the agent, having made a sound since the beat before ended, has been quiet for `silence_s`; or at the time-out.
 
-    All time-outs count from the end of the beat before, so a silent agent never hangs a script.
+    One that is heard is listened to for `LISTENS_ON_S` more. All time-outs count from the end of the beat before, so neither a silent agent
+    nor one that never stops hangs a script.
     """
 
     silence_s: float

@@ -87,6 +87,10 @@ def _within(limit_s: float) -> Callable[[Outcome], bool]:
     return lambda o: o.meaning and o.error_s is not None and abs(o.error_s) <= limit_s + 1e-6
 
 
+def _quiet_within(limit_s: float) -> Callable[[Outcome], bool]:
+    return lambda o: o.meaning and o.latency_s is not None and o.latency_s <= limit_s + 1e-6
+
+
 def _in_time(o: Outcome) -> bool:
     return o.timing
 
@@ -113,6 +117,7 @@ RATES: tuple[Rate, ...] = (
     Rate("asks after five seconds of silence", _is("time", "long_silence"), _both),
     Rate("sum right, after a long silence", _is("reply", "after_silence"), _right),
     Rate("quiet within 1.0 s of stop", _is("yield", "stop"), _both),
+    Rate("quiet within 0.6 s of an interruption", _is("yield"), _quiet_within(0.6)),
     Rate("quiet within 0.8 s of a new question", _is("yield", "new_question"), _both),
     Rate("sum right, asked during a count", _is("reply", "new_question"), _right),
     Rate("changes a count on its way", _is("amend"), _carried),
@@ -122,6 +127,7 @@ RATES: tuple[Rate, ...] = (
     Rate("keeps counting through background sounds", _is("count", "background"), _carried),
     Rate("keeps counting when a bystander says stop", _is("count", "bystander_order"), _carried),
     Rate("silent on other-directed speech", _is("silent", "other_directed"), _right),
+    Rate("silent on recorded people who talk to others", _is("silent", "recorded"), _right),
     Rate("silent on background sounds", _is("silent", "background"), _right),
     Rate("silent on a bystander's order", _is("silent", "bystander_order"), _right),
     Rate("murmurs at the end of a part of a story", _is("moment", "listener"), _both),
