@@ -97,6 +97,27 @@ def test_a_whole_session_goes_with_what_its_run_wrote_and_with_nothing_else(tmp_
     assert [file.name for file in path.parent.iterdir()] == ["notes.txt"]
 
 
+def test_what_a_run_wrote_goes_also_where_the_trace_was_erased_before(tmp_path: Path) -> None:
+    path = kept(tmp_path / "run" / "trace.sqlite", "2026-01-01T00:00:00Z")
+    path.with_name("input.wav").write_text("x")
+    erase(path, Erasure(stream=USER_AUDIO, from_tick=0, to_tick=39, who="Ada", why="asked"))
+    [told] = swept(tmp_path, "user.audio=30d", only_tell=True)
+    assert told.files == ("input.wav",)
+    assert path.with_name("input.wav").exists()
+    [done] = swept(tmp_path, "user.audio=30d")
+    assert str(done) == "run/trace.sqlite: user.audio, and input.wav"
+    assert [file.name for file in path.parent.iterdir()] == ["trace.sqlite"]
+    path.with_name("input.wav").write_text("exported anew from what is left")
+    assert swept(tmp_path, "user.audio=30d") == []
+
+
+def test_a_stream_that_the_run_wrote_of_goes_with_what_it_wrote(tmp_path: Path) -> None:
+    path = kept(tmp_path / "run" / "trace.sqlite", "2026-01-01T00:00:00Z")
+    path.with_name("input.wav").write_text("x")
+    [done] = swept(tmp_path, "user.audio=30d")
+    assert (done.count > 0, done.files) == (True, ("input.wav",))
+
+
 def test_a_sweep_of_one_person_leaves_those_of_others(tmp_path: Path) -> None:
     for name in ("ann", "ben"):
         kept(tmp_path / f"{name}.sqlite", "2026-03-31T11:00:00Z", name)
@@ -141,7 +162,7 @@ def test_what_goes_on_or_cannot_be_read_is_left_and_told(tmp_path: Path) -> None
     assert [done.name for done in sweep(tmp_path, [rule_of("all=1d")], now=now) if not done.problem] == ["open.sqlite"]
 
 
-@pytest.mark.parametrize("text", ["user.audio", "user.audio=30", "=30d", "all=soon", "all=-1d", "all=1.2.3d"])
+@pytest.mark.parametrize("text", ["user.audio", "user.audio=30", "=30d", "all=soon", "all=-1d", "all=1.2.3d", "all=²d", "all=.d"])
 def test_a_rule_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is no rule of retention; give STREAM=AGE or all=AGE"):
         rule_of(text)

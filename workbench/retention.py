@@ -71,7 +71,7 @@ def rule_of(text: str) -> Rule:
     """A rule as it is typed, e.g. user.audio=30d, agent.text=12h or all=365d. Raises InputError for anything else."""
     what, _, age = text.partition("=")
     number, unit = age[:-1], age[-1:]
-    if not what or unit not in UNITS_S or not number.replace(".", "", 1).isdigit():
+    if not what or unit not in UNITS_S or not re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", number):
         raise InputError(f"{text!r} is no rule of retention; give STREAM=AGE or {ALL}=AGE with days or hours, e.g. user.audio=30d, all=12h")
     return Rule(what, float(number) * UNITS_S[unit], text)
 
@@ -105,14 +105,14 @@ def sweep(folder: Path, rules: Sequence[Rule], *, now: str, person: str = "", on
         name = path.relative_to(folder).as_posix()
         try:
             with reading(path) as session:
-                header, ticks = session.header, len(session)
+                header, ticks, streams = session.header, len(session), session.streams
             if person and not is_of(header.labels.get(PERSON), person):
                 continue
             due = [rule for rule in rules if _age_s(header, now) >= rule.keep_s]
             if due and not finished(path) and _since_s(datetime.fromtimestamp(path.stat().st_mtime, UTC), now) < GIVEN_UP_S:
                 yield Swept(name, due[0].what, problem="it is not closed, and was written to within a day")
                 continue
-            yield from _applied(path, name, ticks, due, only_tell)
+            yield from _applied(path, name, ticks, [rule for rule in due if rule.what in (ALL, *streams)], only_tell)
         except TraceError as error:
             yield Swept(name, ALL, problem=str(error))
 
@@ -145,6 +145,8 @@ def _applied(path: Path, name: str, ticks: int, due: Sequence[Rule], only_tell: 
         erasure = Erasure(stream=rule.what, from_tick=0, to_tick=last, who=WHO, why=f"older than {rule.text.partition('=')[2]}")
         if erasable(path, erasure):
             yield Swept(name, rule.what, 0 if only_tell else erase(path, erasure), _removed(_beside(path), only_tell))
+        elif older := _older(_beside(path), path):  # erased before, by another or by a sweep that broke off
+            yield Swept(name, rule.what, files=_removed(older, only_tell))
 
 
 def _age_s(header: Header, now: str) -> float:
@@ -162,7 +164,13 @@ def _beside(path: Path) -> list[Path]:
     return [file for name in BESIDE if (file := path.with_name(name)).is_file()] if path.name == "trace.sqlite" else []
 
 
+def _older(files: Sequence[Path], path: Path) -> list[Path]:
+    """Those of the files that were written before the trace was last changed."""
+    changed_ns = path.stat().st_mtime_ns
+    return [file for file in files if file.stat().st_mtime_ns < changed_ns]
+
+
 def _removed(files: Sequence[Path], only_tell: bool) -> tuple[str, ...]:
-    for file in files if not only_tell else ():
+    for file in reversed(files) if not only_tell else ():  # the trace last: without it a sweep would not find the others again
         file.unlink(missing_ok=True)
     return tuple(file.name for file in files)
