@@ -146,14 +146,52 @@ def sequence_flops(config: TrunkConfig, positions: int) -> int:
     return total
 
 
-def front_end_flops(config: ModelConfig, dmel: DMel | None = None) -> int:
-    """Operations that turn the 200 ms of one voice into its vectors: transform, mel bands, embedding sum, fold."""
+@dataclass(frozen=True)
+class PositionCost:
+    """What a position needs of the trunk: `fixed`, and for every position that it sees, itself included, what `seen` tells.
+
+    `seen` holds pairs: of how many positions at most (None: of all), and the operations for each.
+    """
+
+    fixed: int
+    seen: tuple[tuple[int | None, int], ...]
+
+
+def position_cost(config: TrunkConfig) -> PositionCost:
+    """The cost of a position through all layers, apart from where it stands: `sequence_flops` without the positions."""
+    fixed, seen = 0, dict[int | None, int]()
+    for layer in range(config.num_layers):
+        shape = config.attention(config.kind(layer))
+        far = None if shape.window is None else shape.window + shape.num_sinks
+        extent = shape.rel_extent if far is None else min(far, shape.rel_extent)
+        each = layer_flops(config, layer, 1)
+        fixed += layer_flops(config, layer, 0).total
+        seen[far] = seen.get(far, 0) + each.attention
+        seen[extent] = seen.get(extent, 0) + each.relative_bias
+    return PositionCost(fixed, tuple(seen.items()))
+
+
+def _frames_flops(config: ModelConfig, dmel: DMel | None) -> int:
+    """Operations that turn the 200 ms of one voice into the vectors of its frames: transform, mel bands, embedding sum."""
     dmel = dmel or DMel(num_mel=config.num_mel)
     transform = int(2.5 * dmel.n_fft * math.log2(dmel.n_fft)) + dmel.n_fft
     bands = 2 * (dmel.n_fft // 2 + 1) * config.num_mel
-    frame = transform + bands + config.num_mel * config.audio_width
-    fold = 2 * config.fold_hidden * (2 * config.frames_per_cell * config.audio_width + config.trunk.width)
-    return config.frames_per_cell * frame + fold
+    return config.frames_per_cell * (transform + bands + config.num_mel * config.audio_width)
+
+
+def _fold_flops(config: ModelConfig) -> int:
+    return 2 * config.fold_hidden * (2 * config.frames_per_cell * config.audio_width + config.trunk.width)
+
+
+def front_end_flops(config: ModelConfig, dmel: DMel | None = None) -> int:
+    """Operations that turn the 200 ms of the user into what the trunk takes: frames, folded onto the mark or each a position."""
+    unfolded = 2 * config.audio_positions * config.audio_width * config.trunk.width
+    return _frames_flops(config, dmel) + (unfolded or _fold_flops(config))
+
+
+def own_voice_flops(config: ModelConfig, dmel: DMel | None = None) -> int:
+    """The same for the 200 ms of the agent's own voice, which are folded in either layout; a cell in which it was silent has none."""
+    return _frames_flops(config, dmel) + _fold_flops(config)
 
 
 def head_flops(config: ModelConfig) -> int:
@@ -182,13 +220,15 @@ class TickCost:
         return self.weight_bytes + self.state_bytes
 
 
-def tick_cost(config: ModelConfig, tick: int, positions_per_tick: int | None = None, bytes_per_number: int = 4) -> TickCost:
+def tick_cost(
+    config: ModelConfig, tick: int, positions_per_tick: int | None = None, bytes_per_number: int = 4, *, own_voice: bool = True
+) -> TickCost:
     """The cost of tick number `tick` of a session whose cells have `positions_per_tick` positions.
 
-    By default a cell is its mark, the user's audio and the agent's own voice. Experts' weights are counted as if every position chose
-    others, up to all of them.
+    By default a cell is its mark, the user's audio and, with `own_voice`, the position in which the agent hears itself; without, it was
+    silent. Of the heads one output is counted. Experts' weights are counted as if every position chose others, up to all of them.
     """
-    here = positions_per_tick or 2 + config.audio_positions
+    here = positions_per_tick or 1 + config.audio_positions + own_voice
     trunk, first = config.trunk, tick * here
     parts = model_parameters(config)
     weights = touched_parameters(trunk, here) + parts["fold"] + config.vocab_size * trunk.width
@@ -198,7 +238,7 @@ def tick_cost(config: ModelConfig, tick: int, positions_per_tick: int | None = N
         shape = trunk.attention(trunk.kind(layer))
         held += 2 * shape.num_kv_heads * shape.head_dim * attended_positions(trunk, trunk.kind(layer), first + here - 1)
     return TickCost(
-        front_end_flops=2 * front_end_flops(config),
+        front_end_flops=front_end_flops(config) + (own_voice_flops(config) if own_voice else 0),
         trunk_flops=sum(trunk_flops(trunk, first + i) for i in range(here)),
         head_flops=head_flops(config),
         weight_bytes=weights * bytes_per_number,

@@ -92,6 +92,27 @@ def test_a_tick_after_an_hour_costs_what_it_cost_after_five_minutes() -> None:
     assert cost.tick_cost(nano(), 18_000).trunk_flops > cost.tick_cost(nano(), 10).trunk_flops
 
 
+@pytest.mark.parametrize("fold", [1, 4])
+@pytest.mark.parametrize("own_voice", [False, True])
+def test_the_floor_of_a_cell_is_what_torch_counts_in_either_layout_silent_or_not(fold: int, own_voice: bool) -> None:
+    config = replace(nano(), audio_fold=fold, vision=None)
+    model, sound = InteractionModel(config).eval(), 0.1 * torch.randn(1, 3200)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        user, own, state = model.levels_of(model.start(), sound, sound)
+        model.listen(state, user, own, torch.tensor([own_voice]))
+    floor = cost.tick_cost(config, 10_000, own_voice=own_voice)  # torch counts every slot of the rings, and no transforms or convolutions
+    assert floor.flops == pytest.approx(counter.get_total_flops(), rel=0.05)
+    assert floor.trunk_flops == (1 + config.audio_positions + own_voice) * cost.trunk_flops(config.trunk, 10_000)
+
+
+@pytest.mark.parametrize("config", [nano().trunk, replace(nano().trunk, global_window=None, num_sinks=0), micro().trunk])
+def test_a_position_costs_the_same_by_what_it_sees(config: TrunkConfig) -> None:
+    each = cost.position_cost(config)
+    for position in (0, 1, 127, 128, 500, 515, 516, 3000):
+        seen = sum(flops * min(position + 1, most or position + 1) for most, flops in each.seen)
+        assert each.fixed + seen == cost.trunk_flops(config, position)
+
+
 def test_an_unbounded_trunk_grows_with_the_session_and_nano_does_not() -> None:
     unbounded = replace(nano().trunk, global_window=None, num_sinks=0)
     hour = 18_000 * 3

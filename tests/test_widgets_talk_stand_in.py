@@ -58,7 +58,7 @@ def test_a_panel_of_its_own_keeps_no_sound_where_it_was_told_so(checkpoint: Path
     assert talk.trace is not None
     assert {packet.stream for turn in read_trace(talk.trace).turns for packet in turn.packets}.isdisjoint({USER_AUDIO, AGENT_AUDIO})
     assert read_features(talk.trace, USER_AUDIO)
-    assert read_trace(talk.trace).header.labels["tick_flops"] > 0
+    assert read_trace(talk.trace).header.labels["model_flops"]["per_position"] > 0
     talk.close()
     with pytest.raises(InputError, match="--keep 'sound=some' is neither STREAM="):
         Talk.with_nano(folder=tmp_path, checkpoint=checkpoint, keep="sound=some")

@@ -22,7 +22,7 @@ from workbench.explain import reason_of, summary, why
 from workbench.intents import Guessing
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
 from workbench.policies import Governed, Hold, MaxOverlap
-from workbench.replay import Edit, TraceUser, fork, other_weights, rebuild, replay
+from workbench.replay import Edit, TraceUser, fork, other_weights, rebuild, replay, under
 from workbench.serve.noted import Noted
 from workbench.session import Participant, Said, Session
 from workbench.store import Keep, TraceWriter, read_trace, save_trace
@@ -114,6 +114,15 @@ def test_another_agent_differs_at_the_first_other_decision() -> None:
 def test_a_replay_of_a_replay_is_the_same_again() -> None:
     once = replay(recorded(), agent=LevelAgent(0.45)).trace
     assert replay(once, agent=LevelAgent(0.45)).difference is None
+
+
+def test_copies_are_as_old_as_what_they_are_made_of_and_under_the_same_consent() -> None:
+    trace = recorded()
+    trace.header = replace(trace.header, consent={"given": True, "retention": {AGENT_AUDIO: "none"}}, created="2026-01-02T03:04:05+00:00")
+    agent = LevelAgent(0.45)
+    copies = [replay(trace, agent=agent).trace, fork(trace, 2.0, Edit(threshold=0.9), agent=agent).trace, under(trace)]
+    for header in (copy.header for copy in copies):
+        assert (header.consent, header.created) == (trace.header.consent, trace.header.created)
 
 
 def test_a_fork_is_the_same_until_the_edit_and_says_what_was_edited() -> None:

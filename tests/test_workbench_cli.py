@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,10 @@ from workbench.clock import StopWatch
 from workbench.commands_common import estimate, long_progress
 from workbench.events import ModelYielded, PayloadErased
 from workbench.events_rules import LimitReached
+from workbench.exports import EXPORTS, files_of
 from workbench.packets import AGENT_AUDIO, USER_AUDIO
-from workbench.store import read_trace, verify
+from workbench.store import Keep, read_trace, save_trace, verify
+from workbench.trace import Trace
 
 FILES = ["input.wav", "output.json", "output.wav", "timeline.html", "trace.sqlite"]
 
@@ -97,6 +99,26 @@ def test_run_keeps_of_a_stream_only_what_was_agreed(tmp_path: Path) -> None:
     assert trace.header.consent == {"retention": {"user.audio": "none", "agent.audio": "features"}}
     heard, _ = soundfile.read(tmp_path / "out" / "input.wav")
     assert not heard.any()
+
+
+@pytest.mark.parametrize("again", [("replay",), ("fork", "--at", "3.6s", "--mute-user", "1.2s")], ids=lambda again: again[0])
+def test_a_copy_is_as_old_as_its_session_and_keeps_no_more_of_it(
+    stop_run: Path, tmp_path: Path, again: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    retention = {AGENT_AUDIO: "none", USER_AUDIO: "features"}
+    whole = read_trace(stop_run / "trace.sqlite")
+    old = replace(whole.header, consent={"retention": retention}, created="2026-01-02T03:04:05+00:00")
+    kept = save_trace(Trace(old, whole.turns), tmp_path / "kept.sqlite", keep={AGENT_AUDIO: Keep("none"), USER_AUDIO: Keep("features")})
+    command, *options = again
+    assert microturn(command, kept, *options, "--out", tmp_path / "copy") == 0
+    copy = read_trace(tmp_path / "copy" / "trace.sqlite")
+    assert (copy.header.consent, copy.header.created) == (old.consent, old.created)
+    assert copy.not_kept == retention
+    assert not {packet.stream for turn in copy.turns for packet in turn.packets} & set(retention)
+    for name in ("input.wav", "output.wav"):
+        sound, _ = soundfile.read(tmp_path / "copy" / name)
+        assert not sound.any()
+    assert "input.wav and the timeline are silent on the user's side" in capsys.readouterr().err
 
 
 def test_run_ends_politely_at_its_limit_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +197,19 @@ def test_erase_takes_a_stretch_out_and_names_files_that_may_hold_the_same(stop_c
 def test_export_writes_the_files_of_the_format(stop_run: Path, tmp_path: Path, to: str, names: list[str]) -> None:
     assert microturn("export", stop_run, "--to", to, "--out", tmp_path / "x") == 0
     assert sorted(path.name for path in (tmp_path / "x").iterdir()) == names
+
+
+@pytest.mark.parametrize("to", EXPORTS)
+def test_no_export_replaces_what_is_there_unasked(stop_run: Path, tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / files_of(to)[-1]
+    mine.write_text("corrected by hand")
+    export = ("export", stop_run, "--to", to, "--out", tmp_path)
+    assert microturn(*export) == 2
+    assert f"{mine} exists; give another --out, or --overwrite to replace what is there" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [mine.name]
+    assert mine.read_text() == "corrected by hand"
+    assert microturn(*export, "--overwrite") == 0
+    assert mine.read_bytes() != b"corrected by hand"
 
 
 def test_score_judges_every_expectation(stop_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,11 +92,19 @@ def test_what_was_erased_is_named_and_the_rest_goes_on(copy: Path, command: str,
     assert printed.out.startswith(begun if command == "replay" else f"{copy}/trace.sqlite (stop)")
 
 
-def test_payloads_that_are_gone_without_a_record_are_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+GONE = {
+    "blob SET bytes = NULL, salt = NULL WHERE stream = 'user.audio' AND tick < 3": "3 payloads and 0 events",
+    "event SET body = NULL, salt = NULL WHERE seq IN (SELECT seq FROM event WHERE kind = 'truth.word' LIMIT 2)": "0 payloads and 2 events",
+}
+
+
+@pytest.mark.parametrize("command", ["score", "inspect"])
+@pytest.mark.parametrize(("edit", "told"), GONE.items())
+def test_what_is_gone_without_a_record_is_named(copy: Path, capsys: pytest.CaptureFixture[str], command: str, edit: str, told: str) -> None:
     with sqlite3.connect(copy / "trace.sqlite") as connection:
-        connection.execute("UPDATE blob SET bytes = NULL, salt = NULL WHERE stream = 'user.audio' AND tick < 3")
-    assert microturn("score", copy) == 0
-    assert "trace.sqlite: 3 payloads are gone, and no erasure is on record" in capsys.readouterr().err
+        connection.execute(f"UPDATE {edit}")
+    assert microturn(command, copy) == 0
+    assert f"trace.sqlite: {told} are gone, and no erasure is on record" in capsys.readouterr().err
 
 
 def test_replay_prints_only_the_fields_in_which_a_decision_differs(ran: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from model.cost import tick_cost
+from model.cost import front_end_flops, head_flops, sequence_flops, tick_cost
 from tests.background_fakes import Knows, asked, conversation, played, together
 from tests.live_fakes import USUAL, Wall, opened
 from tests.model_fakes import tiny_config
@@ -16,15 +18,28 @@ from workbench.agents import EchoAgent
 from workbench.background.local.agent import LocalAgent
 from workbench.background.parts import Answer
 from workbench.clock import ClockSpec, Tick
-from workbench.costs import UNLIMITED, Allowed, Meter, Metered, Spent, allowed_by, in_words, spent_in
+from workbench.costs import (
+    NO_MODEL,
+    TICK_FLOPS,
+    UNLIMITED,
+    Allowed,
+    Meter,
+    Metered,
+    ModelFlops,
+    Spent,
+    allowed_by,
+    flops_in,
+    in_words,
+    spent_in,
+)
 from workbench.errors import InputError
 from workbench.events import TickCost
 from workbench.events_background import ToolUsed
 from workbench.events_rules import LimitReached, SessionCost
-from workbench.neural import tick_flops
+from workbench.neural import model_flops
 from workbench.packets import MicroTurn
 from workbench.store import read_trace
-from workbench.trace import record
+from workbench.trace import Header, Trace, record
 
 
 def test_slow_work_is_counted_by_tasks_seconds_tokens_and_calls() -> None:
@@ -41,8 +56,10 @@ def test_the_model_is_counted_by_its_positions_and_its_computing() -> None:
     for tick in range(3):
         cost = TickCost(stages_ms={"trunk": 20.0, "voice": 5.0}, positions=9 * (tick + 1))
         spent = spent.after(MicroTurn(Tick(tick), (), (cost,)), ClockSpec())
-    told = spent.told(0.6, tick_flops=1e6, kept_bytes=10)
-    assert (told.positions, told.computed_ms, told.flops, told.kept_bytes) == (27, 75.0, 3e6, 10)
+    flops = ModelFlops(per_tick=1e6, per_position=2e6, per_seen=((4, 10.0), (None, 1.0)))
+    told = spent.told(0.6, flops=flops, kept_bytes=10)
+    assert (told.positions, told.computed_ms, told.kept_bytes) == (27, 75.0, 10)
+    assert told.flops == 3 * 1e6 + 27 * 2e6 + (1 + 2 + 3 + 24 * 4) * 10 + 27 * 28 / 2
 
 
 def test_what_is_used_up_is_named() -> None:
@@ -56,7 +73,7 @@ def test_what_is_used_up_is_named() -> None:
 
 
 def test_a_live_session_tells_what_it_costs_and_ends_politely_when_that_is_used_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.live.runtime.tick_flops_of", lambda agent: 2e6)
+    monkeypatch.setattr("workbench.live.runtime.model_flops_of", lambda agent: ModelFlops(per_tick=2e6))
     spec = replace(USUAL, minutes=0.5, allowed=Allowed(kept_bytes=1))
     session, page = opened(EchoAgent(), tmp_path / "a.sqlite", Wall(), spec=spec)
     end = session.run()
@@ -93,7 +110,27 @@ def test_a_session_ends_in_the_tick_in_which_its_limit_is_reached() -> None:
     assert list(trace.events(SessionCost))[-1][1].tool_calls == 2
 
 
-def test_the_operations_of_a_tick_are_those_of_the_models_settings() -> None:
-    config = tiny_config()
-    agent = SimpleNamespace(model=SimpleNamespace(config=config))
-    assert tick_flops(agent) == tick_cost(config, 10_000).flops == tick_cost(config, 20_000).flops  # type: ignore[arg-type]
+def test_the_cost_is_told_from_time_to_time_and_not_once_more_at_the_end_of_a_session_without_a_limit() -> None:
+    clock = ClockSpec()
+    meter = Meter(clock)
+    told = [tick for tick in range(60) if meter.after(MicroTurn(Tick(tick)), lambda: 0)]
+    assert told == [0, 25, 50]
+
+
+@pytest.mark.parametrize("fold", [1, 4])
+def test_the_operations_of_a_session_are_those_of_its_positions_by_the_models_settings(fold: int) -> None:
+    config = replace(tiny_config(), audio_fold=fold)
+    flops = model_flops(SimpleNamespace(model=SimpleNamespace(config=config)))  # type: ignore[arg-type]
+    silent = 1 + config.audio_positions
+    assert flops.of(900, 900 * silent) == sum(tick_cost(config, tick, own_voice=False).flops for tick in range(900))
+    assert flops.of(60, 92) == sequence_flops(config.trunk, 92) + 60 * (front_end_flops(config) + head_flops(config))
+
+
+def test_a_trace_tells_what_its_model_takes_and_an_older_one_what_each_tick_took() -> None:
+    flops = ModelFlops(per_tick=3, per_position=5, per_seen=((128, 2), (None, 7)))
+    assert ModelFlops.told(json.loads(json.dumps(flops.label))) == ModelFlops.told(flops.label) == flops
+    assert (NO_MODEL.label, ModelFlops.told({}), ModelFlops.told({TICK_FLOPS: 2e9})) == ({}, NO_MODEL, ModelFlops(per_tick=2e9))
+    header = Header(clock=ClockSpec(), seed=0, participants={}, labels=flops.label)
+    turns = [MicroTurn(Tick(tick), (), (TickCost(stages_ms={}, positions=tick + 2),)) for tick in range(2)]
+    assert flops_in(Trace(header, turns)) == 2 * 3 + 3 * 5 + (1 + 2 + 3) * 2 + (1 + 2 + 3) * 7
+    assert math.isnan(flops_in(Trace(replace(header, labels={}), turns)))

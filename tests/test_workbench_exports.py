@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
 from workbench.events import Decision, Event, ModelYielded, TranscriptDelta, TruthExpect, TruthWord
-from workbench.exports import EXPORTS, export
+from workbench.exports import EXPORTS, export, files_of
 from workbench.exports.textgrid import Mark, tiled
 from workbench.packets import AGENT_AUDIO, USER_AUDIO, MicroTurn, Packet
 from workbench.spoken import agent_words, phrases, spoken_words
@@ -52,6 +52,13 @@ def stop_trace() -> Trace:
 def _decision(tick: int) -> Decision:
     floor = "speak" if 5 <= tick < 10 else "listen"
     return Decision(floor=floor, said="", p_speak=0.2, p_yield=0.0, p_backchannel=0.0, threshold=0.5)
+
+
+@pytest.mark.parametrize("to", EXPORTS)
+def test_an_export_writes_the_files_it_says_it_will(to: str, tmp_path: Path) -> None:
+    written = export(stop_trace(), to, tmp_path)
+    assert written == [tmp_path / name for name in files_of(to)]
+    assert sorted(tmp_path.iterdir()) == sorted(written)
 
 
 def test_words_end_where_a_yield_cuts_them_and_phrases_join_one_speaker() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +143,16 @@ def test_what_a_page_sends_wrongly_is_told_to_it_and_harms_nobody(host: Host) ->
     assert (problem(page).code, host.sessions) == ("rate", [])
     begin(host, "bob")
     begin(host, "cat")
+
+
+def test_half_a_character_is_refused_and_the_page_is_told_so(host: Host) -> None:
+    page, welcome = begin(host, "ann")
+    say(page, Consent(given=True))
+    for message in ({"t": "text", "text": "\ud83d"}, {"t": "consent", "given": True, "text": "\ud83d"}):
+        page.feed(json.loads(json.dumps(message)))
+        assert (found := problem(page)).code == "message"
+        assert "give text of whole characters" in found.text
+    assert [session.name for session in host.sessions] == [welcome.session]
 
 
 def test_an_agent_that_cannot_be_loaded_is_a_problem_and_its_place_is_free_again(host: Host) -> None:

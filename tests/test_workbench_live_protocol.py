@@ -159,6 +159,7 @@ def test_what_a_newer_side_adds_is_passed_over() -> None:
         ({}, [], "type None is not known"),
         ({"t": "text"}, [], "'text' has no 'text'"),
         ({"t": "text", "text": "a" * 501}, [], "text of at most 500 characters"),
+        ({"t": "text", "text": "no\ud83d"}, [], r"'text' of 'text' is 'no\\ud83d'; give text of whole characters, not half a surrogate"),
         ({"t": "consent", "given": 1}, [], "'given' of 'consent' is 1; give true or false"),
         ({"t": "audio", "n": -1, "at": 0}, [bytes(640)], "'n' of 'audio' is -1; give a whole number from 0"),
         ({"t": "audio", "n": 1.5, "at": 0}, [bytes(640)], "'n' of 'audio' is 1.5"),

@@ -187,6 +187,37 @@ def test_after_kill_9_every_acknowledged_tick_is_there_and_none_is_half_there(tm
     assert verify(path).ok
 
 
+ODD: dict[str, object] = {"bytes": b"mhm", "a list": [1.0], "half a surrogate": "a\ud83d", "nothing": None}
+
+
+@pytest.mark.parametrize("payload", ODD.values(), ids=ODD)
+def test_a_payload_of_no_known_kind_is_reported_and_nobody_waits_for_ever(tmp_path: Path, payload: Any) -> None:
+    session = chat()
+    writer = TraceWriter(tmp_path / "t.sqlite", record(session).header, room=2)
+    session.sinks = (*session.sinks, writer)
+    session.run(4)
+    writer.flush()
+    writer.append(MicroTurn(Tick(4), (Packet("odd", Tick(4), payload),)))
+    with pytest.raises(TraceError, match=r"failed after tick 3: stream 'odd' carried .*Ticks up to that one are in the file"):
+        writer.flush()
+    with pytest.raises(TraceError, match="failed after tick 3"):
+        writer.append(MicroTurn(Tick(5)))
+    with pytest.raises(TraceError, match="failed after tick 3"):
+        writer.close()
+    assert len(read_trace(tmp_path / "t.sqlite")) == 4
+
+
+def test_a_failure_that_nobody_foresaw_is_raised_by_the_next_call(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "t.sqlite", record(chat()).header)
+    writer.append(MicroTurn(Tick(0), (), ("no event",)))  # type: ignore[arg-type]
+    with pytest.raises(TraceError, match="failed before its first tick: str among the events is none"):
+        writer.close()
+    writer = TraceWriter(tmp_path / "u.sqlite", record(chat()).header)
+    writer.append(MicroTurn(Tick(0), 5))  # type: ignore[arg-type]
+    with pytest.raises(TraceError, match="failed before its first tick"):
+        writer.close()
+
+
 def test_an_unfinished_transaction_vanishes_whole(tmp_path: Path) -> None:
     session = chat()
     writer = TraceWriter(tmp_path / "t.sqlite", Header.of(session))

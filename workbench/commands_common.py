@@ -27,6 +27,7 @@ from workbench.exports import export
 from workbench.exports.fdb import FILES
 from workbench.given import KEEP_HELP, folder_to_write
 from workbench.policy_text import POLICY_HELP
+from workbench.report import Report
 from workbench.session import Participant
 from workbench.store import read_trace, verified
 from workbench.trace import Trace
@@ -119,16 +120,22 @@ def sound_trace(path: Path) -> Trace:
     """
     report = verified(path)
     trace = read_trace(path)
-    for line in (*_erased(trace, report.facts["erased"]), *_not_kept(trace)):
-        error_console.print(f"{path}: {line}", markup=False, soft_wrap=True)
+    tell_missing(path, trace, report)
     return trace
 
 
-def _erased(trace: Trace, payloads: int) -> list[str]:
-    """What was erased of a session, a line for each erasure on record; `payloads` of it are gone in all."""
+def tell_missing(path: Path, trace: Trace, report: Report) -> None:
+    """What was erased of a session or not kept, on the error stream; `report` is that of `verify`."""
+    for line in (*_erased(trace, report), *_not_kept(trace)):
+        error_console.print(f"{path}: {line}", markup=False, soft_wrap=True)
+
+
+def _erased(trace: Trace, report: Report) -> list[str]:
+    """What was erased of a session: a line for each erasure on record, or how much is gone without one."""
     erasures = [event for _, event in trace.events(PayloadErased)]
-    if payloads and not erasures:
-        return [f"{payloads} payloads are gone, and no erasure is on record"]
+    payloads, events = report.facts["erased"], report.facts["erased_events"]
+    if (payloads or events) and not erasures:
+        return [f"{payloads} payloads and {events} events are gone, and no erasure is on record"]
     return [
         f"{e.stream} was erased in ticks {e.from_tick} to {e.to_tick} ({e.who}: {e.why}); what rests on it cannot be told any more"
         for e in erasures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,7 +40,7 @@ from workbench.commands_common import (
 )
 from workbench.compare import differing_choices
 from workbench.conditions import EXAMPLES
-from workbench.costs import TICK_FLOPS, Meter, Metered, allowed_by, bytes_of, in_words, tick_flops_of
+from workbench.costs import Meter, Metered, allowed_by, bytes_of, in_words, model_flops_of
 from workbench.errors import InputError
 from workbench.events import Decision
 from workbench.explain import summary
@@ -50,7 +50,7 @@ from workbench.own_families import known
 from workbench.packets import USER_AUDIO
 from workbench.scenarios.dial import USUAL
 from workbench.session import Participant, Session
-from workbench.store import Keep, TraceWriter, read_trace, rounded, save_trace
+from workbench.store import RETENTIONS, Keep, TraceWriter, read_trace, rounded, save_trace
 from workbench.trace import Trace, record
 from workbench.typist import Line, silence, typing
 from workbench.users import RecordedUser, ScriptedUser
@@ -126,9 +126,9 @@ def run(
         raise InputError("agent 'oracle' follows the orders of a scenario; give --scenario FAMILY instead of --user")
     keeps = keeps_of(keep or [], EXACT.codec)
     made = make_agent(agent, checkpoint, threshold)
-    flops = tick_flops_of(made)
+    flops = model_flops_of(made)
     meter = Meter(ClockSpec(), allowed_by(limit or []), flops)
-    labels |= {TICK_FLOPS: flops} if flops else {}
+    labels |= flops.label
     chosen, beside = wired(made, background, policy or [], live=False, fetch=fetch or [], tools=tools_of(tools or []))
     scripted = person if isinstance(person, ScriptedUser) and not beside else None
     session = Session.start([person, chosen, *beside] if scripted is None else Cast(chosen).of(scripted), seed=seed)
@@ -172,8 +172,7 @@ def replay(
         again = run_again(recorded, agent=agent)
     if out is not None:
         folder = fresh_folder(out, overwrite)
-        save_trace(again.trace, folder / TRACE_NAME, default=EXACT)
-        _print_run(again.trace, write_run(again.trace, folder))
+        _print_run(again.trace, _save(again.trace, folder, recorded))
     if weights := other_weights(recorded.header, again.trace.header):
         error_console.print(f"{trace_path(trace)}: {weights}", markup=False, soft_wrap=True)
     coarse = again.difference is not None and not recorded.header.labels.get("live") and rounded(trace_path(trace))
@@ -214,10 +213,10 @@ def fork(
     with progress("forking", None):
         what_if = run_fork(recorded, at_s, edit, agent=agent)
     folder = fresh_folder(out, overwrite)
-    save_trace(what_if.trace, folder / TRACE_NAME, default=EXACT)
+    files = _save(what_if.trace, folder, recorded)
     out_console.print(said_table([row for row in summary(recorded) if row.end_s >= at_s], f"as it was, from {at_s:g} s"))
     out_console.print(said_table([row for row in summary(what_if.trace) if row.end_s >= at_s], f"what if, from {at_s:g} s"))
-    _print_files(write_run(what_if.trace, folder))
+    _print_files(files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +283,20 @@ def _write(trace: Trace, out: Path, keeps: dict[str, Keep]) -> list[Path]:
     if limited and keeps.get(USER_AUDIO, EXACT).retention != "full":
         error_console.print("user.audio is not kept: input.wav and the timeline are silent on the user's side", markup=False)
     return write_run(read_trace(out / TRACE_NAME) if limited else trace, out)
+
+
+def _save(trace: Trace, out: Path, made_of: Trace) -> list[Path]:
+    """The files of a session that was made of another, its trace among them; they keep no more of a stream than the other was to keep."""
+    keeps = _keeps_of(made_of)
+    save_trace(trace, out / TRACE_NAME, keep=keeps, default=EXACT)
+    return _write(trace, out, keeps)
+
+
+def _keeps_of(trace: Trace) -> dict[str, Keep]:
+    """How the streams are kept that a trace was not to keep in full: those that were said, and those that were only agreed on."""
+    agreed = trace.header.consent.get("retention")
+    retentions = {**(agreed if isinstance(agreed, Mapping) else {}), **trace.not_kept}
+    return {stream: Keep(how, EXACT.codec) for stream, how in retentions.items() if how in RETENTIONS and how != "full"}
 
 
 def _other_agent(recorded: Trace, checkpoint: Path | None, threshold: float | None) -> Participant | None:

@@ -20,13 +20,13 @@ from workbench.commands_common import (
     said_table,
     seconds,
     sound_trace,
+    tell_missing,
     trace_path,
 )
-from workbench.costs import TICK_FLOPS, bytes_of, spent_in
+from workbench.costs import NO_MODEL, ModelFlops, bytes_of, spent_in
 from workbench.explain import summary, why
-from workbench.exports import EXPORTS, about
+from workbench.exports import EXPORTS, about, files_of
 from workbench.exports import export as write_export
-from workbench.exports.fdb import FILES
 from workbench.exports.fdb_dataset import DATASET, DATASET_HELP, write_dataset
 from workbench.retention import rule_of
 from workbench.retention import sweep as sweep_in
@@ -57,6 +57,7 @@ def inspect(
         out_console.print(_facts(session), markup=False)
         out_console.print(_cost(session, path), markup=False, soft_wrap=True)
         out_console.print(said_table(summary(session)))
+        tell_missing(path, session, report)
         if report.ok:
             out_console.print(f"hash chain: {report}", markup=False, soft_wrap=True)
     if not report.ok:
@@ -96,15 +97,15 @@ def export(
     trace: Annotated[Path, typer.Argument(help=f"A trace file, or a folder with trace.sqlite; for {DATASET} a folder of those too.")],
     to: Annotated[str, typer.Option(help="; ".join(f"{name}: {about(name)}" for name in EXPORTS) + f"; {DATASET}: {DATASET_HELP}.")],
     out: Annotated[Path, typer.Option(help="Folder for the files; made if absent.", callback=out_folder)],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Of fdb: replace sound and words that are already in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help=f"Replace files of the format in --out; {DATASET} replaces none.")] = False,
 ) -> None:
     """Write a trace in the format of other programs, which --to names."""
     if to == DATASET:
         _export_dataset(trace, out)
         return
     given, beside = trace_path(trace), out / TRACE_NAME
-    if to == "fdb" and not (beside.exists() and given.exists() and beside.samefile(given)):  # beside its trace, they were made of it
-        nothing_there(out, FILES, overwrite)
+    if to != "fdb" or not (beside.exists() and given.exists() and beside.samefile(given)):  # beside its trace, they were made of it
+        nothing_there(out, files_of(to), overwrite)
     for path in write_export(sound_trace(given), to, out):
         typer.echo(str(path))
 
@@ -148,11 +149,11 @@ def _header(session: Trace) -> dict[str, object]:
 
 
 def _costs(session: Trace, path: Path) -> dict[str, Any]:
-    """What a session has cost; `flops` is None where its trace does not tell what a micro-turn of the model takes."""
-    tick_flops = session.header.labels.get(TICK_FLOPS)
-    cost = spent_in(session).told(session.duration_s, tick_flops=float(tick_flops or 0.0), kept_bytes=bytes_of(path))
+    """What a session has cost; `flops` is None where its trace does not tell what its model takes."""
+    flops = ModelFlops.told(session.header.labels)
+    cost = spent_in(session).told(session.duration_s, flops=flops, kept_bytes=bytes_of(path))
     names = ("positions", "flops", "computed_ms", "tasks", "background_s", "background_tokens", "tool_calls", "kept_bytes")
-    return {name: getattr(cost, name) for name in names} | ({} if tick_flops else {"flops": None})
+    return {name: getattr(cost, name) for name in names} | ({"flops": None} if flops == NO_MODEL else {})
 
 
 def _cost(session: Trace, path: Path) -> str:

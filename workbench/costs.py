@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,48 @@ from workbench.session import Participant, Sink
 from workbench.trace import Trace
 
 COST_EVERY_S = 5.0
-TICK_FLOPS = "tick_flops"  # the label of a trace that tells what a micro-turn of its agent's model takes
+MODEL_FLOPS = "model_flops"  # the label of a trace that tells what its agent's model takes, as `ModelFlops.label` gives it
+TICK_FLOPS = "tick_flops"  # that of older traces: a number for each micro-turn, however many positions it had
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFlops:
+    """Floating-point operations that an agent's model needs at the least: of each micro-turn, and of each position of its sequence.
+
+    A position needs `per_position`, and what `per_seen` tells for every position that it sees, itself included: pairs of how many at most
+    (None: all), and the operations for each. `workbench.neural.model_flops` says what is counted.
+    """
+
+    per_tick: float = 0.0
+    per_position: float = 0.0
+    per_seen: tuple[tuple[int | None, float], ...] = ()
+
+    def of(self, ticks: int, positions: int) -> float:
+        """The operations of a session of so many micro-turns and positions."""
+        seen = sum(each * _seen(positions, most) for most, each in self.per_seen)
+        return ticks * self.per_tick + positions * self.per_position + seen
+
+    @property
+    def label(self) -> dict[str, Any]:
+        """As the labels of a trace tell it; none for no model."""
+        return {} if self == NO_MODEL else {MODEL_FLOPS: {**asdict(self), "per_seen": [list(pair) for pair in self.per_seen]}}
+
+    @classmethod
+    def told(cls, labels: Mapping[str, Any]) -> ModelFlops:
+        """What the labels of a trace tell; NO_MODEL where they do not."""
+        if MODEL_FLOPS not in labels:
+            return cls(per_tick=float(labels.get(TICK_FLOPS, 0.0)))
+        told = labels[MODEL_FLOPS]
+        return cls(**{**told, "per_seen": tuple((most, each) for most, each in told["per_seen"])})
+
+
+def _seen(positions: int, most: int | None) -> int:
+    """How many positions that many see in all, the first itself alone and none more than `most`."""
+    growing = positions if most is None else min(positions, most)
+    return growing * (growing + 1) // 2 + (positions - growing) * growing
+
+
+NO_MODEL = ModelFlops()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +99,12 @@ class Spent:
             case _:
                 return self
 
-    def told(self, at_s: float, *, tick_flops: float = 0.0, kept_bytes: int = 0) -> SessionCost:
-        """As an event; `tick_flops` is what one tick of the model takes, as `workbench.neural.tick_flops` works it out."""
+    def told(self, at_s: float, *, flops: ModelFlops = NO_MODEL, kept_bytes: int = 0) -> SessionCost:
+        """As an event; `flops` is what the model takes."""
         return SessionCost(
             at_s=at_s,
             positions=self.positions,
-            flops=self.ticks * tick_flops,
+            flops=flops.of(self.ticks, self.positions),
             computed_ms=round(self.computed_ms, 1),
             tasks=self.tasks,
             background_s=round(self.background_s, 3),
@@ -76,6 +117,12 @@ class Spent:
 def spent_in(trace: Trace) -> Spent:
     """What a whole session has cost."""
     return spent_by(trace.turns, trace.header.clock)
+
+
+def flops_in(trace: Trace) -> float:
+    """The operations of the model in a whole session, at the least; NaN where its trace does not tell what they are."""
+    flops, spent = ModelFlops.told(trace.header.labels), spent_in(trace)
+    return math.nan if flops == NO_MODEL else flops.of(spent.ticks, spent.positions)
 
 
 def spent_by(turns: Iterable[MicroTurn], clock: ClockSpec) -> Spent:
@@ -148,21 +195,22 @@ class Meter:
 
     clock: ClockSpec
     allowed: Allowed = UNLIMITED
-    tick_flops: float = 0.0
+    flops: ModelFlops = NO_MODEL
     spent: Spent = Spent()
     reached: LimitReached | None = None
     kept_bytes: int = 0
 
     def after(self, turn: MicroTurn, kept: Callable[[], int]) -> list[Event]:
-        """The events to be added to a micro-turn: the cost every COST_EVERY_S and at the end, and the limit that ends the session.
+        """The events to be added to a micro-turn: the cost every COST_EVERY_S, and where a limit ends the session that limit with the cost.
 
-        `kept` counts the bytes of its trace; it is asked as seldom as that.
+        A session that ends otherwise tells no last cost: its trace has all that it is counted from. `kept` counts the bytes of its trace;
+        it is asked every COST_EVERY_S only.
         """
         self.spent = self.spent.after(turn, self.clock)
         due = turn.tick % self.clock.ticks_in(COST_EVERY_S) == 0
         if due:
             self.kept_bytes = kept()
-        cost = self.spent.told(self.clock.seconds(turn.tick + 1), tick_flops=self.tick_flops, kept_bytes=self.kept_bytes)
+        cost = self.spent.told(self.clock.seconds(turn.tick + 1), flops=self.flops, kept_bytes=self.kept_bytes)
         self.reached = self.allowed.over(cost)
         if self.reached is not None:
             return [cost, self.reached]
@@ -183,16 +231,16 @@ class Metered:
             sink.append(turn)
 
 
-def tick_flops_of(agent: Participant) -> float:
-    """What a micro-turn of an agent's model takes once its window is full, whatever rules the agent is under; 0 for no model of ours."""
+def model_flops_of(agent: Participant) -> ModelFlops:
+    """What an agent's model takes, whatever rules the agent is under; NO_MODEL for none of ours."""
     if agent_spec(agent).get("kind") != "nano":
-        return 0.0
-    from workbench.neural import NeuralAgent, tick_flops
+        return NO_MODEL
+    from workbench.neural import NeuralAgent, model_flops
 
     inner: Any = agent
     while not isinstance(inner, NeuralAgent):
         inner = inner.agent
-    return tick_flops(inner)
+    return model_flops(inner)
 
 
 def bytes_of(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""What callers give, checked the same at every door: seeds, ports, addresses, folders to write into, and streams to keep."""
+"""What callers give, checked the same at every door: seeds, ports, texts, addresses, folders to write into, and streams to keep."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ KEEP_HELP = (
 )
 LAST_SEED = 2**62 - 1  # so that those of the episodes that follow fit 64 bits too
 LAST_PORT = 65_535
+WHOLE_TEXT = "text of whole characters, not half a surrogate pair"
 
 
 def seed_within(seed: int | None) -> int | None:
@@ -35,6 +36,15 @@ def port_within(port: int) -> int:
     if not 0 <= port <= LAST_PORT:
         raise InputError(f"--port {port} is no port; give a number from 1 to {LAST_PORT}, or 0 for one that is free")
     return port
+
+
+def whole_text(text: str) -> bool:
+    """Whether a text consists of whole characters. JSON can bring half a surrogate pair, which can neither be sent on nor written down."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from workbench.cast import Cast
 from workbench.clock import ClockSpec
 from workbench.conditions import AS_DRAWN, Condition
-from workbench.costs import TICK_FLOPS, UNLIMITED, Allowed, Meter, Metered, tick_flops_of
+from workbench.costs import UNLIMITED, Allowed, Meter, Metered, ModelFlops, model_flops_of
 from workbench.errors import InputError
 from workbench.own_families import PREFIX, known
 from workbench.scenarios import Recorded, VoicePicker, build, family
@@ -85,7 +85,7 @@ class _Running:
 
 def play(agent: Participant, users: Iterator[ScriptedUser], batch: int, allowed: Allowed = UNLIMITED) -> Iterator[Trace]:
     """Finished traces as they come; up to `batch` sessions run in lockstep and each that ends makes room for the next."""
-    cast, flops = Cast(agent), tick_flops_of(agent)
+    cast, flops = Cast(agent), model_flops_of(agent)
     running: list[_Running] = []
     exhausted = False
     while True:
@@ -103,11 +103,10 @@ def play(agent: Participant, users: Iterator[ScriptedUser], batch: int, allowed:
         yield from finished
 
 
-def _begin(cast: Cast, user: ScriptedUser, allowed: Allowed, flops: float) -> _Running:
+def _begin(cast: Cast, user: ScriptedUser, allowed: Allowed, flops: ModelFlops) -> _Running:
     clock = cast.agent.clock if isinstance(cast.agent, Clocked) else ClockSpec()
     session = Session.start(cast.of(user), clock=clock, seed=user.script.seed)
-    told = {TICK_FLOPS: flops} if flops else {}
-    trace = record(session, labels={"family": user.script.family, **user.script.labels, **told})
+    trace = record(session, labels={"family": user.script.family, **user.script.labels, **flops.label})
     meter = Meter(clock, allowed, flops)
     if allowed.limited:
         session.sinks = (Metered(meter, session.sinks),)

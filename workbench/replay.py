@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def replay(trace: Trace, *, agent: Participant | None = None, user: UserKind = "
     """
     session = rebuild(trace, agent=agent, user=user)
     _check_heard(session, trace)
-    again = record(session, labels={**trace.header.labels, "replay": True})
+    again = _copy(session, trace, replay=True)
     _play(session, trace, len(trace))
     return Replayed(again, _difference(trace, again))
 
@@ -87,7 +87,7 @@ def fork(
     chosen: UserKind = "rebuilt" if user == "auto" and kind == "ScriptedUser" else user
     session = rebuild(trace, agent=agent, user=chosen)
     _check_heard(session, trace)
-    what_if = record(session, labels={**trace.header.labels, "fork_at_s": at_s})
+    what_if = _copy(session, trace, fork_at_s=at_s)
     _play(session, trace, tick)
     if past := _difference(replace(trace, turns=trace.turns[:tick]), what_if):
         weights = other_weights(trace.header, what_if.header)
@@ -103,7 +103,7 @@ def under(trace: Trace, *policies: Policy, hold: Hold | None = None) -> Trace:
     """What would have been heard of a session under these rules, if the user had said the same: nobody decides anything anew."""
     agent = Governed(TraceAgent(trace), policies, hold or Hold())
     session = Session.start([TraceUser(trace), agent], clock=trace.header.clock, seed=trace.header.seed)
-    other = record(session, labels=dict(trace.header.labels))
+    other = _copy(session, trace)
     session.run(len(trace))
     return other
 
@@ -132,6 +132,12 @@ def other_weights(made: Header, now: Header) -> str:
     """That a session was made with other weights than one of now, in words; empty where it was not, or where one of them does not say."""
     before, after = (str(innermost(header.participants.get("agent", {})).get("weights", "")) for header in (made, now))
     return f"made with weights {before}, these are {after}" if before and after and before != after else ""
+
+
+def _copy(session: Session, trace: Trace, **labels: Any) -> Trace:
+    """An in-memory trace of a session that is made of another, which has said it all: as old as that one, and under the same consent."""
+    of = trace.header
+    return record(session, labels={**of.labels, **labels}, consent=of.consent, created=of.created)
 
 
 def _check_heard(session: Session, trace: Trace) -> None:

@@ -198,7 +198,7 @@ class TraceWriter:
             try:
                 if self._failure is None:
                     self._handle(batch)
-            except (sqlite3.Error, TraceError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - raised by the next call; a thread that ended in silence would lose ticks
                 self._failure = error
             finally:
                 for _ in batch:
@@ -300,12 +300,13 @@ class TraceWriter:
         self._connection.execute("COMMIT")
 
 
-def save_trace(trace: Trace, path: str | os.PathLike[str], *, default: Keep | None = None) -> Path:
+def save_trace(trace: Trace, path: str | os.PathLike[str], *, keep: Mapping[str, Keep] | None = None, default: Keep | None = None) -> Path:
     """Write a trace held in memory to a file; its path. Raises TraceError when the path is taken or cannot be written.
 
-    Sound is kept as PCM16, which a microphone gives; what was simulated replays bit for bit with `default=Keep(codec="f32")` only.
+    `keep` and `default` as in `TraceWriter`. Sound is kept as PCM16, which a microphone gives; what was simulated replays bit for bit with
+    `default=Keep(codec="f32")` only.
     """
-    with TraceWriter(path, trace.header, default=default or Keep()) as writer:
+    with TraceWriter(path, trace.header, keep=keep, default=default or Keep()) as writer:
         for turn in trace.turns:
             writer.append(turn)
     return Path(path)

@@ -104,9 +104,14 @@ def encode(stream: str, payload: Payload, audio_codec: str) -> tuple[str, bytes]
     any other payload.
     """
     if isinstance(payload, str):
-        return "utf8", payload.encode()
+        try:
+            return "utf8", payload.encode()
+        except UnicodeEncodeError as error:
+            raise TraceError(f"stream {stream!r} carried text that is not Unicode ({error}); replace half surrogates in it") from error
     if isinstance(payload, tuple):
         return None
+    if not isinstance(payload, np.ndarray):
+        raise TraceError(f"stream {stream!r} carried {type(payload).__name__}; a trace keeps float32 audio, uint8 arrays and text")
     if payload.dtype == np.float32 and payload.ndim == 1:
         if audio_codec == "f32":
             return "f32", payload.tobytes()
@@ -161,7 +166,10 @@ def _number(value: object) -> Any:
 
 def dump_event(event: Event) -> tuple[str, bytes]:
     """(kind, JSON bytes) of an event. Raises TraceError when a field cannot be written as JSON."""
-    kind = kind_of(event)
+    try:
+        kind = kind_of(event)
+    except (TypeError, AttributeError) as error:
+        raise TraceError(f"{type(event).__name__} among the events is none; use the classes of workbench.events") from error
     try:
         return kind, json.dumps(to_json(event), default=_number, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:

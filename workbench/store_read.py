@@ -134,7 +134,7 @@ def read_features(path: AnyPath, stream: str) -> list[Feature]:
 
 
 def verify(path: AnyPath) -> Report:
-    """Whether the file is sound and its hash chain holds; facts: ticks, payloads, erased, and `head`, the last link in hex.
+    """Whether the file is sound and its hash chain holds; facts: ticks, payloads, erased, erased_events, and `head`, the last link in hex.
 
     Every stored event and payload is hashed again. Erased ones are taken by their digest. Ticks cut off the end leave a shorter chain that
     holds: compare `head` with one noted elsewhere to see that. Raises TraceError when the file cannot be read as a trace.
@@ -150,6 +150,7 @@ def verify(path: AnyPath) -> Report:
             "ticks": _one(connection, "SELECT count(*) FROM tick"),
             "payloads": _one(connection, "SELECT count(*) FROM blob"),
             "erased": _one(connection, "SELECT count(*) FROM blob WHERE bytes IS NULL"),
+            "erased_events": _one(connection, "SELECT count(*) FROM event WHERE body IS NULL"),
             "head": _one(connection, "SELECT hex(hash) FROM digest ORDER BY entry DESC LIMIT 1").lower(),
         }
     return Report(str(path), tuple(problems), counts)

@@ -1,4 +1,7 @@
-"""A trace in the formats of other programs. `EXPORTS` maps a name to a function that writes into a folder and returns the files."""
+"""A trace in the formats of other programs. `EXPORTS` maps a name to a function that writes into a folder and returns the files.
+
+The module of each tells in its first line what it writes, and in FILES the names of the files.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +45,23 @@ def about(to: str) -> str:
     return (module.__doc__ or "").partition("\n")[0].partition(":")[0].rstrip(".")
 
 
+def files_of(to: str) -> tuple[str, ...]:
+    """The names of the files that an export writes into its folder. Raises InputError for an unknown name."""
+    names: tuple[str, ...] = sys.modules[_known(to).__module__].FILES
+    return names
+
+
 def export(trace: Trace, to: str, folder: Path) -> list[Path]:
     """Write a trace as `to` (a name in EXPORTS) into `folder`, made if absent; the files.
 
     Raises InputError for an unknown name, and where the folder is a file.
     """
+    write = _known(to)
+    folder_to_write(folder).mkdir(parents=True, exist_ok=True)
+    return write(trace, folder)
+
+
+def _known(to: str) -> Export:
     if to not in EXPORTS:
         raise InputError(f"no export called {to!r}; there are {', '.join(EXPORTS)}, and for many traces at once {DATASET}")
-    folder_to_write(folder).mkdir(parents=True, exist_ok=True)
-    return EXPORTS[to](trace, folder)
+    return EXPORTS[to]

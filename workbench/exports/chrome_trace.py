@@ -19,6 +19,7 @@ from workbench.spoken import AGENT, heard_words, spoken_words
 from workbench.trace import Trace
 
 Row: TypeAlias = dict[str, Any]
+FILES = ("session.trace.json",)
 PROCESS = 1
 HEARD, FLOOR, COST, EXPECTED = "heard by agent", "floor", "computing", "expected"
 
@@ -31,7 +32,7 @@ def write_chrome_trace(trace: Trace, folder: Path) -> list[Path]:
     names = [_named("process_name", f"microturn {header.labels.get('family', 'session')}")]
     names += [_named("thread_name", lane, number) for lane, number in lanes.items()]
     told = {"seed": header.seed, "labels": dict(header.labels), "tick_ms": header.clock.tick_ms, "versions": dict(header.versions)}
-    path = folder / "session.trace.json"
+    path = folder / FILES[0]
     body = {"traceEvents": [*names, *rows], "displayTimeUnit": "ms", "otherData": told}
     path.write_text(json.dumps(body, default=str, ensure_ascii=False) + "\n", encoding="utf-8")
     return [path]

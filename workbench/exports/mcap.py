@@ -25,6 +25,7 @@ from workbench.store_format import decode, dump_event, dump_header, encode, load
 from workbench.trace import Trace
 from workbench.version import VERSION
 
+FILES = ("session.mcap",)
 NAME, PROFILE = "microturn", "microturn"
 EVENT, TEXT = "microturn.Event", "microturn.Text"
 AUDIO = "foxglove.RawAudio"
@@ -48,7 +49,7 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
 
 def write_mcap(trace: Trace, folder: Path) -> list[Path]:
     """One file, session.mcap. Pictures are left out: a trace keeps them. Raises InputError where mcap is missing."""
-    path = folder / "session.mcap"
+    path = folder / FILES[0]
     with path.open("wb") as file:
         writer = _mcap("mcap.writer").Writer(file)
         writer.start(profile=PROFILE, library=f"microturn {VERSION}")

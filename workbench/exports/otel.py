@@ -29,6 +29,7 @@ from workbench.version import VERSION
 Value: TypeAlias = str | bool | int | float
 Attributes: TypeAlias = Mapping[str, Value]
 INTERNAL, CLIENT = 1, 3  # SpanKind
+FILES = ("session.otlp.json",)
 NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,7 +50,7 @@ class Span:
 
 def write_otel(trace: Trace, folder: Path, *, words: bool = False) -> list[Path]:
     """One file, session.otlp.json; with `words`, what was said stands in it."""
-    path = folder / "session.otlp.json"
+    path = folder / FILES[0]
     path.write_text(json.dumps(otlp(trace, words=words), indent=1) + "\n", encoding="utf-8")
     return [path]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = Mapping[str, Any]
 HEADER = b"microturn.header"
 TICKS, EVENTS, PACKETS = "session.ticks.parquet", "session.events.parquet", "session.packets.parquet"
+FILES = (TICKS, EVENTS, PACKETS)
 SESSIONS, OUTCOMES, SCORES = "sessions.parquet", "outcomes.parquet", "scores.parquet"
 
 _TICKS: Mapping[str, str] = {

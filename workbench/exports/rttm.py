@@ -15,6 +15,7 @@ from workbench.trace import Trace
 
 JOIN_S = 0.2
 NAME = "session"
+FILES = (f"{NAME}.rttm",)
 
 
 def write_rttm(trace: Trace, folder: Path) -> list[Path]:
@@ -28,7 +29,7 @@ def write_rttm(trace: Trace, folder: Path) -> list[Path]:
         for start, end, who in rounded
         if end > start
     ]
-    path = folder / f"{NAME}.rttm"
+    path = folder / FILES[0]
     path.write_text("".join(lines) or f"SPKR-INFO {NAME} 1 <NA> <NA> <NA> unknown <NA> <NA> <NA>\n", encoding="utf-8")
     return [path]
 

@@ -13,6 +13,7 @@ from workbench.events import Decision, ModelYielded, TruthExpect, TruthWithdrawn
 from workbench.spoken import AGENT, Spoken, agent_words, heard_words, spoken_words
 from workbench.trace import Trace
 
+FILES = ("session.TextGrid",)
 SHORTEST_S = 1e-4
 HEARD, FLOOR, YIELDS, EXPECTED, WITHDRAWN = "heard by agent", "floor", "yields", "expected", "withdrawn"
 OWN_TIERS = frozenset((AGENT, HEARD, FLOOR, YIELDS, EXPECTED, WITHDRAWN))
@@ -46,7 +47,7 @@ def write_textgrid(trace: Trace, folder: Path) -> list[Path]:
         WITHDRAWN: [Mark(e.at_s, e.at_s, e.id) for _, e in trace.events(TruthWithdrawn)],
     }
     end_s = max([trace.duration_s, *(m.end_s for marks in (*spans.values(), *points.values()) for m in marks)])
-    path = folder / "session.TextGrid"
+    path = folder / FILES[0]
     path.write_text(_grid(spans, points, end_s), encoding="utf-8")
     return [path]
 

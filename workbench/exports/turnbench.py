@@ -27,6 +27,7 @@ from workbench.trace import Trace
 
 SCHEMA = 1
 SUBMISSION, MARKS = "submission.json", "marks.json"
+FILES = (SUBMISSION, GOLD)
 Times: TypeAlias = tuple[float, ...]
 Submission: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Times]]]  # conversation, speaker, kind
 Marks: TypeAlias = Mapping[str, Mapping[str, Mapping[Kind, Marked]]]  # conversation, speaker, kind

@@ -7,6 +7,7 @@ from pathlib import Path
 from workbench.spoken import phrases, spoken_words
 from workbench.trace import Trace
 
+FILES = ("session.vtt",)
 LONGEST_CAPTION = 7  # words
 
 
@@ -17,7 +18,7 @@ def write_vtt(trace: Trace, folder: Path) -> list[Path]:
         end_s = max(phrase.end_s, phrase.start_s + 0.001)
         text = f"<v {_escaped(phrase.speaker[:1].upper() + phrase.speaker[1:])}>{_escaped(phrase.text)}"
         cues.append(f"{_stamp(phrase.start_s)} --> {_stamp(end_s)}\n{text}\n")
-    path = folder / "session.vtt"
+    path = folder / FILES[0]
     path.write_text("\n".join(cues), encoding="utf-8")
     return [path]
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import orjson
 
 from workbench.errors import InputError
+from workbench.given import WHOLE_TEXT, whole_text
 from workbench.packets import Frames
 
 Pcm: TypeAlias = npt.NDArray[np.int16]
@@ -65,6 +66,8 @@ def _text(most: int) -> Check:
     def check(value: Any) -> str:
         if not isinstance(value, str) or len(value) > most:
             raise ValueError(f"give text of at most {most} characters")
+        if not whole_text(value):
+            raise ValueError(f"give {WHOLE_TEXT}")
         return value
 
     return check

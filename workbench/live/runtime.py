@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from workbench.clock import RealTime, few_pauses, time_of_day_s, utc_now
-from workbench.costs import TICK_FLOPS, Allowed, Meter, bytes_of, in_words, tick_flops_of
+from workbench.costs import Allowed, Meter, bytes_of, in_words, model_flops_of
 from workbench.dials import DIALS, dials_told, moved
 from workbench.digests import content_key
 from workbench.errors import InputError, TraceError
@@ -120,8 +120,8 @@ class LiveSession:
         self.end: End | None = None
         self.bytes = 0
         self._agent, self._others = agent, (agent, *beside)
-        flops = tick_flops_of(agent)
-        self._labels: dict[str, Any] = {"live": True, **({TICK_FLOPS: flops} if flops else {}), **(labels or {})}
+        flops = model_flops_of(agent)
+        self._labels: dict[str, Any] = {"live": True, **flops.label, **(labels or {})}
         self._speaker: Outbox | None = None
         self._watchers: list[Outbox] = []
         self._lock = threading.Lock()

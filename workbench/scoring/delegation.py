@@ -22,7 +22,7 @@ import numpy as np
 
 from workbench.background.tasks import FINAL, STALE
 from workbench.background.words import spoken_words
-from workbench.costs import TICK_FLOPS, spent_in
+from workbench.costs import flops_in, spent_in
 from workbench.events import TickCost, TranscriptDelta
 from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated, DelegationResult
 from workbench.packets import rng_for
@@ -43,7 +43,7 @@ SMALL_TALK = "small talk while work runs, ratio of median latencies"
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a session took; NaN is what its trace does not tell. `gflop` is billions of floating-point operations of the model's ticks.
+    """What a session took; NaN is what its trace does not tell. `gflop` is billions of floating-point operations of its model, at least.
 
     An agent that tells what its ticks took and no positions, as a pipeline does, has not told them.
     """
@@ -107,7 +107,7 @@ def _cost(trace: Trace) -> Cost:
     return Cost(
         ticks=spent.ticks,
         positions=spent.positions if all(told[-1:]) else math.nan,
-        gflop=spent.ticks * float(trace.header.labels.get(TICK_FLOPS, math.nan)) / 1e9,
+        gflop=flops_in(trace) / 1e9,
         background_s=spent.background_s,
         background_tokens=spent.background_tokens,
         tool_calls=spent.tool_calls,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from workbench.errors import InputError
+from workbench.given import WHOLE_TEXT, whole_text
 
 Json: TypeAlias = dict[str, Any]
 LARGEST_FRAME = 4 << 20  # bytes; of audio in base64 about a minute at 24 kHz
@@ -83,10 +84,8 @@ class Fields:
             raise Refused(
                 "string_above_max_length", f"{self._at(name)!r} has {len(value)} characters; send at most {most}", param=self._at(name)
             )
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise self._wrong(name, "text of whole characters, not half a surrogate pair") from None
+        if not whole_text(value):
+            raise self._wrong(name, WHOLE_TEXT)
         return str(value)
 
     def maybe_text(self, name: str, most: int) -> str | None:
