@@ -3,15 +3,16 @@
     python benchmarks/ablations.py --out runs/ablations [--steps 1200] [--count 40] [--only NAME ...]
 
 Each variant trains by `model/recipes/tiny.toml` on one thread, the same number of steps of the same hours of talk, and is then tested in
-closed loop on unseen espeak-ng voices; what a step costs is counted in seconds of a core, so other work beside it matters little. A variant
-whose result is there is not run again, so a broken study goes on where it stopped. Writes `results.json`, which
-`widgets.read_study` reads and `widgets.study_figure` draws.
+closed loop on unseen espeak-ng voices; what a step costs is counted in seconds of a core, so other work beside it matters little, and
+compared on one computer only: each row names its own. A variant whose result is there is not run again, so a broken study goes on where it
+stopped. Writes `results.json`, which `widgets.read_study` reads and `widgets.study_figure` draws.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,14 @@ VARIANTS = {
 }
 
 
+def this_computer() -> str:
+    """Its processor: rows of the same one are timed alike."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
 def result(name: str, steps: int, count: int, out: Path) -> dict[str, Any]:
     """Train and test one variant; its row of the table."""
     variant = VARIANTS[name]
@@ -94,6 +103,7 @@ def result(name: str, steps: int, count: int, out: Path) -> dict[str, Any]:
         "says": variant.says,
         "steps": progress["step"],
         "cpu_s_per_step": round(spent_s / progress["step"], 3),
+        "computer": this_computer(),
         "hours_heard": round(progress["cells"] * recipe.changes.tick_ms / 3_600_000, 1),
         "parameters": agent.facts["parameters"],
         "last_loss": last["loss"],

@@ -1,8 +1,9 @@
 """Whether a recogniser understands the agent's own voice, and whether cells click, beside its teacher and the synthesiser.
 
-    python benchmarks/judge_voice.py [--lines 150] [--voice FILE ...]
+    python benchmarks/judge_voice.py [--lines 150] [--voice FILE ...] [--steps N] [--noise X]
 
-Lines of one to five words of the agent, spoken without gaps. Needs pocketsphinx, and flite for the teacher.
+Lines of one to five words of the agent, spoken without gaps. Needs pocketsphinx, and flite for the teacher. `--steps` and `--noise` are
+for voices with a flow-matching head: the same weights in another number of Euler steps, and with another share of the noise.
 
 Predicted before it was measured: the teacher 10 %, the own voice 5 points above it, the synthesiser's voice 20 points above it.
 """
@@ -11,12 +12,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import jiwer
 import numpy as np
 
+from model.flow import FlowConfig
+from model.voice import Voice
 from workbench.acoustics import border_flux
+from workbench.errors import InputError
 from workbench.neural.own_voice import spoken, voice_of
 from workbench.neural.voice import HOP, LONGEST_FRAMES, line_of
 from workbench.packets import Audio
@@ -43,12 +48,40 @@ def taught() -> Say:
     return say
 
 
+def sampled(voice: Voice, steps: int | None, noise: float | None) -> Voice:
+    """The same weights, sampled in so many Euler steps from noise of that scale; None leaves either as the voice has it.
+
+    Raises InputError for a voice without a flow-matching head, ValueError for steps or a scale that no flow has.
+    """
+    if steps is None and noise is None:
+        return voice
+    speech = voice.config.speech
+    head = speech.head
+    if not isinstance(head, FlowConfig):
+        raise InputError(
+            "it has a regression head, which has neither Euler steps nor noise; leave --steps and --noise out, "
+            "or give a voice of `microturn train --part voice --head flow`"
+        )
+    head = replace(head, steps=head.steps if steps is None else steps, noise_scale=head.noise_scale if noise is None else noise)
+    other = Voice(replace(voice.config, speech=replace(speech, head=head)), voice.lexicon).eval()
+    other.load_state_dict(voice.state_dict())
+    return other
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lines", type=int, default=150)
     parser.add_argument("--voice", nargs="*", default=["voice"], help="own voices: files, or the one that comes along")
+    parser.add_argument("--steps", type=int, help="Euler steps of a flow-matching head, instead of the voice's own number")
+    parser.add_argument("--noise", type=float, help="scale of a flow-matching head's noise, instead of the voice's own; 0: none")
     asked = parser.parse_args()
-    voices = {name: voice for name in asked.voice if (voice := voice_of(name))}
+    voices = {}
+    for name in asked.voice:
+        try:
+            if voice := voice_of(name):
+                voices[name] = sampled(voice, asked.steps, asked.noise)
+        except ValueError as error:
+            parser.error(f"voice {name}: {error}")
     lexicon = next(iter(voices.values())).lexicon
     judge = Recogniser({word: lexicon[word].phones for word in AGENT_WORDS})
     rng = np.random.default_rng(SEED)

@@ -10,6 +10,7 @@ Axes: B rows, F frames, M mel bands, C channels of the condition, N blocks, J fr
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -38,8 +39,10 @@ class FlowConfig:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1; one Euler step is the fastest head")
-        if self.noise_scale < 0:
-            raise ValueError(f"noise_scale={self.noise_scale} must not be negative; 0 takes the likeliest sound, 1 draws as trained")
+        if not 0 <= self.noise_scale < math.inf:
+            raise ValueError(
+                f"noise_scale={self.noise_scale} must be 0 or more, and finite; 0 takes the likeliest sound, 1 draws as trained"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,14 @@
-"""The speech head: from the state of the cell and what is being said to the mel frames of the next 200 ms.
+"""The speech head: from what is being said, and where it is asked for the state of the cell, to the mel frames of the next 200 ms.
 
-    phones with durations (plan.py), cell state -> causal stack -> flow-matching or regression head (flow.py) -> mel frames -> vocoder.py
+    phones with durations (plan.py), cell state if `cell_width` -> causal stack -> flow-matching or regression head (flow.py)
+        -> mel frames -> vocoder.py
 
-Published (TML, May 2026): mel through a flow-matching head, conditioned on the model's state. Ours, unpublished: phones with durations as
-what is being said, frames of 12.5 ms, and that a frame is told its place instead of the mel before it, so that errors cannot pile up.
+Published (TML, May 2026): mel through a flow-matching head, conditioned on the model's state. **The shipped voice does neither**: its head
+is a regression and has `cell_width` 0, so that the words alone decide the sound. It is trained by itself (`train_voice.py`), on a teacher's
+lines and without a model, where there is no cell whose state could be given; no training here makes a head that listens to one.
+
+Ours, unpublished: phones with durations as what is being said, frames of 12.5 ms, and that a frame is told its place instead of the mel
+before it, so that errors cannot pile up.
 
 Axes: B rows, F frames, I phone identities of a frame, P places, M mel bands, C channels, D width of a cell's state.
 """

@@ -135,7 +135,9 @@ def test_the_state_of_the_cell_changes_the_sound_where_the_head_listens_to_it():
 def test_settings_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match=r"steps=0 must be at least 1"):
         FlowConfig(steps=0)
-    with pytest.raises(ValueError, match=r"noise_scale=-1 must not be negative; 0 takes the likeliest"):
+    with pytest.raises(ValueError, match=r"noise_scale=nan must be 0 or more, and finite"):
+        FlowConfig(noise_scale=float("nan"))
+    with pytest.raises(ValueError, match=r"noise_scale=-1 must be 0 or more, and finite; 0 takes the likeliest"):
         FlowConfig(noise_scale=-1)
     with pytest.raises(ValueError, match=r"num_phones=0 must be at least 1; count the phones"):
         SpeechConfig(num_phones=0)

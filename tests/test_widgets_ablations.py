@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import platform
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from workbench.errors import InputError
 from workbench.neural.recipe import load_recipe, sized
 
 STUDY = Path(__file__).resolve().parents[1] / "benchmarks"
+STORED = STUDY.parent / "docs" / "what_matters.json"
 
 
 def row(name: str, question: str, both: float, restraint: float = 0.8, late_s: float = 0.4) -> dict:
@@ -23,6 +25,7 @@ def row(name: str, question: str, both: float, restraint: float = 0.8, late_s: f
         "question": question,
         "says": f"what {name} is",
         "cpu_s_per_step": 2.0 if name == "base" else 3.0,
+        "computer": "mine",
         "parameters": 800_000,
         "mean_both": both,
         "mean_ci95": [both - 0.05, both + 0.05],
@@ -80,6 +83,40 @@ def test_the_table_says_what_a_step_costs():
     table = study_table(ROWS)
     assert [line["a step costs"] for line in table] == ["1.00", "1.50", "1.50"]
     assert table[1]["both right"] == "40 % (35 to 45)"
+
+
+def test_a_step_is_compared_only_with_a_base_timed_on_the_same_computer():
+    elsewhere = [{**row, "computer": "yours", "cpu_s_per_step": seconds} for row, seconds in zip(ROWS[1:], (1.0, 1.2), strict=True)]
+    base_there = {**ROWS[0], "name": "base, again", "question": "seed", "computer": "yours", "cpu_s_per_step": 0.8}
+    nowhere = [{**ROWS[1], "computer": None}, {key: value for key, value in ROWS[1].items() if key != "computer"}]
+    lines = study_table([ROWS[0], *elsewhere, *nowhere])
+    assert [(line["a step costs"], line["timed on"]) for line in lines] == [
+        ("1.00", "mine"),
+        ("", "yours"),
+        ("", "yours"),
+        ("", ""),
+        ("", ""),
+    ]
+    assert [line["a step costs"] for line in study_table([ROWS[0], *elsewhere, base_there])] == ["1.00", "1.25", "1.50", "1.00"]
+
+
+def test_the_stored_study_says_on_which_computer_each_row_was_timed():
+    rows = read_study(STORED)
+    assert all("computer" in row for row in rows)
+    costs = {line["variant"]: line["a step costs"] for line in study_table(rows)}
+    assert {name: costs[name] for name in ("base", "no counter", "base, again")} == {
+        "base": "1.00",
+        "no counter": "1.05",
+        "base, again": "1.00",
+    }
+    assert 1.4 < float(costs["experts, as long"]) < 1.8
+    assert [costs[name] for name in ("experts", "log mel", "80 ms")] == ["", "", ""], "no base was timed where these were"
+
+
+def test_a_new_row_names_its_computer_and_the_processor(study):
+    node, _, processor = study.this_computer().partition(", ")
+    assert node == platform.node()
+    assert processor
 
 
 def test_a_question_nobody_asked_and_a_file_without_a_study_are_named(tmp_path):

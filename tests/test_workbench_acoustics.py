@@ -105,8 +105,14 @@ def test_convolve_equals_the_slow_form():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"level_db": 3.0}, "at most 0 dBFS"),
+        ({"level_db": 3.0}, "level_db=3.0 is outside .* give a level of -120 to 0 dBFS"),
+        ({"level_db": -np.inf}, "level_db=-inf is outside"),
         ({"rt60_s": 9.0}, "echo of 0 to 2 s"),
+        ({"direct_db": np.nan}, "direct_db=nan is outside .* -60 to 120 dB above the echo"),
+        ({"tilt_db": np.inf}, "tilt_db=inf is outside .* -24 to 24 dB per octave"),
+        ({"drive": np.nan}, "drive=nan is outside .* a drive of 0 to 100"),
+        ({"noises": (("babble", np.nan),)}, "babble at a signal-to-noise ratio of nan dB cannot be mixed; give -60 to 120 dB"),
+        ({"noises": (("pink", 10.0), ("hum", 121.0))}, "hum at a signal-to-noise ratio of 121 dB"),
         ({"noises": (("traffic", 10.0),)}, "no noise kind 'traffic'"),
         ({"band_hz": (4000.0, 300.0)}, "band_hz="),
     ],

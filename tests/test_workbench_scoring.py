@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.scenario_fakes import one_voice
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
 from workbench.events import Event, TranscriptDelta, TruthExpect, TruthWithdrawn, TruthWord
 from workbench.packets import AGENT_AUDIO, MicroTurn, Packet
+from workbench.scenarios import FAMILIES, build
 from workbench.scenarios.world import counting
-from workbench.scoring.false_starts import false_starts
+from workbench.scoring.false_starts import SILENCES, false_starts
 from workbench.scoring.heard import WordErrors, edit_distance, heard_words
 from workbench.scoring.interaction import outcomes, scores
 from workbench.scoring.reading import sound_spans
@@ -326,7 +328,37 @@ def test_false_starts_are_sorted_by_situation() -> None:
         "beyond the answer": 1,
         "unasked": 1,
         "before it happened": 0,
+        "after work was called off": 0,
+        "to a statement without an invitation": 0,
+        "to readings below the limit": 0,
+        "to a count without a mistake": 0,
+        "while being asked again": 0,
     }
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_silence_of_a_family_has_its_label(family: str) -> None:
+    scripts = [build(family, seed, pick=one_voice) for seed in range(60)]
+    holds = [expect for script in scripts for beat in script.beats for expect in beat.expects if expect.what == "silent"]
+    assert [hold.tags for hold in holds if not set(hold.tags) & set(SILENCES)] == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind"),
+    [
+        ("called_off", "after work was called off"),
+        ("uninvited", "to a statement without an invitation"),
+        ("harmless", "to readings below the limit"),
+        ("no_mistake", "to a count without a mistake"),
+        ("impatient", "while being asked again"),
+        ("not_before", "before the moment"),
+        ("one_of_my_own", "before the moment"),
+    ],
+)
+def test_a_word_that_breaks_a_silence_is_told_by_what_the_silence_was_for(tag: str, kind: str) -> None:
+    hold = [expect("silent", 1.0, 1.6, (0.0, 2.0), tags=tag), *beat(1.0, "three", "plus")]
+    found = false_starts(trace_of(*hold, *says(("seven", 2.0))))
+    assert {name: n for name, n in found.items() if n} == {kind: 1}
 
 
 def test_words_after_a_stop_are_false_starts() -> None:

@@ -18,6 +18,7 @@ from workbench.errors import InputError
 Row: TypeAlias = Mapping[str, Any]
 
 BASE = "base"
+OF_THE_BASE = ("base", "seed")  # questions whose rows are the base itself, trained once more
 ROW_PX = 58
 
 
@@ -127,13 +128,16 @@ def _median_s(row: Row) -> float | None:
 
 
 def study_table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """The study as rows of text: variant, both right with interval, steps, cost of a step against the first row, word error rate."""
-    first = rows[0]["cpu_s_per_step"]
+    """The study as rows of text: variant, both right with interval, cost of a step, size, word error rate, restraint, what is changed.
+
+    A step's cost is against that of the first base among the rows that was timed on the same computer; empty where none was.
+    """
     return [
         {
             "variant": row["name"],
             "both right": f"{100 * row['mean_both']:.0f} % ({100 * row['mean_ci95'][0]:.0f} to {100 * row['mean_ci95'][1]:.0f})",
-            "a step costs": f"{row['cpu_s_per_step'] / first:.2f}",
+            "a step costs": _cost(row, rows),
+            "timed on": row.get("computer") or "",
             "numbers": f"{row['parameters'] / 1e6:.2f} M",
             "words misheard": f"{100 * row['word_error_rate']:.0f} %",
             "restraint": f"{100 * row['restraint']['value']:.0f} %",
@@ -141,6 +145,12 @@ def study_table(rows: Sequence[Row]) -> list[dict[str, str]]:
         }
         for row in rows
     ]
+
+
+def _cost(row: Row, rows: Sequence[Row]) -> str:
+    computer = row.get("computer")
+    bases = [one["cpu_s_per_step"] for one in rows if one["question"] in OF_THE_BASE and one.get("computer") == computer]
+    return f"{row['cpu_s_per_step'] / bases[0]:.2f}" if computer and bases else ""
 
 
 def _dress(figure: go.Figure, theme: Theme, height: int) -> None:

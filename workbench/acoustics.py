@@ -25,6 +25,14 @@ NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
 LOOP_SAMPLES = 6 * RATE  # the noise repeats after 6 s
 LOOP_VARIANTS = 16
 FULL_SCALE = 0.99
+SNR_DB = (-60.0, 120.0)  # from noise a thousand times as strong as the voice to noise that 24 bits could not hold
+_RANGES: dict[str, tuple[float, float, str]] = {  # what a microphone and a room can be
+    "level_db": (-120.0, 0.0, "a level of {} to {} dBFS"),
+    "rt60_s": (0.0, 2.0, "an echo of {} to {} s"),
+    "direct_db": (-60.0, 120.0, "a direct sound {} to {} dB above the echo"),
+    "tilt_db": (-24.0, 24.0, "a slope of {} to {} dB per octave"),
+    "drive": (0.0, 100.0, "a drive of {} to {}"),
+}
 _FILTER_SIZE = 1024
 _BANDS: tuple[tuple[float, float], ...] = ((300.0, 3400.0), (80.0, 4000.0), (150.0, 6500.0))
 _FAST_SIZES: list[int] = sorted(
@@ -51,14 +59,16 @@ class Acoustics:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.level_db > 0 or not 0 <= self.rt60_s <= 2 or self.drive < 0:
-            raise InputError(
-                f"level_db={self.level_db}, rt60_s={self.rt60_s}, drive={self.drive}: "
-                "give a level of at most 0 dBFS, an echo of 0 to 2 s, and a drive of 0 or more"
-            )
-        for kind, _ in self.noises:
+        for name, (low, high, rule) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:  # which holds for no NaN
+                give = rule.format(f"{low:g}", f"{high:g}")
+                raise InputError(f"{name}={getattr(self, name)} is outside what a microphone or a room can be; give {give}")
+        low, high = SNR_DB
+        for kind, snr_db in self.noises:
             if kind not in NOISE_KINDS:
                 raise InputError(f"there is no noise kind {kind!r}; choose one of {', '.join(NOISE_KINDS)}")
+            if not low <= snr_db <= high:
+                raise InputError(f"{kind} at a signal-to-noise ratio of {snr_db:g} dB cannot be mixed; give {low:g} to {high:g} dB")
         if self.band_hz is not None and not 0 <= self.band_hz[0] < self.band_hz[1] <= RATE / 2:
             raise InputError(f"band_hz={self.band_hz} must be (low, high) with 0 <= low < high <= {RATE // 2}")
 

@@ -8,16 +8,25 @@ from workbench.scoring.reading import Reading, read
 from workbench.scoring.wanted import wanted
 from workbench.trace import Trace
 
-SILENCES = {  # by the tag of the silence that was broken
+TOO_EARLY = "before the moment"
+SILENCES = {  # by the tag of the silence that was broken; one of another tag, e.g. in a family of one's own, is broken too early
     "pause": "in a pause",
     "other_directed": "to other-directed speech",
     "background": "to background sounds",
     "bystander_order": "to a bystander's order",
     "after_series": "after stop",
     "watching": "before it happened",
+    "called_off": "after work was called off",
+    "uninvited": "to a statement without an invitation",
+    "harmless": "to readings below the limit",
+    "no_mistake": "to a count without a mistake",
+    "impatient": "while being asked again",
+    **dict.fromkeys(
+        ("before_asking", "before_invitation", "before_joining", "before_mistake", "before_warning", "not_before"),
+        TOO_EARLY,
+    ),
 }
-TOO_EARLY = "before the moment"
-KINDS = (*dict.fromkeys(SILENCES.values()), TOO_EARLY, "while being asked", "beyond the answer", "unasked")
+KINDS = (*dict.fromkeys(SILENCES.values()), "while being asked", "beyond the answer", "unasked")
 
 
 def false_starts(trace: Trace) -> dict[str, int]:
