@@ -15,7 +15,7 @@ from workbench.check import check_participant, shape_problems
 from workbench.clock import ClockSpec, Tick
 from workbench.errors import InputError
 from workbench.events import Decision, Event, TranscriptDelta, Unknown
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, MicroTurn, Packet
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, MicroTurn, Packet
 from workbench.session import Said
 
 
@@ -137,6 +137,13 @@ class ReusesOneBuffer(Good):
         return Said((Packet(AGENT_AUDIO, tick, state),)), state
 
 
+class PicturesWithAlpha(Good):
+    speaks = (USER_CAMERA,)
+
+    def packets(self, tick: int, size: int, loud: int) -> tuple[Packet, ...]:
+        return (Packet(USER_CAMERA, Tick(tick), np.zeros((2, 8, 8, 4), np.uint8)),)
+
+
 class NoEvent(Good):
     def events(self, tick: int) -> tuple[Event, ...]:
         return ("hello",)  # type: ignore[arg-type]
@@ -184,6 +191,25 @@ class SharesWithItsFork(Good):
         return Said((Packet(AGENT_TEXT, tick, f"{sum(state.heard):.6f}"),)), state
 
 
+@dataclass
+class Forgetful:
+    """A state whose clone() begins anew."""
+
+    heard: float = 0.0
+
+    def clone(self) -> Forgetful:
+        return Forgetful()
+
+
+class ForkForgets(Good):
+    def start(self, clock: ClockSpec, seed: int) -> Any:
+        return Forgetful()
+
+    def step(self, state: Any, tick: Tick, heard: MicroTurn) -> Any:
+        state.heard += float(heard.audio(USER_AUDIO, 1).sum())
+        return Said((Packet(AGENT_TEXT, tick, f"{state.heard:.6f}"),)), state
+
+
 BROKEN: list[tuple[type, str]] = [
     (NoName, r"name is ''; it must be a non-empty str"),
     (ListOfStreams, r"speaks is \['agent.audio'\]; it must be a tuple of stream names"),
@@ -198,6 +224,7 @@ BROKEN: list[tuple[type, str]] = [
     (TooShort, r"'agent.audio' carried float32 \(199,\); audio is float32 of 200 samples per tick"),
     (TooLoud, r"audio lies in -1 to 1: clip it"),
     (TextAsBytes, r"'agent.text' carried bytes b'hello'; text is str: decode"),
+    (PicturesWithAlpha, r"'user.camera' carried uint8 \(2, 8, 8, 4\); frames are uint8 \(frames, height, width, 3\): convert"),
     (EventWithObject, r"event 'unknown' of tick 0 is not JSON .*; use plain numbers and text"),
     (EventWithTuple, r"event 'unknown' of tick 0 comes back from JSON changed"),
     (ChangesWhatItHears, r"what it heard on 'user.audio' in tick \d+ was changed in place; .* and the trace .*: work on a .copy\(\)"),
@@ -206,6 +233,7 @@ BROKEN: list[tuple[type, str]] = [
     (Dice, r"two runs with seed 1 differ: tick 0, agent.text: '50' against '100'. Draw randomness from rng_for"),
     (KeepsOnSelf, r"a second session changes the first: tick 1, agent.text: '2' against '3'. Keep what changes in the state"),
     (SharesWithItsFork, r"a fork changes the session it came from: tick \d+, .*Give the state a clone\(\)"),
+    (ForkForgets, r"a fork forgets its past: tick 25, .*Give the state a clone\(\) that copies all of it; an unedited fork goes on as"),
 ]
 
 

@@ -18,7 +18,7 @@ from workbench.agents import SilentAgent
 from workbench.clock import ClockSpec, RealTime, Tick
 from workbench.errors import InputError, TooSlow
 from workbench.events import DeadlineMissed, Edited
-from workbench.packets import AGENT_AUDIO, USER_AUDIO, MicroTurn, Packet, rng_for
+from workbench.packets import AGENT_AUDIO, USER_AUDIO, USER_CAMERA, USER_TEXT, MicroTurn, Packet, rng_for
 from workbench.session import Said, Session, advance
 from workbench.trace import record
 
@@ -115,6 +115,29 @@ def test_a_packet_on_a_foreign_stream_or_tick_is_refused() -> None:
         session.fork().step(instead={"user": Said((Packet(USER_AUDIO, Tick(1), noise_packet(1)),))})
     with pytest.raises(InputError, match="no participant 'nobody' to edit"):
         session.fork().step(instead={"nobody": Said()})
+
+
+MISFITS = [
+    (USER_AUDIO, np.zeros(SMALL.samples_per_tick - 1, np.float32), r"float32 \(199,\); audio is float32 of 200 samples per tick"),
+    (USER_AUDIO, np.zeros(SMALL.samples_per_tick), r"float64 \(200,\); audio is float32"),
+    (USER_TEXT, b"mhm", "bytes b'mhm'; text is str"),
+    (USER_CAMERA, np.zeros((2, 8, 8, 4), np.uint8), r"uint8 \(2, 8, 8, 4\); frames are uint8 \(frames, height, width, 3\)"),
+]
+
+
+@pytest.mark.parametrize(("stream", "payload", "why"), MISFITS, ids=[why[:12] for _, _, why in MISFITS])
+def test_what_does_not_fit_its_stream_is_refused_in_the_tick_in_which_it_is_said(stream: str, payload: Any, why: str) -> None:
+    one = Probe("one", (stream,), ())
+    session = Session.start([one], clock=SMALL)
+    with pytest.raises(InputError, match=f"'one' put on '{stream}' in tick 0: {why}"):
+        session.step(instead={"one": Said((Packet(stream, Tick(0), payload),))})
+
+
+def test_a_stream_carries_one_packet_a_tick() -> None:
+    session = chat().run(2)
+    twice = (Packet(USER_AUDIO, Tick(2), noise_packet(2)),) * 2
+    with pytest.raises(InputError, match=r"'user' put several packets on 'user.audio' in tick 2; a stream carries one per tick"):
+        session.step(instead={"user": Said(twice)})
 
 
 def test_a_session_ends_with_the_participant_that_says_done() -> None:

@@ -19,7 +19,7 @@ from workbench.clock import ClockSpec, Tick
 from workbench.compare import turn_difference
 from workbench.errors import InputError
 from workbench.events import Event, TranscriptDelta, from_json, to_json
-from workbench.packets import AGENT_TEXT, TRUTH, MicroTurn, Packet, Payload, rng_for
+from workbench.packets import AGENT_TEXT, TRUTH, MicroTurn, Packet, Payload, is_audio, misfit, rng_for
 from workbench.report import Report
 from workbench.session import Participant, Said, Session
 
@@ -42,8 +42,8 @@ def check_participant(participant: Participant, clock: ClockSpec | None = None, 
 
     It hears made-up packets (bursts of noise, words, pictures) on the streams it asks for. Checked are its shape, its spec, what it says
     (own streams, current tick, payload types and lengths), the JSON round trip of its events, that neither what it heard nor what it said
-    is changed afterwards, that the same seed gives the same run, and that sessions and forks do not touch each other. Later groups are
-    checked once the earlier ones hold.
+    is changed afterwards, that the same seed gives the same run, that sessions and forks do not touch each other, and that an unedited fork
+    goes on as the session itself. Later groups are checked once the earlier ones hold.
     """
     if ticks < 4:
         raise InputError(f"ticks={ticks}: a check needs at least 4 to fork in the middle; the default is 50")
@@ -162,20 +162,10 @@ def _check_packets(participant: Participant, said: Said, tick: int, clock: Clock
 
 def _wrong_payload(packet: Packet, clock: ClockSpec) -> str | None:
     payload: Any = packet.payload
-    size = clock.samples_per_tick
-    kind = packet.stream.rpartition(".")[2]
-    if kind == "audio":
-        if not isinstance(payload, np.ndarray) or payload.dtype != np.float32 or payload.shape != (size,):
-            return f"{_name(payload)}; audio is float32 of {size} samples per tick: convert with .astype(np.float32) and pad to {size}"
-        if not np.isfinite(payload).all() or np.abs(payload).max(initial=0) > 1:
-            return "samples that are not finite or beyond full scale; audio lies in -1 to 1: clip it"
-    elif kind == "text" and not isinstance(payload, str):
-        return f"{_name(payload)}; text is str: decode or join the words"
-    elif kind == "camera" and not (isinstance(payload, np.ndarray) and payload.dtype == np.uint8 and payload.ndim == 4):
-        return f"{_name(payload)}; frames are uint8 (frames, height, width, 3): convert them"
-    elif not isinstance(payload, np.ndarray | str | tuple):
-        return f"{_name(payload)}; a payload is a float32 or uint8 array, a str or a tuple: convert it"
-    return None
+    wrong = misfit(packet.stream, payload, clock.samples_per_tick)
+    if not wrong and is_audio(packet.stream) and (not np.isfinite(payload).all() or np.abs(payload).max(initial=0) > 1):
+        return "samples that are not finite or beyond full scale; audio lies in -1 to 1: clip it"
+    return wrong or None
 
 
 def _check_events(said: Said, tick: int, problems: _Problems) -> None:
@@ -196,7 +186,7 @@ def _check_events(said: Said, tick: int, problems: _Problems) -> None:
 
 
 def _check_runs(participant: Participant, clock: ClockSpec, ticks: int, problems: _Problems) -> None:
-    """The same seed gives the same run: alone, again, beside another session, and after a fork has gone its own way."""
+    """The same seed gives the same run: alone, again, beside another session, after a fork has gone its own way, and in a fork."""
     alone = _run(participant, clock, ticks)
     again = _run(participant, clock, ticks)
     if problem := _differ(alone, again):
@@ -220,6 +210,13 @@ def _check_runs(participant: Participant, clock: ClockSpec, ticks: int, problems
         problems.add(
             "fork", f"a fork changes the session it came from: {problem}. Give the state a clone() that copies what step() changes"
         )
+        return
+    session = _session(participant, clock, 1)
+    before = [session.step() for _ in range(ticks // 2)]
+    fork = session.fork()
+    if problem := _differ(alone, before + [fork.step() for _ in range(ticks - ticks // 2)]):
+        rule = "an unedited fork goes on as the session itself would"
+        problems.add("copy", f"a fork forgets its past: {problem}. Give the state a clone() that copies all of it; {rule}")
 
 
 def _run(participant: Participant, clock: ClockSpec, ticks: int) -> list[MicroTurn]:
@@ -285,7 +282,3 @@ def _made_up_payload(kind: str, clock: ClockSpec, tick: int, rng: np.random.Gene
     if kind == "camera":
         return rng.integers(0, 256, (2, 48, 64, 3), np.uint8)
     return str(rng.choice(["one", "two", "stop"])) if tick % 7 == 3 else None
-
-
-def _name(payload: object) -> str:
-    return f"{payload.dtype} {payload.shape}" if isinstance(payload, np.ndarray) else f"{type(payload).__name__} {payload!r:.40}"

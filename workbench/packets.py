@@ -83,6 +83,35 @@ def only(turn: MicroTurn, streams: Iterable[str]) -> MicroTurn:
     return MicroTurn(turn.tick, tuple(p for p in turn.packets if p.stream in wanted))
 
 
+def is_audio(stream: str) -> bool:
+    """Whether a stream carries sound; the last part of its name tells."""
+    return stream.rpartition(".")[2] == "audio"
+
+
+def misfit(stream: str, payload: object, samples: int) -> str:
+    """What a payload is, and what its stream takes instead, where audio is `samples` a tick; "" when it fits.
+
+    Streams are told by the last part of their name; one of any other name takes any payload.
+    """
+    kind = stream.rpartition(".")[2]
+    array = payload if isinstance(payload, np.ndarray) else None
+    if is_audio(stream):
+        fits = array is not None and array.dtype == np.float32 and array.shape == (samples,)
+        rule = f"audio is float32 of {samples} samples per tick: convert with .astype(np.float32) and pad to {samples}"
+    elif kind == "text":
+        fits, rule = isinstance(payload, str), "text is str: decode or join the words"
+    elif kind == "camera":
+        fits = array is not None and array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] == 3
+        rule = "frames are uint8 (frames, height, width, 3): convert them"
+    else:
+        fits = isinstance(payload, np.ndarray | str | tuple)
+        rule = "a payload is a float32 or uint8 array, a str or a tuple: convert it"
+    if fits:
+        return ""
+    what = f"{type(payload).__name__} {payload!r:.40}" if array is None else f"{array.dtype} {array.shape}"
+    return f"{what}; {rule}"
+
+
 def rng_for(seed: int, tick: int, stream: str) -> np.random.Generator:
     """Randomness addressed by (seed, tick, stream): the same draw whatever ran before, so runs replay and fork."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, tick, zlib.crc32(stream.encode())])))

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from workbench.clock import ClockSpec, RealTime, Tick, few_pauses
 from workbench.errors import InputError
 from workbench.events import DeadlineMissed, Edited, Event
-from workbench.packets import MicroTurn, Packet, only
+from workbench.packets import MicroTurn, Packet, misfit, only
 
 FIRST_TICK = Tick(0)
 State: TypeAlias = Any  # whatever a participant needs from one tick to the next; copied by fork()
@@ -169,6 +169,7 @@ def _apply(session: Session, spoken: list[Said], edit: Mapping[str, Instead]) ->
 
 
 def _close(session: Session, spoken: list[Said], also: tuple[Event, ...]) -> MicroTurn:
+    samples, carried = session.clock.samples_per_tick, set[str]()
     for participant, own in zip(session.participants, spoken, strict=True):
         for packet in own.packets:
             if packet.stream not in participant.speaks or packet.tick != session.tick:
@@ -176,6 +177,14 @@ def _close(session: Session, spoken: list[Said], also: tuple[Event, ...]) -> Mic
                     f"{participant.name!r} put a packet on {packet.stream!r} for tick {packet.tick} during tick {session.tick}; "
                     f"it may speak {participant.speaks} for the current tick only"
                 )
+            if wrong := misfit(packet.stream, packet.payload, samples):
+                raise InputError(f"{participant.name!r} put on {packet.stream!r} in tick {session.tick}: {wrong}")
+            if packet.stream in carried:
+                raise InputError(
+                    f"{participant.name!r} put several packets on {packet.stream!r} in tick {session.tick}; "
+                    "a stream carries one per tick: join them"
+                )
+            carried.add(packet.stream)
     turn = MicroTurn(
         session.tick,
         tuple(packet for own in spoken for packet in own.packets),
