@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.settings import at_least, shares
+
 FLOOR = -7.0  # lowest dMel level, log10
 TALKERS = 4  # in a babble
 
@@ -37,6 +39,16 @@ class AugmentConfig:
     masks: int
     mask_width: int
     untouched: float
+
+    def __post_init__(self) -> None:
+        for name in ("warp", "gain", "noise_floor", "babble_db"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name} = [{low:g}, {high:g}] is no range; give its lower end first")
+        if not self.warp[0] > 0:
+            raise ValueError(f"warp = [{self.warp[0]:g}, {self.warp[1]:g}] must be greater than 0; 1 leaves a voice as it is")
+        at_least(self, 0, "0 does without", "equaliser", "masks", "mask_width")
+        shares(self, "it is a chance", "noise_chance", "babble_chance", "blur_chance", "band_cut_chance", "untouched")
 
 
 def augment(mel_BFM: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

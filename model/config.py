@@ -220,14 +220,12 @@ class ModelConfig:
         """Length of a cell."""
         return self.frames_per_cell * self.hop_ms
 
-    @classmethod
-    def nano(cls) -> ModelConfig:
-        """About 4.6 M parameters in the trunk; trains on two CPU cores and streams on one."""
-        return nano()
-
 
 def nano() -> ModelConfig:
-    """The shipped size: width 256, 6 layers, windows of 128, every third layer global over 512 positions and 4 sinks."""
+    """The shipped size: width 256, 6 layers, windows of 128, every third layer global over 512 positions and 4 sinks.
+
+    About 4.6 M parameters in the trunk; trains on two CPU cores and streams on one.
+    """
     trunk = TrunkConfig(
         width=256,
         num_layers=6,

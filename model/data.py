@@ -16,6 +16,7 @@ from model.config import ModelConfig
 from model.dmel import DMel
 from model.interaction import CellBatch
 from model.layout import BLANK, HALVES, NO_TOKEN, NOTHING_HEARD, Cells, Counts, plan
+from model.settings import at_least, shares
 from model.tensors import sent
 
 
@@ -40,6 +41,11 @@ class DataConfig:
     begin_session: float
     max_counter: int
     augment: AugmentConfig
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "a batch has at least one row of one cell", "cells", "rows")
+        at_least(self, 1, "1 counts the cells of every window from 0", "max_counter")
+        shares(self, "it is a chance", "blank_output", "lose_heard", "wrong_heard", "begin_session")
 
 
 @dataclass

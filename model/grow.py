@@ -1,4 +1,4 @@
-"""A larger model that begins where a smaller one ended: more words, more inputs, the same sizes otherwise."""
+"""A larger model that begins where a smaller one ended: more words, more inputs, the same settings otherwise."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import torch
 from torch import Tensor
 
 from model.checkpoint import Checkpoint, fresh_model
-from model.config import ModelConfig
+from model.config import ModelConfig, to_dict
 from model.interaction import InteractionModel
 from model.layout import HALVES, Vocabulary
+from model.saved import flat
 
 SPOKEN = ("tokens.weight", "text_head.weight", "text_head.bias")
 HEARD = (*(f"heard.{half}.weight" for half in range(HALVES)), "hear_head.weight", "hear_head.bias")
 OPEN_ENDED = ("kinds.weight",)  # rows may be added at the end
+WORDS = ("vocab_size", "hear_vocab_size")
+REACH = ("trunk.global_window", "trunk.num_sinks")  # how far back it looks
+TRAINING = ("trunk.init_std", "trunk.ffn.bias_step")  # nothing of what trained weights do
 
 
 def grow(earlier: Checkpoint, config: ModelConfig, vocabulary: Vocabulary, seed: int) -> InteractionModel:
@@ -20,8 +24,10 @@ def grow(earlier: Checkpoint, config: ModelConfig, vocabulary: Vocabulary, seed:
 
     Rows of embeddings and heads move with their words, so the vocabulary may be larger or in another order: about the same inputs the
     model says the same of the words it knew. Parts that only the new sizes have (an image front end) are added. Raises ValueError when
-    a word or a part would be lost, or a size differs.
+    a word or a part would be lost, or a setting differs by which the earlier weights would be of another size or read other inputs; it may
+    look further back.
     """
+    _same_settings(earlier.model.config, config)
     spoken = _places(earlier.vocabulary.tokens, vocabulary.tokens, "agent")
     heard = _places(earlier.vocabulary.heard, vocabulary.heard, "user")
     model = fresh_model(config, seed)
@@ -32,6 +38,21 @@ def grow(earlier: Checkpoint, config: ModelConfig, vocabulary: Vocabulary, seed:
         weights[name] = _grown(name, value, weights[name], spoken, heard)
     model.load_state_dict(weights)
     return model
+
+
+def _same_settings(earlier: ModelConfig, later: ModelConfig) -> None:
+    """That nothing is changed but what may be; a difference need not show in a shape, as that of hop_ms does not."""
+    before, after = (dict(flat(to_dict(config))) for config in (earlier, later))
+    free = {*WORDS, *REACH, *TRAINING}
+    if earlier.counter_pairs == 0:
+        free.add("counter_pairs")
+    if earlier.vision is None or later.vision is None:  # a part added, or one that is missed below
+        free |= {name for name in (*before, *after) if name.partition(".")[0] == "vision"}
+    for name in (name for name in {**before, **after} if name not in free):
+        if before.get(name) != after.get(name):
+            raise ValueError(
+                f"{name} is {before.get(name)!r} and would be {after.get(name)!r}; grow adds words and inputs only, so keep it"
+            )
 
 
 def _places(before: tuple[str, ...], after: tuple[str, ...], side: str) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from model.data import Batch
 from model.interaction import Outputs
 from model.layout import END, NO_TARGET, NOTHING_HEARD, SILENCE, YIELD
+from model.settings import at_least
 from model.tensors import sent
 
 NUMBERS = 256  # of families, as many as a conversation's arrays can hold
@@ -30,6 +31,9 @@ class LossConfig:
     heard: float
     nothing_heard: float
     active: float
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "0 leaves it out of the loss", "silence", "doubted_silence", "heard", "nothing_heard", "active")
 
 
 @dataclass(frozen=True)

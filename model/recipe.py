@@ -9,7 +9,7 @@ from typing import Literal
 from model.config import DenseConfig, ModelConfig, MoEConfig
 from model.curriculum import CurriculumConfig
 from model.data import DataConfig
-from model.settings import read_settings
+from model.settings import at_least, read_settings, shares
 from model.train import TrainConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -42,6 +42,8 @@ class PoolConfig:
             weights = getattr(self, name)
             if not weights or min(weights.values()) < 0 or sum(weights.values()) <= 0:
                 raise ValueError(f"{name} = {weights} must give at least one of them a positive share and none a negative one")
+        at_least(self, 1, "somebody has to make some", "conversations", "workers")
+        at_least(self, 0, "0 does without", "first", "helpers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class RehearsalConfig:
             raise ValueError(f"share = {self.share:g} of rehearsed rows must lie between 0 and 1, and leave some to a perfect agent's")
         if self.conversations < 1 or self.keep < 1:
             raise ValueError(f"conversations = {self.conversations} and keep = {self.keep} must be at least 1")
+        shares(self, "1 is never", "begin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,10 @@ class JudgeConfig:
     count: int
     voices: str
     seed: int
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "give the episodes of each family that an evaluation plays, e.g. 4", "count")
+        at_least(self, 0, "a seed is a whole number from 0 on", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +107,8 @@ class Changes:
     def __post_init__(self) -> None:
         if self.hop_ms < 1 or self.tick_ms < self.hop_ms or self.tick_ms % self.hop_ms:
             raise ValueError(f"tick_ms = {self.tick_ms} must be a multiple of hop_ms = {self.hop_ms}; a cell holds whole frames")
+        if self.experts < 0 or self.experts == 1:
+            raise ValueError(f"experts = {self.experts} must be at least 2, of which two are chosen; 0 leaves the layers as they are")
 
     def on(self, config: ModelConfig) -> ModelConfig:
         """The sizes with the changes made."""

@@ -61,15 +61,15 @@ def read_saved(path: Path, kind: Mapping[str, Any]) -> dict[str, Any]:
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """What the saved kind and this one differ in, one text each."""
-    saved, ours = dict(_flat(there)), dict(_flat(here))
+    saved, ours = dict(flat(there)), dict(flat(here))
     return [_unlike(name, saved.get(name), ours.get(name)) for name in {**saved, **ours} if saved.get(name) != ours.get(name)]
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every setting by its dotted name."""
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting of nested tables by its dotted name."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _flat(inner, f"{path}.{name}" if path else name)
+            yield from flat(inner, f"{path}.{name}" if path else name)
     else:
         yield path, value
 

@@ -16,7 +16,8 @@ T = TypeVar("T")
 def read_settings(cls: type[T], path: Path) -> T:
     """The settings in a TOML file.
 
-    Every field of `cls` without a default must be given and nothing else may be; raises ValueError that names file, key, value and rule.
+    Every field of `cls` without a default must be given and nothing else may be; raises ValueError that names file, key, value and rule,
+    also for what `cls` itself refuses.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -35,7 +36,32 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     for name, field in known.items():
         if name not in table and field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"{where}: setting {name!r} is missing; a recipe says everything, so add it")
-    return cls(**{name: _value(hints[name], value, f"{where}: {name}") for name, value in table.items()})
+    values = {name: _value(hints[name], value, f"{where}: {name}") for name, value in table.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def at_least(settings: Any, low: float, fix: str, *names: str) -> None:
+    """That none of these numbers is smaller; raises ValueError with the value, the rule and the fix. For `__post_init__` of settings."""
+    for name in names:
+        if not getattr(settings, name) >= low:  # nor is it no number (nan)
+            raise ValueError(f"{name} = {getattr(settings, name):g} must be at least {low:g}; {fix}")
+
+
+def positive(settings: Any, fix: str, *names: str) -> None:
+    """That these numbers are greater than 0."""
+    for name in names:
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"{name} = {getattr(settings, name):g} must be greater than 0; {fix}")
+
+
+def shares(settings: Any, fix: str, *names: str) -> None:
+    """That these numbers are shares or chances."""
+    for name in names:
+        if not 0 <= getattr(settings, name) <= 1:
+            raise ValueError(f"{name} = {getattr(settings, name):g} must lie between 0 and 1; {fix}")
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:

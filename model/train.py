@@ -24,6 +24,7 @@ from model.losses import LossConfig, losses
 from model.muon import Muon
 from model.parallel import Group, at_work, load_model, load_optimiser
 from model.saved import SAVED, kind_of, read_saved, write_saved
+from model.settings import at_least, positive, shares
 from model.tensors import gathered, whole
 
 OWN_HEARD = 1  # last part of the address of the draw that decides whose heard words a step feeds back
@@ -38,7 +39,8 @@ class TrainConfig:
         parts: batches a step, whose gradients are averaged
         sharpen: how many times the rate the gains of queries and keys learn with. Scores are divided by the head size, not its root, so
             these gains alone make attention sharp, and at the common rate they take thousands of steps
-        decay_share: the last part of the run, over which the rate falls to a fiftieth
+        warmup_steps: over which the rate rises to its full height; 0 begins there
+        decay_share: the last part of the run, over which the rate falls to a fiftieth; 0 leaves it at its full height
         own_heard: share of steps that feed the model's own heard words back, not the true ones
         device: "auto" is a GPU where there is one
         precision: of matrix products; "auto" is bfloat16 on a GPU and where the processor has instructions for it
@@ -73,6 +75,13 @@ class TrainConfig:
             raise ValueError(f"minutes {self.minutes:g} and steps {self.steps} are no time to train; give one of them a positive number")
         if self.parts < 1:
             raise ValueError(f"parts = {self.parts} leaves a step without a batch; give at least 1")
+        at_least(self, 1, "give the steps between two lines of the log, e.g. 20", "log_every")
+        at_least(self, 0, "a seed is a whole number from 0 on", "seed")
+        at_least(self, 0, "0 leaves it to the other of the two", "steps", "minutes")
+        at_least(self, 0, "0 does without", "weight_decay", "warmup_steps", "rehearse_every")
+        at_least(self, 0, "give the minutes between two", "save_every_minutes", "evaluate_every_minutes")
+        positive(self, "at 0 nothing is learned", "learning_rate", "sharpen", "clip")
+        shares(self, "0 does without, 1 is all of the run", "decay_share", "own_heard")
 
 
 @dataclass(frozen=True)
@@ -271,10 +280,11 @@ def share_done(config: TrainConfig, progress: Progress) -> float:
 
 
 def learning_rate(config: TrainConfig, progress: Progress) -> float:
-    """Warm up by steps, hold, then fall linearly over the last part of the run (to a fiftieth)."""
-    warm = min(1.0, (progress.step + 1) / config.warmup_steps)
+    """Warm up by steps, hold, then fall linearly over the last part of the run (to a fiftieth); without a last part it holds."""
+    warm = min(1.0, (progress.step + 1) / max(1, config.warmup_steps))
     left = max(0.0, 1.0 - share_done(config, progress))
-    return config.learning_rate * warm * max(0.02, min(1.0, left / config.decay_share))
+    fall = max(0.02, min(1.0, left / config.decay_share)) if config.decay_share else 1.0
+    return config.learning_rate * warm * fall
 
 
 class _Window:

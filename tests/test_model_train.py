@@ -32,7 +32,7 @@ from tests.model_fakes import (
     yielding,
 )
 
-PLAIN = data_config(cells=40, rows=8, augment=augment_config(untouched=1.1), blank_output=0, lose_heard=0, wrong_heard=0)
+PLAIN = data_config(cells=40, rows=8, augment=augment_config(untouched=1.0), blank_output=0, lose_heard=0, wrong_heard=0)
 WORDS = Vocabulary(("low", "high", "third", "fourth"), ("low", "high", "third", "fourth"))
 
 
@@ -352,6 +352,11 @@ def test_the_rate_warms_up_holds_and_falls():
     assert [learning_rate(by_steps, Progress(step=s, seconds=1e9)) for s in (99, 750, 999)] == pytest.approx([1.0, 0.5, 0.02])
 
 
+def test_without_a_warm_up_and_a_last_part_the_rate_is_the_same_throughout():
+    config = train_config(steps=10, learning_rate=1.0, warmup_steps=0, decay_share=0.0)
+    assert [learning_rate(config, Progress(step=s)) for s in (0, 5, 9, 10)] == [1.0, 1.0, 1.0, 1.0]
+
+
 def test_losses_are_reported_per_kind_and_silence_counts_less():
     config = tiny_config()
     model = fresh_model(config, 0)
@@ -412,7 +417,7 @@ def test_a_batch_hides_and_confuses_at_the_asked_rates_but_teaches_the_truth():
 
 def test_crops_keep_sound_and_labels_together():
     config = tiny_config()
-    data = data_config(cells=20, rows=1, augment=augment_config(untouched=1.1), blank_output=0, lose_heard=0, wrong_heard=0)
+    data = data_config(cells=20, rows=1, augment=augment_config(untouched=1.0), blank_output=0, lose_heard=0, wrong_heard=0)
     generator = torch.Generator().manual_seed(5)
     for seed in range(10):
         batch = collate([answering(seed)], data, DMel(), generator, config)

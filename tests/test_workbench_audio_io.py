@@ -53,6 +53,9 @@ def test_missing_unreadable_and_empty_files_are_named(tmp_path):
     (tmp_path / "text.wav").write_text("this is not sound")
     with pytest.raises(InputError, match="cannot be read as sound"):
         read_audio(tmp_path / "text.wav")
+    (tmp_path / "bare.raw").write_bytes(bytes(3200))
+    with pytest.raises(InputError, match=r"bare\.raw' cannot be read as sound \(a \.raw file does not tell its rate\); convert it to WAV"):
+        read_audio(tmp_path / "bare.raw")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), 16000)
     with pytest.raises(InputError, match="holds no sound"):
         read_audio(tmp_path / "empty.wav")

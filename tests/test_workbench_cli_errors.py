@@ -187,6 +187,15 @@ def test_a_recipe_that_cannot_be_carried_out_is_refused(tmp_path: Path, capsys: 
     assert "mine.toml: pool.families: no scenario family 'chess'; there are" in said(with_line("along = 0.8", "chess = 0.8"))
     assert "mine.toml: train: there is no setting 'minuets'; the settings here are seed, minutes" in said(with_line("minutes", "minuets"))
     assert "mine.toml: batch: rows is 'many'; it must be a whole number" in said(with_line("rows = 16", 'rows = "many"'))
+    assert "mine.toml: train: log_every = 0 must be at least 1" in said(with_line("log_every = 20", "log_every = 0"))
+    assert "mine.toml: judge: voices = 'nobody': there is no voice set 'nobody'; choose one of train" in said(
+        with_line('voices = "train"', 'voices = "nobody"')
+    )
+    experts = with_line('preset = "nano"', 'preset = "micro"')
+    experts.write_text(f"{experts.read_text()}\n[changes]\nexperts = 4\n")
+    assert "mine.toml: changes: experts = 4 takes the place of dense layers, and this preset has experts" in said(experts)
+    few = refused(capsys, "train", "--workers", 0, "--out", tmp_path / "run")
+    assert few == "workers = 0 must be at least 1; somebody has to make some"
     assert "mine.toml is not TOML" in said(with_line("[judge]", "[judge"))
     assert not (tmp_path / "run").exists()
 

@@ -164,6 +164,41 @@ def test_a_checkpoint_is_not_replaced_by_what_begins_from_it(tmp_path: Path) -> 
     assert list(contents(tmp_path)) == ["nano.safetensors"]
 
 
+def test_a_recipe_without_a_source_on_this_machine_is_refused_before_anything_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.neural.recipe.available", lambda source: source == "espeak")
+    for name in ("training.pt", "nano.safetensors", "log.jsonl", "recipe.toml"):
+        (tmp_path / name).write_text("mine")
+    written = contents(tmp_path)
+    nano = load_recipe("nano")
+    away = replace(nano, pool=replace(nano.pool, sources={"espeak": 0.0, "festival": 0.5, "rhvoice": 0.5}))
+    needs = (
+        r"festival needs the Debian packages festival and festvox-kdlpc16k; rhvoice needs the Debian packages rhvoice and rhvoice-english"
+    )
+    with pytest.raises(InputError, match=rf"none of the recipe's sources is on this machine: {needs}; install one, or give espeak"):
+        train_recipe(away, tmp_path, overwrite=True)
+    assert contents(tmp_path) == written
+
+
+@pytest.mark.parametrize("part", ["model", "voice"])
+def test_a_checkpoint_to_begin_from_is_read_before_any_training(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trained(*arguments: object, **how: object) -> Path:
+        raise AssertionError("the time of a training is spent")
+
+    monkeypatch.setattr("workbench.neural.train_voice", trained)
+    monkeypatch.setattr("workbench.neural.recipe.train", trained)
+    training = ("train", "--part", part, "--minutes", 0.001, "--out", tmp_path / "run", "--from")
+    assert microturn(*training, tmp_path / "none.safetensors") == 2
+    assert f"no checkpoint at {tmp_path / 'none.safetensors'}; give --from FILE, or train one with" in capsys.readouterr().err
+    (bad := tmp_path / "bad.safetensors").write_bytes(b"not a checkpoint")
+    assert microturn(*training, bad) == 2
+    assert f"{bad} cannot be read as a checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_training_of_another_model_or_cut_short_is_not_resumed_and_nothing_is_written(tmp_path: Path) -> None:
     nano = load_recipe("nano")
     write_saved(tmp_path / "training.pt", kind_of(sized(nano), vocabulary()), {})

@@ -24,6 +24,10 @@ def read_audio(path: str | Path) -> Audio:
         frames, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"{str(path)!r} cannot be read as sound ({error.error_string}); convert it to WAV or FLAC") from error
+    except TypeError as error:  # of a name that ends in .raw, whatever is in it
+        raise InputError(
+            f"{str(path)!r} cannot be read as sound (a .raw file does not tell its rate); convert it to WAV or FLAC"
+        ) from error
     if not len(frames):
         raise InputError(f"{str(path)!r} holds no sound (0 samples); record it again")
     if not np.isfinite(frames).all():

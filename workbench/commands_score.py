@@ -128,7 +128,7 @@ def train(
         raise InputError(f"no part {part!r} to train; there is {', '.join(PARTS)}")
     if minutes is not None and minutes <= 0:
         raise InputError(f"minutes {minutes:g} is no time to train; give a positive number, e.g. --minutes 100")
-    from workbench.neural import VoiceRecipe, give_voice, load_recipe, train_recipe, train_voice
+    from workbench.neural import VoiceRecipe, give_voice, load_recipe, read_checkpoint, train_recipe, train_voice
 
     chosen = _changed(load_recipe(recipe), minutes, seed, workers, begin_from)
     speaking = VoiceRecipe(minutes=VoiceRecipe.minutes if minutes is None else minutes, head=head, seed=seed or 0)
@@ -136,6 +136,7 @@ def train(
     if part == "voice" and begin_from:  # before the time of a training is spent
         nothing_lost(out, [begin_from], [begin_from.name])
         nothing_there(out, [begin_from.name], overwrite or resume)
+        read_checkpoint(begin_from, "--from")
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, if it did
     latest: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -165,13 +166,19 @@ def train(
 
 
 def _changed(recipe: Recipe, minutes: float | None, seed: int | None, workers: int | None, begin_from: Path | None) -> Recipe:
-    """The recipe with what the command line says otherwise; minutes take the place of steps, which would count alone."""
-    if minutes is not None:
-        recipe = replace(recipe, train=replace(recipe.train, minutes=minutes, steps=0))
-    if seed is not None:
-        recipe = replace(recipe, train=replace(recipe.train, seed=seed))
-    if workers is not None:
-        recipe = replace(recipe, pool=replace(recipe.pool, workers=workers))
+    """The recipe with what the command line says otherwise; minutes take the place of steps, which would count alone.
+
+    Raises InputError for what no recipe may say.
+    """
+    try:
+        if minutes is not None:
+            recipe = replace(recipe, train=replace(recipe.train, minutes=minutes, steps=0))
+        if seed is not None:
+            recipe = replace(recipe, train=replace(recipe.train, seed=seed))
+        if workers is not None:
+            recipe = replace(recipe, pool=replace(recipe.pool, workers=workers))
+    except ValueError as error:
+        raise InputError(str(error)) from None
     return recipe if begin_from is None else replace(recipe, begin_from=str(begin_from))
 
 

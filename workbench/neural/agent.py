@@ -311,23 +311,28 @@ def _noticed(before: AgentState, after: AgentState, clock: ClockSpec, tick: Tick
     return []
 
 
+def read_checkpoint(path: Path, option: str = "--checkpoint") -> Checkpoint:
+    """What a checkpoint file holds. Raises CheckpointError when it is missing, damaged or of another layout; `option` is what names it."""
+    if not path.exists():
+        raise CheckpointError(f"no checkpoint at {path}; give {option} FILE, or train one with `make train`")
+    if path.is_dir():
+        inside = ", ".join(sorted(one.name for one in path.glob("*.safetensors"))) or "it holds none"
+        raise CheckpointError(f"{path} is a folder; give the .safetensors file in it ({inside})")
+    try:
+        return load_checkpoint(path)
+    except LayoutMismatchError as error:
+        raise CheckpointError(str(error)) from error
+    except Exception as error:  # safetensors raises its own classes for damaged headers; all mean the same to a user
+        raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); fetch it again or train one with `make train`") from error
+
+
 def load_agent(checkpoint: str | Path | None = None, threshold: float = 0.5, name: str = "agent") -> NeuralAgent:
     """The agent of a checkpoint file (default: the shipped nano).
 
     Raises CheckpointError when the file is missing, damaged or of another layout, InputError for a threshold outside 0 to 1.
     """
     path = Path(checkpoint) if checkpoint else CHECKPOINT
-    if not path.exists():
-        raise CheckpointError(f"no checkpoint at {path}; give --checkpoint FILE, or train one with `make train`")
-    if path.is_dir():
-        inside = ", ".join(sorted(one.name for one in path.glob("*.safetensors"))) or "it holds none"
-        raise CheckpointError(f"{path} is a folder; give the .safetensors file in it ({inside})")
-    try:
-        loaded = load_checkpoint(path)
-    except LayoutMismatchError as error:
-        raise CheckpointError(str(error)) from error
-    except Exception as error:  # safetensors raises its own classes for damaged headers; all mean the same to a user
-        raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); fetch it again or train one with `make train`") from error
+    loaded = read_checkpoint(path)
     try:
         weights = file_digest(path)[:WEIGHTS_DIGITS]
         return NeuralAgent(loaded, path=str(checkpoint or ""), weights=weights, threshold=threshold, name=name)

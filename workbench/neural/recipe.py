@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from workbench.conversations import SOURCES, Source, available, converse
 from workbench.digests import conversing_code
 from workbench.errors import CheckpointError, InputError
 from workbench.evaluate import evaluate
-from workbench.neural.agent import NeuralAgent, load_agent
+from workbench.neural.agent import NeuralAgent, read_checkpoint
 from workbench.neural.ahead import Helpers
 from workbench.neural.batches import Batches, Stock
 from workbench.neural.cells import cells_of, packed, vocabulary
@@ -44,8 +44,14 @@ from workbench.scenarios import FAMILIES, family
 from workbench.scenarios.facts import RESULT_WORDS
 from workbench.store import save_trace
 from workbench.version import VERSION
+from workbench.voices import pick_voice
 
 Frames: TypeAlias = tuple[int, int]
+NEEDS = {  # of the sources that are not on every machine
+    "recorded": "people's recordings, the folder named by MICROTURN_SPEECH",
+    "festival": "the Debian packages festival and festvox-kdlpc16k",
+    "rhvoice": "the Debian packages rhvoice and rhvoice-english",
+}
 FRAMES: Frames = (4, 50)  # in a cell, and milliseconds from one to the next
 LOOK_STEPS = 50  # steps between two looks for new conversations
 LOOK_SHARDS = 32  # that are read at one look: a quarter of a second, so that no batch waits long
@@ -67,6 +73,14 @@ def load_recipe(name: str | Path) -> Recipe:
         for one in names:
             if one not in FAMILIES:
                 raise InputError(f"{name}: {section}: no scenario family {one!r}; there are {', '.join(FAMILIES)}")
+    try:
+        pick_voice(recipe.judge.voices, recipe.judge.seed)
+    except InputError as error:
+        raise InputError(f"{name}: judge: voices = {recipe.judge.voices!r}: {error}") from None
+    try:
+        recipe.changes.on(PRESETS[recipe.preset]())
+    except ValueError as error:
+        raise InputError(f"{name}: changes: {error}") from None
     return recipe
 
 
@@ -216,9 +230,9 @@ def _beginning(recipe: Recipe) -> Checkpoint:
     config, words = sized(recipe), vocabulary()
     if not recipe.begin_from:
         return Checkpoint(fresh_model(config, recipe.train.seed), words, {}, voice_of(recipe.voice))
-    earlier = load_agent(recipe.begin_from)
+    earlier = read_checkpoint(Path(recipe.begin_from), "--from")
     try:
-        model = grow(Checkpoint(earlier.model, earlier.words, earlier.facts), config, words, recipe.train.seed)
+        model = grow(earlier, config, words, recipe.train.seed)
     except ValueError as error:
         raise InputError(f"{recipe.begin_from} cannot be grown into a {recipe.preset} of this world: {error}") from None
     inherited = earlier.voice if earlier.voice and not missing_words(earlier.voice, words.agent_words) else None
@@ -237,23 +251,32 @@ def sized(recipe: Recipe) -> ModelConfig:
 def _stocks(recipe: Recipe, *, filled_here: bool) -> tuple[list[Stock], list[Pool]]:
     """Where to draw from, and the pools behind it, which one process of a run fills.
 
-    A source that is not on this machine leaves its share to the first.
+    A source that is not on this machine leaves its share to the first. Raises InputError when none of them is, and has begun nothing then.
     """
     stocks: list[Stock] = []
     pools: list[Pool] = []
     frames = (recipe.changes.tick_ms // recipe.changes.hop_ms, recipe.changes.hop_ms)
     asked = recipe.pool
-    for source in SOURCES:
-        share = asked.sources.get(source, 0.0)
-        if share > 0 and available(source):
-            speakers = _at_hand(asked.speakers) if source == "recorded" else ()
-            name = "-".join((source, *speakers))
-            make = partial(conversation, source=source, speakers=speakers, families=asked.families, voice=recipe.voice, frames=frames)
-            most = max(SHARD, round(asked.conversations * share))
-            pool = Pool(conversations_folder(asked.families, recipe.voice, frames) / name, make, most, 1 if pools else asked.workers)
-            pools.append(pool.start() if filled_here else pool)
-            stocks.append(Stock(pools[-1], share, len(asked.families)))
+    for source in _sources(asked.sources):
+        share = asked.sources[source]
+        speakers = _at_hand(asked.speakers) if source == "recorded" else ()
+        name = "-".join((source, *speakers))
+        make = partial(conversation, source=source, speakers=speakers, families=asked.families, voice=recipe.voice, frames=frames)
+        most = max(SHARD, round(asked.conversations * share))
+        pool = Pool(conversations_folder(asked.families, recipe.voice, frames) / name, make, most, 1 if pools else asked.workers)
+        pools.append(pool.start() if filled_here else pool)
+        stocks.append(Stock(pools[-1], share, len(asked.families)))
     return stocks, pools
+
+
+def _sources(shares: Mapping[str, float]) -> list[Source]:
+    """Those of the sources with a share that are on this machine. Raises InputError when none is."""
+    asked = [source for source in SOURCES if shares.get(source, 0.0) > 0]
+    there = [source for source in asked if available(source)]
+    if not there:
+        needs = "; ".join(f"{source} needs {NEEDS[source]}" for source in asked)
+        raise InputError(f"none of the recipe's sources is on this machine: {needs}; install one, or give espeak a share in [pool.sources]")
+    return there
 
 
 def _at_hand(asked: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from model.checkpoint import load_checkpoint, load_voice, save_checkpoint, save_voice
+from model.checkpoint import load_voice, save_checkpoint, save_voice
 from model.flow import FlowConfig, RegressionConfig
 from model.plan import RELEASE_FRAMES, Lexicon, Pronunciation, on_the_grid
 from model.saved import ResumeError
@@ -22,6 +22,7 @@ from model.vocoder import VocoderConfig
 from model.voice import Voice, VoiceConfig
 from workbench.clock import StopWatch
 from workbench.errors import CheckpointError
+from workbench.neural.agent import read_checkpoint
 from workbench.neural.kept import goes_on
 from workbench.packets import Audio
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS
@@ -186,8 +187,8 @@ def _kind_of(voice: Voice) -> dict[str, Any]:
 
 
 def give_voice(checkpoint: Path, voice: Path, out: Path) -> Path:
-    """A copy of a checkpoint that speaks with this voice; the path `out`."""
-    mute = load_checkpoint(checkpoint)
+    """A copy of a checkpoint that speaks with this voice; the path `out`. Raises CheckpointError when the checkpoint cannot be read."""
+    mute = read_checkpoint(checkpoint, "--from")
     save_checkpoint(out, mute.model, mute.vocabulary, mute.facts, load_voice(voice))
     return out
 
