@@ -42,7 +42,7 @@ DIGESTS = {
     "new_question": "100955d469b46a4d",
     "redirect": "60044396ea614992",
     "backchannel": "0773a39ff9124aa3",
-    "impatient": "84daa1d4f9e6c28f",
+    "impatient": "e157252116af8cd1",
     "listener": "adb397390ab32c5b",
     "other_directed": "1b56b5810efb12b5",
     "background": "b614de6af59da39e",
