@@ -44,7 +44,8 @@ from workbench.scenarios.script import (
 )
 from workbench.session import Participant, Session
 from workbench.trace import Trace, record
-from workbench.users import NOISE, UNKNOWN_WORDS, RecordedUser, ScriptedUser, SilentUser
+from workbench.users import NOISE, UNKNOWN_WORDS, RecordedUser, ScriptedUser, SilentUser, recorded_passage
+from workbench.utterance import Utterance
 
 CLOCK = ClockSpec()
 FIRST = Beat(("what is",), At(0.5))  # sounds from 0.5 to 1.15 s
@@ -147,6 +148,15 @@ def test_a_bystander_is_as_loud_as_the_beat_says_and_named_as_such() -> None:
     levels = [np.std(heard[round(w.start_s * 16_000) : round(w.end_s * 16_000)]) for w in (first, second)]
     assert 20 * np.log10(levels[1] / levels[0]) == pytest.approx(-12.0, abs=0.1)
     assert (first.speaker, second.speaker) == ("user", "bystander")
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.0, 1.25])
+def test_a_passage_that_is_played_faster_sounds_higher_and_lasts_as_long_as_asked(monkeypatch: pytest.MonkeyPatch, speed: float) -> None:
+    tone = np.sin(2 * np.pi * 400 * np.arange(10 * 16_000) / 16_000).astype(np.float32)
+    monkeypatch.setattr("workbench.users.recordings.sentence", lambda rng, split: Utterance(tone, (), "a tone"))
+    heard = recorded_passage(Passage("sentence", "train", 3, 2.0, speed))
+    assert heard.duration_s == pytest.approx(2.0, abs=1e-3)
+    assert np.abs(np.fft.rfft(heard.samples)).argmax() / heard.duration_s == pytest.approx(400 * speed, abs=1)
 
 
 @pytest.mark.recordings

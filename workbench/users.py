@@ -32,7 +32,7 @@ from workbench.scenarios.script import (
 )
 from workbench.session import Said
 from workbench.speech import Utterance, Voice, Word, speaker
-from workbench.utterance import RATE, SPEECH_RMS, faded
+from workbench.utterance import RATE, SPEECH_RMS, faded, resample
 
 PAUSE_S = 0.25  # between two words, from which on a perfect ear takes the user to be silent
 SOUND_PEAK = 1e-3  # an agent sample above this counts as sound
@@ -264,9 +264,9 @@ def recorded_passage(passage: Passage) -> Utterance:
     """The recording as an utterance of one pseudo-word, UNKNOWN_WORDS. Raises SpeechError when the recordings are not there."""
     rng = rng_for(passage.seed, 0, "passage")
     whole = (recordings.sentence if passage.kind == "sentence" else recordings.meeting)(rng, passage.split)
-    most = round(passage.length_s * RATE)
+    most = round(passage.length_s * passage.speed * RATE)
     first = int(rng.integers(0, max(1, len(whole.samples) - most + 1)))
-    samples = faded(whole.samples[first : first + most])
+    samples = faded(resample(whole.samples[first : first + most], round(passage.speed * RATE)))
     return Utterance(samples, (Word(UNKNOWN_WORDS, 0.0, len(samples) / RATE),), whole.voice)
 
 

@@ -65,6 +65,7 @@ MAX_EPISODE_S = 60.0
 MEDLEY_GAP_S = (0.8, 2.5)
 RECORDED_SHARE = 0.5  # of bystanders who are recorded people, where recordings are asked for
 PASSAGE_S = (1.5, 4.0)
+PASSAGE_SPEEDS = (0.8, 1.25)  # of those for training, so that some hundred people sound like many
 BYSTANDER = 7919  # keeps the bystander's voice apart from the user's
 
 
@@ -166,7 +167,7 @@ def build(
 
     `difficulty` from 0 to 1 moves the surroundings and what each family says of it. With `recorded`, half of the bystanders whose words do
     not matter (in `other_directed` and `background`) are stretches of people's read sentences and meetings, from that part of the
-    recordings.
+    recordings; those for training are played faster or slower than they were said.
     """
     chosen = family(name)
     checked_difficulty(difficulty)
@@ -222,9 +223,11 @@ def _with_recordings(pieces: Sequence[Piece], rng: np.random.Generator, recorded
             return beat
         kind: Literal["sentence", "meeting"] = "sentence" if rng.random() < 0.5 else "meeting"
         expects = tuple(replace(expect, tags=(*expect.tags, "recorded")) for expect in beat.expects)
-        return replace(
-            beat, parts=(), expects=expects, sound=Passage(kind, recorded, int(rng.integers(2**31)), float(rng.uniform(*PASSAGE_S)))
-        )
+        passage = Passage(kind, recorded, int(rng.integers(2**31)), float(rng.uniform(*PASSAGE_S)))
+        if recorded == "train":
+            own = rng_for(passage.seed, 0, "passage.speed")  # apart, so that the other draws are as ever
+            passage = replace(passage, speed=round(float(own.uniform(*PASSAGE_SPEEDS)), 2))
+        return replace(beat, parts=(), expects=expects, sound=passage)
 
     return [replace(piece, beats=tuple(drawn(beat) for beat in piece.beats)) for piece in pieces]
 

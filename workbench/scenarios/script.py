@@ -184,12 +184,16 @@ class Expect:
 
 @dataclass(frozen=True)
 class Passage:
-    """A stretch of sound without known words: recorded speech of real people (a read sentence, a meeting), at most `length_s` long."""
+    """A stretch of sound without known words: recorded speech of real people (a read sentence, a meeting), at most `length_s` long.
+
+    It is played `speed` times as fast as it was said, and sounds so much higher: as somebody else with a shorter or longer vocal tract.
+    """
 
     kind: Literal["sentence", "meeting"]
     split: Literal["train", "held_back"]
     seed: int
     length_s: float
+    speed: float = 1.0
 
 
 @dataclass(frozen=True)
