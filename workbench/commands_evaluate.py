@@ -83,11 +83,7 @@ def evaluate(
     ] = None,
     limit: AtMost = None,
     recorded_bystanders: Annotated[
-        bool,
-        typer.Option(
-            "--recorded-bystanders",
-            help="In other_directed and background half of the bystanders are people's recordings, held back from training.",
-        ),
+        bool, typer.Option("--recorded-bystanders", help="Half of the bystanders in other_directed, background are held-back recordings.")
     ] = False,
     checkpoint: Checkpoint = None,
     threshold: Threshold = None,
