@@ -453,6 +453,35 @@ def test_a_reader_who_prefers_the_dark_gets_dark_figures(browser: Any, page_path
     page.close()
 
 
+SLOW_TO_DRAW = """Object.defineProperty(window, "Plotly", {
+  get() { return this.slow; },
+  set(plotly) {
+    const react = plotly.react;
+    plotly.react = async (...given) => {
+      await react(...given);
+      window.drawn = (window.drawn ?? 0) + 1;
+      await new Promise((done) => setTimeout(done, 400));
+    };
+    this.slow = plotly;
+  },
+});"""
+
+
+@pytest.mark.browser
+def test_colours_that_change_while_a_figure_is_drawn_do_not_lose_it(browser: Any, page_path: Path) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    page.add_init_script(SLOW_TO_DRAW)
+    page.goto((page_path.parent / "sessions" / "stop-6.html").as_uri())
+    page.locator("[data-figure='session']").scroll_into_view_if_needed()
+    page.wait_for_function("window.drawn === 1")
+    page.emulate_media(color_scheme="dark")
+    place = drawn(page, "session")
+    page.wait_for_function("document.querySelector('[data-ready]')._fullLayout.paper_bgcolor.toUpperCase() === '#14181E'")
+    assert page.evaluate("window.drawn") == 2
+    assert place.locator(".main-svg").count() > 0
+    page.close()
+
+
 @pytest.mark.browser
 def test_on_a_phone_the_page_does_not_scroll_sideways_but_a_timeline_does(browser: Any, page_path: Path) -> None:
     page = opened(browser, page_path, 390)

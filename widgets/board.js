@@ -21,7 +21,14 @@
     return loading;
   }
 
-  async function draw(place) {
+  const drawing = new WeakMap(); // a place is drawn once at a time: it is emptied before its first figure, and only then
+  function draw(place) {
+    const turn = (drawing.get(place) ?? Promise.resolve()).then(() => drawOnce(place));
+    drawing.set(place, turn);
+  }
+
+  async function drawOnce(place) {
+    if (!wanted.has(place)) return; // closed while another was drawn
     const [text] = await Promise.all([unpack(place.dataset.figure), plotly()]);
     if (!wanted.has(place)) return; // closed meanwhile
     const figure = JSON.parse(dark.matches ? text.replace(known, (c) => colours[c.toUpperCase()] ?? colours[c] ?? c) : text);
