@@ -13,7 +13,7 @@ from workbench.clock import Tick
 from workbench.errors import InputError
 from workbench.events import TranscriptDelta, TruthExpect, TruthWord
 from workbench.packets import TRUTH, USER_AUDIO, MicroTurn, Packet
-from workbench.scenarios import FAMILIES, MAX_EPISODE_S, PASSAGE_SPEEDS, Recorded, build, medley, other_directed
+from workbench.scenarios import FAMILIES, MAX_EPISODE_S, PASSAGE_MANNERS, PASSAGE_SPEEDS, Recorded, build, medley, other_directed
 from workbench.scenarios.script import LISTENS_ON_S, AfterAgentDone, At, Beat, Command, Passage, Script
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS, counting, number_of, number_word, spoken_number
 from workbench.scoring.false_starts import false_starts
@@ -245,13 +245,15 @@ def test_recorded_bystanders_come_in_only_where_asked_for() -> None:
 
 
 def test_recorded_bystanders_of_training_sound_like_many_people_and_held_back_ones_like_themselves() -> None:
-    def speeds(recorded: Recorded) -> set[float]:
-        scripts = [medley(seed, weights={"other_directed": 1.0}, pick=one_voice, recorded=recorded) for seed in range(4)]
-        return {beat.sound.speed for script in scripts for beat in script.beats if isinstance(beat.sound, Passage)}
+    def passages(recorded: Recorded) -> list[Passage]:
+        scripts = [medley(seed, weights={"other_directed": 1.0}, pick=one_voice, recorded=recorded) for seed in range(6)]
+        return [beat.sound for script in scripts for beat in script.beats if isinstance(beat.sound, Passage)]
 
-    assert speeds("held_back") == {1.0}
-    assert len(speeds("train")) > 4
-    assert all(PASSAGE_SPEEDS[0] <= speed <= PASSAGE_SPEEDS[1] for speed in speeds("train"))
+    assert {(passage.speed, passage.manner) for passage in passages("held_back")} == {(1.0, "alone")}
+    trained = passages("train")
+    assert len({passage.speed for passage in trained}) > 4
+    assert all(PASSAGE_SPEEDS[0] <= passage.speed <= PASSAGE_SPEEDS[1] for passage in trained)
+    assert {passage.manner for passage in trained} == set(PASSAGE_MANNERS)
 
 
 def test_a_script_names_the_speaker_without_a_voice() -> None:

@@ -37,14 +37,16 @@ from workbench.scenarios.script import (
     Burst,
     Expect,
     Lasting,
+    Manner,
     Order,
     Passage,
     Trigger,
     onward,
 )
 from workbench.session import Participant, Session
+from workbench.sounds import NOISE, UNKNOWN_WORDS, recorded_passage
 from workbench.trace import Trace, record
-from workbench.users import NOISE, UNKNOWN_WORDS, RecordedUser, ScriptedUser, SilentUser, recorded_passage
+from workbench.users import RecordedUser, ScriptedUser, SilentUser
 from workbench.utterance import Utterance
 
 CLOCK = ClockSpec()
@@ -153,10 +155,36 @@ def test_a_bystander_is_as_loud_as_the_beat_says_and_named_as_such() -> None:
 @pytest.mark.parametrize("speed", [0.8, 1.0, 1.25])
 def test_a_passage_that_is_played_faster_sounds_higher_and_lasts_as_long_as_asked(monkeypatch: pytest.MonkeyPatch, speed: float) -> None:
     tone = np.sin(2 * np.pi * 400 * np.arange(10 * 16_000) / 16_000).astype(np.float32)
-    monkeypatch.setattr("workbench.users.recordings.sentence", lambda rng, split: Utterance(tone, (), "a tone"))
+    monkeypatch.setattr("workbench.sounds.recordings.sentence", lambda rng, split: Utterance(tone, (), "a tone"))
     heard = recorded_passage(Passage("sentence", "train", 3, 2.0, speed))
     assert heard.duration_s == pytest.approx(2.0, abs=1e-3)
     assert np.abs(np.fft.rfft(heard.samples)).argmax() / heard.duration_s == pytest.approx(400 * speed, abs=1)
+
+
+def tone_of(rng: np.random.Generator, split: str) -> Utterance:
+    """One of many people, each of whom is a tone."""
+    hz = 200 + 100 * int(rng.integers(40))
+    return Utterance(np.sin(2 * np.pi * hz * np.arange(10 * 16_000) / 16_000).astype(np.float32), (), f"{hz} Hz")
+
+
+@pytest.mark.parametrize(
+    ("manner", "at_once", "in_all"), [("alone", (1, 1), (1, 1)), ("two_at_once", (2, 2), (2, 2)), ("fragments", (1, 1), (3, 12))]
+)
+def test_two_talk_at_once_and_several_in_fragments(
+    monkeypatch: pytest.MonkeyPatch, manner: Manner, at_once: tuple[int, int], in_all: tuple[int, int]
+) -> None:
+    for kind in ("sentence", "meeting"):
+        monkeypatch.setattr(f"workbench.sounds.recordings.{kind}", tone_of)
+    for seed in range(8):
+        passage = Passage("sentence", "train", seed, 4.0, manner=manner)
+        heard = recorded_passage(passage)
+        assert np.array_equal(heard.samples, recorded_passage(passage).samples)
+        assert heard.duration_s == pytest.approx(4.0, abs=0.5 if manner == "fragments" else 1e-3)
+        assert [(w.word, w.end_s) for w in heard.words] == [(UNKNOWN_WORDS, heard.duration_s)]
+        frames = heard.samples[: len(heard.samples) // 1600 * 1600].reshape(-1, 1600)  # 100 ms: bins of 10 Hz, a tone in every tenth
+        tones = np.abs(np.fft.rfft(frames))[:, ::10] > 0.25 * 800
+        assert at_once[0] <= np.median(tones.sum(1)[tones.any(1)]) <= at_once[1], seed
+        assert in_all[0] <= tones.any(0).sum() <= in_all[1], seed
 
 
 @pytest.mark.recordings

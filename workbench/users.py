@@ -8,13 +8,11 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from workbench import recordings
-from workbench.acoustics import Acoustics
 from workbench.channel import Line, LineState
 from workbench.clock import ClockSpec, Tick
 from workbench.events import Event, TruthExpect, TruthPiece, TruthWithdrawn, TruthWord
 from workbench.frames import film
-from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn, Packet, rng_for
+from workbench.packets import AGENT_AUDIO, AGENT_TEXT, TRUTH, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn, Packet
 from workbench.scenarios.script import (
     LISTENS_ON_S,
     AfterAgentDone,
@@ -31,15 +29,12 @@ from workbench.scenarios.script import (
     Trigger,
 )
 from workbench.session import Said
+from workbench.sounds import burst, recorded_passage
 from workbench.speech import Utterance, Voice, Word, speaker
-from workbench.utterance import RATE, SPEECH_RMS, faded, resample
 
 PAUSE_S = 0.25  # between two words, from which on a perfect ear takes the user to be silent
 SOUND_PEAK = 1e-3  # an agent sample above this counts as sound
 RECORDED_TAIL_S = 3.0
-UNKNOWN_WORDS = "(speech)"  # stands in the truth for a recorded passage whose words are not known
-NOISE = "(noise)"  # stands in the truth for a burst of noise; nobody's word
-NOISE_SNR_DB = 0.0  # a burst is as loud as speech, before the level of its beat
 
 
 class Says(Protocol):
@@ -258,24 +253,6 @@ def render(script: Script, number: int, speaker_of: SpeakerOf) -> Rendered:
     if beat.level_db:
         samples = samples * np.float32(10 ** (beat.level_db / 20))
     return Rendered(samples, utterance.words)
-
-
-def recorded_passage(passage: Passage) -> Utterance:
-    """The recording as an utterance of one pseudo-word, UNKNOWN_WORDS. Raises SpeechError when the recordings are not there."""
-    rng = rng_for(passage.seed, 0, "passage")
-    whole = (recordings.sentence if passage.kind == "sentence" else recordings.meeting)(rng, passage.split)
-    most = round(passage.length_s * passage.speed * RATE)
-    first = int(rng.integers(0, max(1, len(whole.samples) - most + 1)))
-    samples = faded(resample(whole.samples[first : first + most], round(passage.speed * RATE)))
-    return Utterance(samples, (Word(UNKNOWN_WORDS, 0.0, len(samples) / RATE),), whole.voice)
-
-
-def burst(sound: Burst) -> Utterance:
-    """The burst as an utterance of one pseudo-word, NOISE, at the level of speech."""
-    rng = rng_for(sound.seed, 0, "burst")
-    source = Acoustics(level_db=20 * float(np.log10(SPEECH_RMS)), noises=((sound.kind, NOISE_SNR_DB),), seed=int(rng.integers(2**31)))
-    samples = faded(source.noise_span(int(rng.integers(6 * RATE)), round(sound.length_s * RATE)))
-    return Utterance(samples, (Word(NOISE, 0.0, len(samples) / RATE),), f"noise:{sound.kind}")
 
 
 def _told(words: Sequence[Word], begins_s: float) -> list[Command]:

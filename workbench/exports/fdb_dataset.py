@@ -29,9 +29,9 @@ from workbench.packets import AGENT_AUDIO, USER_AUDIO, Audio
 from workbench.scoring.fdb_sample import Sample, Span
 from workbench.scoring.fdb_scenarios import V1_FAMILIES, V15_FAMILIES, v1_samples, v15_sample
 from workbench.scoring.fdb_v15 import DESIRED, Labelled
+from workbench.sounds import NOISE
 from workbench.store import read_trace, verified
 from workbench.trace import Trace
-from workbench.users import NOISE
 from workbench.version import VERSION
 
 DATASET = "fdb-dataset"

@@ -20,8 +20,8 @@ from workbench.events_background import DelegationRequested
 from workbench.frames import FRAMES_PER_TICK, SIDE, fitted, sample_lens
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_CAMERA, USER_TEXT, Audio, MicroTurn
 from workbench.scenarios.world import AGENT_WORDS, ASK_WORDS, USER_WORDS
+from workbench.sounds import NOISE
 from workbench.trace import Trace
-from workbench.users import NOISE
 from workbench.utterance import clean_words
 
 HEARD_DELAY_S = 0.1  # a word is named in the half cell that contains its end plus this

@@ -52,7 +52,7 @@ from workbench.scenarios import (
 )
 from workbench.scenarios.dial import USUAL
 from workbench.scenarios.facts import Facts
-from workbench.scenarios.script import AfterOwn, At, Beat, Passage, Piece, Script, Trigger
+from workbench.scenarios.script import AfterOwn, At, Beat, Manner, Passage, Piece, Script, Trigger
 from workbench.speech import Voice, pick_voice
 
 PieceOf: TypeAlias = Callable[[Trigger, np.random.Generator, float], Piece]
@@ -63,9 +63,10 @@ Recorded: TypeAlias = Literal["train", "held_back"]
 TAIL_S = 2.0  # quiet after the last beat or the agent's last word
 MAX_EPISODE_S = 60.0
 MEDLEY_GAP_S = (0.8, 2.5)
-RECORDED_SHARE = 0.5  # of bystanders who are recorded people, where recordings are asked for
+RECORDED_SHARE = {"held_back": 0.5, "train": 0.8}  # of bystanders who are recorded people, where recordings are asked for
 PASSAGE_S = (1.5, 4.0)
 PASSAGE_SPEEDS = (0.8, 1.25)  # of those for training, so that some hundred people sound like many
+PASSAGE_MANNERS: Mapping[Manner, float] = {"alone": 0.5, "two_at_once": 0.2, "fragments": 0.3}  # of those for training
 BYSTANDER = 7919  # keeps the bystander's voice apart from the user's
 
 
@@ -167,7 +168,7 @@ def build(
 
     `difficulty` from 0 to 1 moves the surroundings and what each family says of it. With `recorded`, half of the bystanders whose words do
     not matter (in `other_directed` and `background`) are stretches of people's read sentences and meetings, from that part of the
-    recordings; those for training are played faster or slower than they were said.
+    recordings; those for training (most of them then) are played faster or slower than they were said, two at once, or in fragments.
     """
     chosen = family(name)
     checked_difficulty(difficulty)
@@ -214,19 +215,21 @@ def _of(name: str, piece: Piece) -> Piece:
 
 
 def _with_recordings(pieces: Sequence[Piece], rng: np.random.Generator, recorded: Recorded | None) -> list[Piece]:
-    """The pieces with half of the bystanders' beats replaced by recorded passages, when asked for."""
+    """The pieces with most of the bystanders' beats, or half of them, replaced by recorded passages, when asked for."""
     if recorded is None:
         return list(pieces)
 
     def drawn(beat: Beat) -> Beat:
-        if beat.speaker != "bystander" or not beat.any_talk or rng.random() >= RECORDED_SHARE:
+        if beat.speaker != "bystander" or not beat.any_talk or rng.random() >= RECORDED_SHARE[recorded]:
             return beat
         kind: Literal["sentence", "meeting"] = "sentence" if rng.random() < 0.5 else "meeting"
         expects = tuple(replace(expect, tags=(*expect.tags, "recorded")) for expect in beat.expects)
         passage = Passage(kind, recorded, int(rng.integers(2**31)), float(rng.uniform(*PASSAGE_S)))
         if recorded == "train":
             own = rng_for(passage.seed, 0, "passage.speed")  # apart, so that the other draws are as ever
-            passage = replace(passage, speed=round(float(own.uniform(*PASSAGE_SPEEDS)), 2))
+            speed = round(float(own.uniform(*PASSAGE_SPEEDS)), 2)
+            manner = list(PASSAGE_MANNERS)[int(own.choice(len(PASSAGE_MANNERS), p=list(PASSAGE_MANNERS.values())))]
+            passage = replace(passage, speed=speed, manner=manner)
         return replace(beat, parts=(), expects=expects, sound=passage)
 
     return [replace(piece, beats=tuple(drawn(beat) for beat in piece.beats)) for piece in pieces]

@@ -20,6 +20,7 @@ from workbench.scenarios.world import MAX_NUMBER, number_word
 from workbench.speech import Voice, Word
 
 Edge: TypeAlias = Literal["start", "end"]
+Manner: TypeAlias = Literal["alone", "two_at_once", "fragments"]
 Act: TypeAlias = Literal["say", "count", "amend", "yield", "clear", "talks", "hear", "pauses"]
 What: TypeAlias = Literal["reply", "silent", "count", "amend", "moment", "tally", "time", "yield", "delegate", "result", "only"]
 TOLD: tuple[Act, ...] = ("talks", "hear", "pauses")  # of the user's speech: it begins, a word has been said, it ends
@@ -187,6 +188,7 @@ class Passage:
     """A stretch of sound without known words: recorded speech of real people (a read sentence, a meeting), at most `length_s` long.
 
     It is played `speed` times as fast as it was said, and sounds so much higher: as somebody else with a shorter or longer vocal tract.
+    With the manner "two_at_once" a second recording lies over it; "fragments" are pieces of several, as in a talk.
     """
 
     kind: Literal["sentence", "meeting"]
@@ -194,6 +196,7 @@ class Passage:
     seed: int
     length_s: float
     speed: float = 1.0
+    manner: Manner = "alone"
 
 
 @dataclass(frozen=True)

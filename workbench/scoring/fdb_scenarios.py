@@ -15,8 +15,8 @@ from workbench.scenarios.world import BACKCHANNELS
 from workbench.scoring.fdb_sample import Sample, Span, sample_of
 from workbench.scoring.fdb_v15 import Labelled, behaviour
 from workbench.scoring.reading import Opened, Reading, read, speech_runs
+from workbench.sounds import NOISE
 from workbench.trace import Trace
-from workbench.users import NOISE
 
 V1_FAMILIES = ("think_pause", "answer", "new_question", "listener")
 V15_FAMILIES = ("stop", "new_question", "backchannel", "other_directed", "bystander_order", "background")

@@ -38,8 +38,8 @@ from workbench.errors import InputError
 from workbench.scoring.fdb_sample import MODES, Mode, Span
 from workbench.scoring.measured import Case, MeanKind, Measured, mean
 from workbench.scoring.reading import Opened, Reading, read, speech_runs
+from workbench.sounds import NOISE
 from workbench.trace import Trace
-from workbench.users import NOISE
 
 Task: TypeAlias = Literal["smooth", "interruption", "pause", "background", "1", "2", "3", "4"]
 Part: TypeAlias = Literal["smooth", "interruption", "pause", "background"]

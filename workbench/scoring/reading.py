@@ -11,8 +11,8 @@ from workbench.clock import ClockSpec
 from workbench.events import ModelYielded, TranscriptDelta, TruthExpect, TruthWithdrawn, TruthWord
 from workbench.events_background import DelegationRequested
 from workbench.packets import AGENT_AUDIO, USER_AUDIO, Audio
+from workbench.sounds import NOISE
 from workbench.trace import Trace
-from workbench.users import NOISE
 
 SOUND_PEAK = 1e-3  # a sample above this counts as sound
 FRAME_S = 0.01
