@@ -120,13 +120,13 @@ def test_the_command_trains_a_voice_and_puts_it_into_a_checkpoint(tmp_path, monk
     monkeypatch.setattr("workbench.neural.voice.taught_within", lambda word, longest_s, stretch: hummed(word, longest_s, stretch))
     few = partial(VoiceRecipe, other_words=("zebra", "boat"), stretches=(1.0,), hold_out=2, pairs=4)
     monkeypatch.setattr("workbench.neural.VoiceRecipe", few)
-    words = vocabulary()
+    words = replace(vocabulary(), agent_words=(*vocabulary().agent_words, "kilowatt"))  # a model of another world than this one
     config = replace(tiny_config(DenseConfig(hidden=48)), vocab_size=len(words.tokens), hear_vocab_size=len(words.heard))
     save_checkpoint(tmp_path / "mute.safetensors", fresh_model(config, 0), words, {})
     out = tmp_path / "out"
     assert microturn("train", "--part", "voice", "--minutes", 0.002, "--from", tmp_path / "mute.safetensors", "--out", out) == 0
     assert "voice.safetensors" in capsys.readouterr().out
-    assert isinstance(load_agent(out / "mute.safetensors").mouth.out, OwnVoice)
+    assert isinstance(load_agent(out / "mute.safetensors").mouth.out, OwnVoice), "it can say every word that the model knows"
     assert not isinstance(load_agent(tmp_path / "mute.safetensors").mouth.out, OwnVoice)
     assert microturn("train", "--part", "voice", "--head", "flow", "--minutes", 0.002, "--out", tmp_path / "flow") == 0
     assert isinstance(voice_of(str(tmp_path / "flow" / "voice.safetensors")).config.speech.head, FlowConfig)

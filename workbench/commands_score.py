@@ -136,7 +136,7 @@ def train(
     if part == "voice" and begin_from:  # before the time of a training is spent
         nothing_lost(out, [begin_from], [begin_from.name])
         nothing_there(out, [begin_from.name], overwrite or resume)
-        read_checkpoint(begin_from, "--from")
+        speaking = speaking.also(read_checkpoint(begin_from, "--from").vocabulary.agent_words)
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, if it did
     latest: dict[str, Any] = {}
     with ExitStack() as stack:

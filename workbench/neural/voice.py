@@ -121,6 +121,10 @@ class VoiceRecipe:
         """Every word the teacher is asked for, the agent's first."""
         return tuple(dict.fromkeys((*self.agent_words, *self.other_words)))
 
+    def also(self, words: Sequence[str]) -> VoiceRecipe:
+        """The recipe of a voice that says these words of an agent too."""
+        return replace(self, agent_words=tuple(dict.fromkeys((*self.agent_words, *words))))
+
     def is_held_out(self, word: str) -> bool:
         """Whether a word is kept from training."""
         return word not in self.agent_words and self.other_words.index(word) % self.hold_out == 0
