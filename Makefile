@@ -45,7 +45,7 @@ check: $(READY) ## format, lint, types
 bench: $(READY) ## speed, as ratios measured in one run on one core
 	for bench in benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python "$$bench"; done
 
-train: $(READY) ## the recipe of the shipped checkpoint (MINUTES=100, on two cores)
+train: $(READY) ## a model of the shipped size from random weights (MINUTES=100, on two cores)
 	$(BIN)/microturn train --recipe nano --minutes $(MINUTES) --resume --out $(RUNS)/nano
 
 # The environment: remade when the requirements change; pip is quiet, so say what is going on.

@@ -33,7 +33,7 @@ from workbench.voices import FORMANTS, Voice, pick_voice
 
 Source: TypeAlias = Literal["espeak", "recorded", "festival", "rhvoice", "typed", "accents"]
 SOURCES: tuple[Source, ...] = ("espeak", "recorded", "festival", "rhvoice", "typed", "accents")
-REAL_BYSTANDERS = 0.85  # of the conversations, where recordings are at hand
+REAL_BYSTANDERS = 0.85  # of the conversations: where recordings may stand in for bystanders, if they are at hand
 TYPED_CONVERSATIONS = 1 / 5  # in which the user also types
 TYPED_SHARE = 0.6  # of the requests that can be typed, in those
 MANY_SPEAKERS = 1 / 2  # of the recorded conversations: digits of the single-word collection instead of one person's

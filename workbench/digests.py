@@ -26,7 +26,11 @@ ELSEWHERE = (
     "desk.py",
     "retention.py",
 )
-SPOKEN = ("workbench/scenarios/", "workbench/conversations.py", "workbench/typist.py", "workbench/users.py")
+SPOKEN = (
+    "workbench/scenarios/",
+    *(f"workbench/{name}.py" for name in ("accents", "acoustics", "channel", "conversations", "frames", "recordings")),
+    *(f"workbench/{name}.py" for name in ("sounds", "speech", "typist", "users", "utterance", "voices")),
+)
 
 
 def content_key(body: Mapping[str, Any]) -> str:
@@ -49,7 +53,7 @@ def judging_code() -> str:
 
 @lru_cache(maxsize=1)
 def conversing_code() -> str:
-    """SHA-256 over the sources that decide what is said in a training conversation."""
+    """SHA-256 over the sources that decide what is said, heard and seen in a training conversation."""
     return _digest([name for name in _sources() if name.startswith(SPOKEN)])
 
 

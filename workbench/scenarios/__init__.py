@@ -167,8 +167,8 @@ def build(
     """The script of one episode of a family: the same arguments give the same script.
 
     `difficulty` from 0 to 1 moves the surroundings and what each family says of it. With `recorded`, half of the bystanders whose words do
-    not matter (in `other_directed` and `background`) are stretches of people's read sentences and meetings, from that part of the
-    recordings; those for training (most of them then) are played faster or slower than they were said, two at once, or in fragments.
+    not matter (in `other_directed` and `background`) are stretches of people's read sentences and meetings, from the held-back part of the
+    recordings; from the part for training, four fifths are: faster or slower than they were said, alone, two at once, or in fragments.
     """
     chosen = family(name)
     checked_difficulty(difficulty)
