@@ -24,7 +24,7 @@ from workbench.live.protocol import Audio, Consent, End, FromClient, Message, Ti
 from workbench.packets import AGENT_AUDIO, AGENT_TEXT, USER_AUDIO, USER_TEXT, MicroTurn
 from workbench.session import Participant, Said
 
-NUMBERS = "one two three four five six seven eight nine ten".split()
+NUMBERS = "one two three four five six seven eight nine ten".split() * 30  # until it is stopped, however late that comes
 EVERY_TICKS = 3
 PATIENCE_S = 60.0
 
@@ -41,7 +41,7 @@ class Counting:
 
 @dataclass(frozen=True)
 class Counter:
-    """Counts to ten when "count" is typed, gives way when "stop" is; every other tick it notes a gate that held it back."""
+    """Counts to ten, over and over, when "count" is typed, gives way when "stop" is; every other tick it notes a gate that held it back."""
 
     threshold: float = 0.5
     name: str = "agent"

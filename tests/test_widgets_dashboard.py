@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,7 +20,7 @@ from tests.conftest import CHROMIUM_FLAGS, ROOT
 from tests.sample_session import YIELD_TICK, stopped_count
 from tests.scenario_fakes import Tones, one_voice
 from tests.talk_fakes import FAKE_MICROPHONE, Pages, until
-from widgets.dashboard import PLOTLY_FOLDER
+from widgets.dashboard import PLOTLY_FOLDER, Opened, Page
 from widgets.player import data_url, small_data_url
 from workbench.agents import OracleAgent
 from workbench.clock import Tick
@@ -324,6 +325,21 @@ def test_a_window_may_be_resized_when_a_session_cannot_be_shown_any_more(stage: 
     stage.set_viewport_size({"width": 900, "height": 700})
     stage.wait_for_timeout(500)  # a figure takes its time to follow
     assert stage.locator(".mtd-trouble").inner_text() == "it is gone"
+
+
+def test_a_session_that_cannot_be_shown_while_another_is_drawn_says_why(stage: Any) -> None:
+    stage.evaluate("() => { model.ears.shown(); model.shown = { problem: 'it is gone' }; model.ears.shown(); }")
+    stage.wait_for_timeout(500)  # what was being drawn takes its time
+    assert stage.locator(".mtd-trouble").inner_text() == "it is gone"
+
+
+def test_an_explanation_that_comes_after_another_session_was_opened_is_not_shown() -> None:
+    one, other = Opened(), Opened()
+    page = SimpleNamespace(opened=one, stage=SimpleNamespace(why=""))
+    Page._explain(page, (other, "of the other"))  # type: ignore[arg-type]
+    assert page.stage.why == ""
+    Page._explain(page, (one, "of this one"))  # type: ignore[arg-type]
+    assert page.stage.why == "of this one"
 
 
 def test_a_figure_that_another_takes_the_place_of_is_let_go_of(stage: Any) -> None:

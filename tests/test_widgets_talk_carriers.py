@@ -112,12 +112,13 @@ def test_a_page_that_drops_is_told_to_the_runtime(carrier: SocketCarrier, runtim
 
 
 def test_a_page_that_dropped_ends_nothing_once_another_carrier_has_the_session(carrier: SocketCarrier, runtime: FakeRuntime) -> None:
+    carrier.grace_s = 2.0
     with joined(carrier) as socket:
         socket.send(pack(HELLO))
         socket.recv(timeout=5)
     assert runtime.gone.wait(5)
     runtime.subscribe(lambda *_: None)
-    assert not runtime.closed.wait(3 * carrier.grace_s)
+    assert not runtime.closed.wait(1.5 * carrier.grace_s)
 
 
 def test_a_connection_that_comes_back_in_time_keeps_the_session(carrier: SocketCarrier, runtime: FakeRuntime) -> None:

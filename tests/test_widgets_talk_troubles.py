@@ -152,6 +152,46 @@ def test_a_lost_connection_is_resumed_with_its_token(browser: Any, pages: Pages)
         assert runtime.of("stop") == []
 
 
+def test_consent_that_was_lost_with_the_connection_is_given_again(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, agree=False) as page:
+        page.evaluate("""() => {
+          const { send } = WebSocket.prototype;
+          let lost = 0;
+          WebSocket.prototype.send = function (data) {
+            if (!new TextDecoder().decode(data).includes('"t":"consent"') || lost++) send.call(this, data);
+          };
+        }""")
+        page.get_by_role("button", name="Agree").click()
+        page.wait_for_function("talk.state === 'talking'")
+        assert runtime.of("consent") == []
+        carrier = page.carrier
+        carrier._loop.call_soon_threadsafe(carrier._current.transport.abort)
+        until(lambda: page.evaluate("talk.timeline.record.last") > 2, page)
+        (given,) = runtime.of("consent")
+        assert given["given"]
+        assert "May echo hear you?" in given["text"]
+
+
+def test_what_still_comes_of_the_session_before_is_not_taken_for_the_next_ones(browser: Any, pages: Pages) -> None:
+    page = browser.new_page()
+    page.goto(pages.address)
+    page.wait_for_function("window.ready")
+    told = page.evaluate("""() => {
+      const told = [];
+      let hears;
+      const carrier = { name: "panel", reason: "", again: null, open(ears) { hears = ears; ears.up(); }, send() {}, close() {} };
+      const link = client.connect({ carrier });
+      for (const type of ["tick", "end", "welcome"]) link.on(type, ({ of }) => told.push(`${type} of ${of}`));
+      link.on("state", (state) => told.push(state)).start();
+      const sent = ["tick one", "end one", "welcome two", "tick two", "end two"].map((each) => each.split(" "));
+      for (const [t, of] of sent) hears.message({ t, of }, []);
+      return told;
+    }""")
+    page.close()
+    assert told == ["connecting", "open", "welcome of two", "tick of two", "end of two", "ended"]
+
+
 def test_a_server_that_falls_silent_is_asked_again_and_then_given_up(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime()
     with visit(browser, pages, runtime, options="graceMs: 2500, silenceMs: 800,") as page:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,26 @@ def test_the_folder_is_looked_through_once_for_all_who_ask_in_a_while(desk: Desk
     assert desk.entries() == {}
     at_s += 0.6
     assert list(desk.entries()) == ["new.sqlite"]
+
+
+def test_a_long_look_through_the_folder_holds_nobody_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    looking, over = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> dict[str, Entry]:
+        looking.set()
+        over.wait(10)
+        return {}
+
+    monkeypatch.setattr("workbench.desk.scan", slow)
+    with ThreadPoolExecutor() as pool:
+        entries = pool.submit(desk.entries)
+        assert looking.wait(10)
+        asked = pool.submit(lambda: (desk.running(), desk.leave(desk.host())))
+        try:
+            assert asked.result(5)[0] == []
+            assert not entries.done()
+        finally:
+            over.set()
 
 
 def test_a_session_begins_with_the_policy_of_its_page_and_lands_in_the_folder(desk: Desk) -> None:

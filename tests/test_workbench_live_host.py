@@ -5,15 +5,16 @@ from __future__ import annotations
 import gc
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.live_fakes import HELLO, ramp
 from workbench.agents import EchoAgent
-from workbench.clock import ClockSpec, RealTime
+from workbench.clock import ClockSpec, RealTime, pause
 from workbench.errors import CheckpointError
 from workbench.live.admission import Admission, Limits
 from workbench.live.host import Connection, Host
@@ -112,6 +113,47 @@ def test_two_visitors_do_not_hear_each_other_and_a_third_is_told_to_wait(host: H
     assert np.abs(heard[1]).max() == 0
     say(third, HELLO)
     assert isinstance(third.outbox.take()[0], Welcome)
+
+
+def test_a_place_is_free_by_the_time_the_end_is_told(host: Host, wall: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave = host.admission.leave
+
+    def slowly(*given: Any) -> None:
+        pause(0.3)
+        leave(*given)
+
+    monkeypatch.setattr(host.admission, "leave", slowly)
+    (one, _), _ = begin(host, "ann"), begin(host, "bob")
+    say(one, Consent(given=True))
+    until(one, wall, TickDone)
+    say(one, Stop())
+    until(one, wall, End)
+    third = host.open("eve")
+    say(third, HELLO)
+    assert isinstance(third.outbox.take()[0], Welcome)
+
+
+def test_what_waits_of_the_session_before_is_not_told_after_a_hello(host: Host) -> None:
+    one, told = host.open("ann"), list[str]()
+    asked, answered = threading.Event(), threading.Event()
+
+    def slow(message: Mapping[str, Any], _: object) -> None:
+        told.append(str(message.get("text", message["t"])))
+        asked.set()
+        answered.wait(10)
+
+    for text in ("first", "second"):
+        one.outbox.put(Problem(code="message", text=text))
+    leave = one.subscribe(slow)
+    assert asked.wait(10)
+    say(one, HELLO)
+    answered.set()
+    for _ in range(100):
+        if "welcome" in told:
+            break
+        pause(0.05)
+    leave()
+    assert told == ["first", "welcome"]
 
 
 def test_a_page_that_was_cut_off_goes_on_with_its_token_and_none_with_another(host: Host, wall: Gate) -> None:

@@ -23,7 +23,7 @@
 
   const drawing = new WeakMap(); // a place is drawn once at a time: it is emptied before its first figure, and only then
   function draw(place) {
-    const turn = (drawing.get(place) ?? Promise.resolve()).then(() => drawOnce(place));
+    const turn = (drawing.get(place) ?? Promise.resolve()).then(() => drawOnce(place)).catch((error) => console.error(error));
     drawing.set(place, turn);
   }
 

@@ -143,6 +143,7 @@ export function connect({ carrier, settings = {}, graceMs = GRACE_MS, silenceMs 
   }
   function message(content, buffers) {
     if (link.state === "ended") return;
+    if (greeting && !["welcome", "problem"].includes(content.t)) return; // of the session before, on the same connection
     const denied = greeting && content.t === "problem"; // the answer to a hello is a welcome, or why there is none
     if (content.t === "welcome") { token = content.token; greeting = false; }
     if (content.t === "tick") heardAt = now();

@@ -111,7 +111,7 @@ class Page:
                 self._open([entry.name for entry in self.opened.entries])
             case "tick":
                 opened, at_s = self.opened, float(message["at_s"])
-                self._later(lambda: explained(opened.labels, opened.traces, at_s), self._explain)
+                self._later(lambda: (opened, explained(opened.labels, opened.traces, at_s)), self._explain)
             case "policy":
                 self._set_policy(message)
             case "board":
@@ -141,8 +141,10 @@ class Page:
         if found is not None:
             self._later(lambda: (name, board_page(found)), self._put_board)
 
-    def _explain(self, told: str) -> None:
-        self.stage.why = told
+    def _explain(self, told: tuple[Opened, str]) -> None:
+        opened, text = told
+        if opened is self.opened:  # and no other was opened meanwhile
+            self.stage.why = text
 
     def _note(self, text: str) -> None:
         self.live.note = text

@@ -29,7 +29,7 @@ class Capture extends AudioWorkletProcessor {
       this.frame[this.filled++] = Math.max(-32768, Math.min(32767, Math.round((input[0] ? input[0][i] : 0) * 32768)));
       if (this.filled < ${FRAME}) continue;
       const samples = this.frame.slice();
-      this.port.postMessage({ n: this.n, samples }, [samples.buffer]);
+      this.port.postMessage({ n: this.n, samples, at: currentTime + i / ${SOUND_RATE} }, [samples.buffer]);
       this.n += ${FRAME};
       this.filled = 0;
     }
@@ -177,7 +177,7 @@ function joined(context, stream, source, { leadMs, onFrame, onPlayed, onEnded })
   const [track] = stream.getAudioTracks();
   let hear = () => {};
   source.connect(capture);
-  capture.port.onmessage = ({ data }) => hear(data.n, data.samples);
+  capture.port.onmessage = ({ data }) => hear(data.n, data.samples, data.at);
   track.onended = onEnded;
   return {
     context, ...player, settings: { ...track.getSettings(), contextRate: context.sampleRate },
@@ -237,20 +237,22 @@ export async function openLoudspeaker({ leadMs }) {
   };
 }
 
-/** 0.4 s of silence, then 0.4 s of a quiet tone: what of it came back through the microphone. */
+/** 0.4 s of silence, then 0.4 s of a quiet tone: what of it came back through the microphone. All by the clock of the sound: a page may be busy. */
 function listenForTone(context, listen) {
-  const frames = [];
+  const before = [], during = [];
+  let beginsS = 0;
   return new Promise((done) => {
     const tone = new OscillatorNode(context, { frequency: TONE_HZ }), level = new GainNode(context, { gain: 0 });
     tone.connect(level).connect(context.destination);
-    listen((_, samples) => {
-      frames.push(samples);
-      const heard = frames.length * FRAME;
-      if (heard === 0.4 * SOUND_RATE) { tone.start(); level.gain.setTargetAtTime(TONE_LEVEL, context.currentTime, 0.005); }
-      if (heard === 0.8 * SOUND_RATE) { level.gain.setTargetAtTime(0, context.currentTime, 0.005); tone.stop(context.currentTime + 0.05); }
-      if (heard < 1.2 * SOUND_RATE) return;
-      listen = null;
-      done(leakage(frames.slice(0, 10), frames.slice(10)));
+    listen((_, samples, endsS) => {
+      if (beginsS === 0) {
+        if (before.push(samples) < 0.4 * SOUND_RATE / FRAME) return;
+        beginsS = context.currentTime + 0.05;
+        level.gain.setTargetAtTime(TONE_LEVEL, beginsS, 0.005);
+        level.gain.setTargetAtTime(0, beginsS + 0.4, 0.005);
+        tone.start(beginsS);
+        tone.stop(beginsS + 0.45);
+      } else if (endsS - FRAME / SOUND_RATE >= beginsS && during.push(samples) === 0.8 * SOUND_RATE / FRAME) done(leakage(before, during));
     });
   });
 }

@@ -108,6 +108,7 @@ function render({ model, el }) {
   }
   function update() {
     const { names, problem: trouble } = model.shown;
+    drawing++; // what is being drawn is not shown any more
     problem.hidden = !trouble;
     problem.textContent = trouble ?? "";
     empty.hidden = Boolean(names || trouble || model.busy);
@@ -146,7 +147,7 @@ function render({ model, el }) {
   for (const name of ["seeked", "timeupdate", "loadedmetadata"]) sound.addEventListener(name, put);
   const explain = () => { why.innerHTML = model.why || "<p class='mtd-empty'>Click the timeline or a row to read why the agent did what it did there.</p>"; };
   const tell = () => { news.hidden = !model.news; news.textContent = model.news; };
-  const recolour = () => { if (plot) draw(); };
+  const recolour = () => { if (model.shown.names) draw(); }; // also while it is first drawn
   dark.addEventListener("change", recolour);
   model.on("shown", update);
   model.on("busy", () => { busy.hidden = !model.busy; if (model.busy) empty.hidden = true; });

@@ -47,7 +47,7 @@ function dialOf({ says, low, high, step, off, value, unit, choices, given }, set
 export function mount(root, { carrier, microphone = MICROPHONE, probe = true, standIn = "", ...patience }) {
   root.classList.add("microturn");
   const talk = { state: "idle", link: null, sound: null, welcome: null }, ears = [];
-  let pictures = null, starts = 0, looks = 0, nowS = 0;
+  let pictures = null, starts = 0, looks = 0, nowS = 0, agreed = null;
 
   // Elements ----------------------------------------------------------------------------------------------------------------
 
@@ -140,7 +140,10 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   }
   function welcome(message) {
     questions.clear(); // those that are open are asked again
-    if (talk.welcome?.session === message.session) return; // resumed: the timeline and the microphone go on
+    if (talk.welcome?.session === message.session) { // resumed: the timeline and the microphone go on
+      if (agreed) talk.link.send(agreed); // it may have been lost with the connection; the server takes it twice
+      return;
+    }
     talk.welcome = message;
     timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
@@ -195,9 +198,10 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
       talk.sound = sound;
       if (tone.checked) hear(await sound.probe());
       if (mine !== starts) return;
-      link.send({ t: "consent", given: true, text: [...question.querySelectorAll("p")].map((part) => part.textContent).join(" ") });
+      agreed = { t: "consent", given: true, text: [...question.querySelectorAll("p")].map((part) => part.textContent).join(" ") };
+      link.send(agreed);
       sound.begin();
-      become("talking");
+      become(link.state === "open" ? "talking" : "waiting");
       line.focus();
     } catch (error) {
       if (mine !== starts) return;
@@ -218,7 +222,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     looks++;
     talk.sound?.close();
     pictures?.close();
-    talk.sound = pictures = talk.welcome = null;
+    talk.sound = pictures = talk.welcome = agreed = null;
     questions.clear();
     loud.hidden = true;
     if (timeline.record.last >= 0) timeline.finish();

@@ -74,7 +74,8 @@ class Desk:
     keep: Mapping[str, Keep] = field(default_factory=dict)
     _entries: dict[str, Entry] = field(default_factory=dict)
     _hosts: list[Host] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _looking: threading.Lock = field(default_factory=threading.Lock)  # held as long as a look through the folder takes
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # of the hosts, for a moment: a server's loop asks for them
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
@@ -86,7 +87,7 @@ class Desk:
 
     def entries(self) -> Mapping[str, Entry]:
         """The sessions on disk, as they are now or were a moment ago."""
-        with self._lock:
+        with self._looking:
             if self.now() - self._looked_s >= REFRESH_S:
                 self._entries = scan(self.folder, self._entries)
                 self._looked_s = self.now()

@@ -202,6 +202,8 @@ class Connection:
                 outbox = self.outbox
                 messages = outbox.take()
             for message in messages:
+                if outbox is not self.outbox:
+                    break  # a hello came meanwhile: the rest is of the session before
                 subscriber.callback(*encode(message))
             if outbox.closed and outbox is self.outbox:
                 pause(POLL_S)

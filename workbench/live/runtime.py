@@ -136,6 +136,7 @@ class LiveSession:
         self._written = False
         self._meter = Meter(pace.clock, spec.allowed, flops)
         self._thread: threading.Thread | None = None
+        self._then: Callable[[], None] = lambda: None
 
     # --- the listeners' side: any thread ---
 
@@ -309,15 +310,9 @@ class LiveSession:
     # --- the loop's side: one thread ---
 
     def start(self, then: Callable[[], None] = lambda: None) -> LiveSession:
-        """Run in a thread of its own, and `then` do this; the session itself."""
-
-        def run() -> None:
-            try:
-                self.run()
-            finally:
-                then()
-
-        self._thread = threading.Thread(target=run, name=f"live {self.name}", daemon=True)
+        """Run in a thread of its own; the session itself. When it is over this is done, `then`, before anybody is told of the end."""
+        self._then = then
+        self._thread = threading.Thread(target=self.run, name=f"live {self.name}", daemon=True)
         self._thread.start()
         return self
 
@@ -333,7 +328,10 @@ class LiveSession:
         try:
             over = self._wait_for_consent() or self._run_ticks()
         finally:
-            self._finish(*over)
+            try:
+                self._then()
+            finally:
+                self._finish(*over)
         assert self.end is not None
         return self.end
 

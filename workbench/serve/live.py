@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.clock import Tick
 from workbench.errors import InputError
 from workbench.live.protocol import End, FromRuntime, Problem, TickDone
 from workbench.serve.context import COMMENTARY, INSTRUCTIONS, THINKING, Appended
@@ -246,7 +247,8 @@ class LiveEvents:
                 at_ms = round(1000 * self.seat.session.session.clock.seconds(at))
                 events.append(self._event(f"{kind}ed", its_id, start_ms=at_ms, end_ms=at_ms))
         if (tick.tick + 1) % USAGE_EVERY_TICKS == 0:
-            events.append(self._event("session.usage.updated", usage=self._usage()))
+            told_s = self.seat.session.session.clock.seconds(Tick(tick.tick + 1))  # up to this tick; the session may be further
+            events.append(self._event("session.usage.updated", usage=_usage(told_s)))
         return events
 
     def _transcript(self, word: tuple[Any, ...]) -> Json:
@@ -274,11 +276,8 @@ class LiveEvents:
     def _ended(self, end: End) -> list[Json]:
         reason = "remote_hangup" if "server was stopped" in end.text else REASONS.get(end.reason, "connection_lost")
         events = [self.error("session_failed", end.text, kind="server_error")] if end.reason == "error" else []
-        return [*events, self._event("session.closed", reason=reason, session=self._session, usage=self._usage())]
-
-    def _usage(self) -> Json:
         assert self.seat is not None
-        return {"seconds": float(self.seat.at_ms // 1000)}
+        return [*events, self._event("session.closed", reason=reason, session=self._session, usage=_usage(self.seat.at_ms / 1000))]
 
     def error(
         self, code: str, text: str, *, param: str | None = None, kind: str = "invalid_request_error", client_event_id: str | None = None
@@ -303,6 +302,10 @@ _OTHERS: dict[str, Callable[[LiveEvents, Seat, Fields, str | None], list[Json]]]
     "session.close": LiveEvents._close,
 }
 _SESSION = ("model", "audio", "client", "delegation", "input", "instructions", "safety_identifier", "store", "triggers")
+
+
+def _usage(seconds: float) -> Json:
+    return {"seconds": float(round(seconds * 1000) // 1000)}
 
 
 def _audio(session: Fields) -> tuple[Format, str | None]:
