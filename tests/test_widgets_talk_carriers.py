@@ -210,7 +210,7 @@ def test_of_the_two_carriers_of_a_widget_the_newest_page_has_the_session(runtime
     page, said = comm_of(talk, monkeypatch)
     page(HELLO)
     with connect(talk.address, origin=HERE) as socket:
-        until(lambda: len(said) == 2)  # the server turns to a connection after it has answered
+        until(lambda: len(said) == 3)  # the server turns to a connection after it has answered
         assert said[-1][0]["t"] == "end"
         assert "goes on there" in said[-1][0]["text"]
         page({"t": "text", "text": "of the old page"})
@@ -218,7 +218,7 @@ def test_of_the_two_carriers_of_a_widget_the_newest_page_has_the_session(runtime
         assert unpack(socket.recv(timeout=5))[0]["t"] == "welcome"
         runtime.say({"t": "drop", "from": 1})
         assert unpack(socket.recv(timeout=5))[0] == {"t": "drop", "from": 1}
-        assert [content["t"] for content, _ in said] == ["welcome", "end"]
+        assert [content["t"] for content, _ in said] == ["welcome", "problem", "end"]
         page(HELLO)
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=5)

@@ -179,7 +179,8 @@ def test_two_talk_at_once_and_several_in_fragments(
         passage = Passage("sentence", "train", seed, 4.0, manner=manner)
         heard = recorded_passage(passage)
         assert np.array_equal(heard.samples, recorded_passage(passage).samples)
-        assert heard.duration_s == pytest.approx(4.0, abs=0.5 if manner == "fragments" else 1e-3)
+        assert 3.7 < heard.duration_s < 4.001 if manner == "fragments" else heard.duration_s == pytest.approx(4.0, abs=1e-3)
+        assert np.abs(heard.samples[-800:]).max() > 0.1, "it ends where the truth says"
         assert [(w.word, w.end_s) for w in heard.words] == [(UNKNOWN_WORDS, heard.duration_s)]
         frames = heard.samples[: len(heard.samples) // 1600 * 1600].reshape(-1, 1600)  # 100 ms: bins of 10 Hz, a tone in every tenth
         tones = np.abs(np.fft.rfft(frames))[:, ::10] > 0.25 * 800

@@ -106,6 +106,15 @@ function render({ model, el }) {
     busy.hidden = true;
     whole.dataset.drawn = model.shown.names.join(" ");
   }
+  function tryToDraw() {
+    const mine = drawing + 1; // its number, unless another is begun meanwhile
+    draw().catch((error) => {
+      if (mine !== drawing) return;
+      busy.hidden = true;
+      problem.hidden = false;
+      problem.textContent = `The timeline cannot be drawn: ${error.message}`;
+    });
+  }
   function update() {
     const { names, problem: trouble } = model.shown;
     drawing++; // what is being drawn is not shown any more
@@ -127,7 +136,7 @@ function render({ model, el }) {
     sides.replaceChildren(...model.shown.sounds.map(({ label }, number) => make("button", { type: "button", onclick: () => hear(number) }, label)));
     sides.hidden = model.shown.sounds.length < 2;
     hear(0);
-    draw().catch((error) => { busy.hidden = true; problem.hidden = false; problem.textContent = `The timeline cannot be drawn: ${error.message}`; });
+    tryToDraw();
   }
   // A press and release in one place is a click; anything else is a pan, and belongs to the figure.
   let pressed = null;
@@ -147,7 +156,7 @@ function render({ model, el }) {
   for (const name of ["seeked", "timeupdate", "loadedmetadata"]) sound.addEventListener(name, put);
   const explain = () => { why.innerHTML = model.why || "<p class='mtd-empty'>Click the timeline or a row to read why the agent did what it did there.</p>"; };
   const tell = () => { news.hidden = !model.news; news.textContent = model.news; };
-  const recolour = () => { if (model.shown.names) draw(); }; // also while it is first drawn
+  const recolour = () => { if (model.shown.names) tryToDraw(); }; // also while it is first drawn
   dark.addEventListener("change", recolour);
   model.on("shown", update);
   model.on("busy", () => { busy.hidden = !model.busy; if (model.busy) empty.hidden = true; });

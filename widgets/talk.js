@@ -145,6 +145,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
       return;
     }
     talk.welcome = message;
+    agreed = null; // to another session
     timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
     things.replaceChildren();

@@ -135,9 +135,9 @@ class Talk(anywidget.AnyWidget):
     def _replaced(self) -> None:
         """A page has the session over the WebSocket now; the one that had it over the comm is told."""
         self._unsubscribe = None
-        self.send(
-            {"t": "end", "reason": "left", "text": "This session was opened in another page or view, and goes on there.", "trace": None}
-        )
+        text = "This session was opened in another page or view, and goes on there."
+        self.send({"t": "problem", "code": "gone", "text": text})  # the answer to a hello that waits for one
+        self.send({"t": "end", "reason": "left", "text": text, "trace": None})
 
 
 def _name(user: User) -> str:

@@ -47,8 +47,8 @@ class Clocked(Protocol):
 class Plan:
     """What is evaluated: `count` episodes of each family with seeds from `seed` on, in the voices of one set, under one condition.
 
-    `bystanders` names the part of people's recorded sentences and meetings that half of the bystanders are taken from. A session that has
-    used up what is `allowed` ends there. `own` has the files of the families that are the user's own: a process that plays reads them.
+    `bystanders` names the part of people's recorded sentences and meetings that bystanders are taken from, as `build` says. A session
+    that has used up what is `allowed` ends there. `own` has the files of the user's own families: a process that plays reads them.
     """
 
     families: tuple[str, ...]

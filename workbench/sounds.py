@@ -61,15 +61,15 @@ def _two_at_once(passage: Passage, rng: np.random.Generator) -> Audio:
 
 
 def _fragments(passage: Passage, rng: np.random.Generator) -> Audio:
-    """A talk: pieces of what several people said, one after the other, with and without a break between them."""
+    """A talk: pieces of what several people said, one after the other, with and without a break between two of them."""
     pieces: list[Audio] = []
     left_s = passage.length_s
-    while left_s > FRAGMENT_S[0]:
+    while not pieces or left_s > FRAGMENT_S[0]:
         length_s = min(float(rng.uniform(*FRAGMENT_S)), left_s)
         pieces.append(_other(passage, rng, length_s))
         left_s -= length_s
-        if rng.random() < BREAKS and left_s > FRAGMENT_S[0]:
-            silent_s = float(rng.uniform(*BREAK_S))
+        silent_s = float(rng.uniform(*BREAK_S)) if rng.random() < BREAKS else 0.0
+        if left_s - silent_s > FRAGMENT_S[0]:
             pieces.append(np.zeros(round(silent_s * RATE), np.float32))
             left_s -= silent_s
     return np.concatenate(pieces)
