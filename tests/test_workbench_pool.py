@@ -1,11 +1,16 @@
 """The pool of training conversations: filled in the background, read as it grows, the same each time."""
 
+import os
+import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from workbench.clock import pause
 from workbench.conversations import available, converse
 from workbench.errors import InputError
 from workbench.events import TruthExpect, TruthPiece, TruthWord
@@ -49,6 +54,60 @@ def test_a_shard_is_mapped_whatever_its_arrays_are_and_never_written_to(tmp_path
         back[name][...] = 1
         np.testing.assert_array_equal(again[name], array)
     assert path.read_bytes() == before
+
+
+ENDED = """
+import os, signal, sys
+from pathlib import Path
+from tests.test_workbench_pool import slowly
+from workbench.clock import pause
+from workbench.pool import Pool
+
+if __name__ == "__main__":
+    pool = Pool(Path(sys.argv[1]), slowly, most=64, workers=2).start()
+    print(*(process.pid for process in pool._processes), flush=True)
+    while len(list(Path(sys.argv[1]).glob("begun.*"))) < 2:
+        pause(0.05)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def slowly(number: int) -> dict[str, np.ndarray]:
+    folder = Path(os.environ["MICROTURN_TEST_POOL"])
+    (folder / f"begun.{os.getpid()}").touch()
+    pause(0.5)
+    return numbered(number)
+
+
+def test_workers_end_with_a_training_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "ended.py"
+    script.write_text(ENDED)
+    where = {"MICROTURN_TEST_POOL": str(tmp_path), "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run([sys.executable, script, tmp_path], env={**os.environ, **where}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    workers = [int(pid) for pid in done.stdout.split()]
+    for _ in range(100):
+        left = [pid for pid in workers if running(pid)]
+        if not left:
+            break
+        pause(0.1)
+    assert left == []
+
+
+def test_what_a_worker_that_is_gone_has_half_written_is_cleared_away(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here, gone = tmp_path / f"000001.{os.getpid()}.partial", tmp_path / f"000002.{ended.pid}.partial"
+    for path in (here, gone):
+        path.touch()
+    Pool(tmp_path, numbered, most=SHARD).start().stop()
+    assert (here.exists(), gone.exists()) == (True, False)
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process, and not only its exit code, which nobody may have asked for."""
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_pool_fills_in_the_background_and_is_read_once(tmp_path: Path) -> None:

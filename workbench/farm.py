@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from workbench.errors import InputError
+from workbench.pool import end_with_parent
 
 R = TypeVar("R")
 EXECUTORS = ("pool", "dask")
@@ -60,7 +60,7 @@ def farm(kind: str = "pool", workers: int = 1) -> Iterator[Farm]:
         yield Farm(Here(), 1, here=True)
     else:
         context = multiprocessing.get_context("spawn")
-        with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+        with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
             yield Farm(pool, workers)
 
 
@@ -98,15 +98,3 @@ def _one_thread_each() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _end_with_parent() -> None:
-    """End this process once the one that started it is gone: a pool's own queues do not tell of that."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in the processes of a pool"
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -9,6 +9,7 @@ import io
 import math
 import multiprocessing
 import os
+import threading
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -49,7 +50,10 @@ class Pool:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def start(self) -> Pool:
-        """Begin filling in the background."""
+        """Begin filling in the background; what a worker that is gone has half written is removed."""
+        for left in self.folder.glob("*.partial"):
+            if not _runs(int(left.suffixes[-2][1:])):
+                left.unlink(missing_ok=True)
         context = multiprocessing.get_context("spawn")
         for worker in range(self.workers):
             numbers = list(range(worker, self.most // SHARD, self.workers))
@@ -84,7 +88,30 @@ class Pool:
         return len(self.rows)
 
 
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
+
+
+def end_with_parent() -> None:
+    """End this process once the one that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a process that another one started"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _fill_quietly(folder: Path, make: Callable[[int], Arrays], numbers: list[int]) -> None:
+    end_with_parent()
     os.nice(5)
     fill(folder, make, numbers)
 
