@@ -136,6 +136,19 @@ def stalls(*pieces: bytes) -> Answering:
     return answer
 
 
+def pings(count: int, every_s: float = 0.01) -> Answering:
+    """A stream of nothing but comments, which a server sends to keep the connection open."""
+
+    def answer(handler: BaseHTTPRequestHandler, server: ChatServer) -> None:
+        _begin(handler)
+        for _ in range(count):
+            _send(handler, b": ping\n\n")
+            if server.let_go.wait(every_s):
+                break
+
+    return answer
+
+
 def obeys(messages_seen: Callable[[Sequence[dict[str, Any]]], Answering]) -> Answering:
     """An answer that depends on the conversation: a model that can be talked into anything."""
 

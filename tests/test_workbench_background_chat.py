@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 
 from tests import tool_samples as samples
 from tests.background_fakes import CLOCK, PlannedAgent, Typist, asked, handed, played, states
-from tests.chat_server import DONE, Answering, ChatServer, calls, chunk, obeys, says, serving, stalls, status, stream
+from tests.chat_server import DONE, Answering, ChatServer, calls, chunk, obeys, pings, says, serving, stalls, status, stream
 from workbench.background.chat import Budget, ChatAgent, ChatSpec, prompt
 from workbench.background.desk import Desk
 from workbench.background.parts import Answer, Earlier, Envelope, Failure, NeedsConsent, Part, Partial, Stopped, Used, Word
@@ -157,6 +158,18 @@ def test_cancelled_work_stops_between_two_chunks() -> None:
     asked_for = iter([False, False, True, True, True])
     with serving(says("One. ", "Two. ", "Three.")) as server:
         assert parts(agent(server), stop=lambda: next(asked_for))[-1] == Stopped()
+
+
+def test_work_is_cancelled_while_nothing_but_comments_comes() -> None:
+    asked_for = itertools.count()
+    with serving(pings(300)) as server:
+        assert parts(agent(server, retries=0), stop=lambda: next(asked_for) >= 3) == [Stopped()]
+    assert next(asked_for) == 5, "asked once before the request, at each piece until the third, and for the reason"
+
+
+def test_the_time_of_a_task_is_over_also_where_comments_keep_the_stream_open() -> None:
+    with serving(pings(300)) as server:
+        assert parts(agent(server, retries=0, total_s=0.2)) == [Failure(cause="time-out: no answer within 0.2 s")]
 
 
 def test_a_few_broken_chunks_and_comments_do_no_harm() -> None:

@@ -20,7 +20,7 @@ from workbench.background.tasks import FINAL
 from workbench.background.telling import Delegating
 from workbench.background.threads import Threads
 from workbench.background.tools import run_tool, tool
-from workbench.clock import RealTime, Tick
+from workbench.clock import RealTime, Tick, pause
 from workbench.events import DeadlineMissed
 from workbench.events_background import BackgroundArrived, DelegationChanged, DelegationCreated
 from workbench.packets import MicroTurn, rng_for
@@ -306,6 +306,29 @@ def test_cancelled_work_that_does_not_stop_is_left_alone() -> None:
     assert states(trace) == ["running", "cancelling", "cancelled"]
     assert causes(trace)[-1] == "its work did not stop within 1 s and was left alone"
     blocked.gate.set()
+
+
+@pytest.mark.parametrize("ends", ["let go", "forgotten"])
+def test_work_is_called_off_when_its_session_is_over(ends: str) -> None:
+    called_off = threading.Event()
+
+    @dataclass(frozen=True)
+    class Endless(Prompt):
+        def work(self, envelope: Envelope, stop: Stop) -> Iterator[Any]:
+            while not stop():
+                pause(0.01)
+            called_off.set()
+            yield Answer(text="too late")
+
+    session: Session | None = live(Endless(), asked(2, "look"))
+    assert session is not None
+    session.run(5)
+    assert not called_off.wait(0.1)
+    if ends == "let go":
+        session.let_go()
+    else:
+        session = None
+    assert called_off.wait(5)
 
 
 @pytest.mark.parametrize("most", [1, 3])

@@ -13,7 +13,7 @@ import pytest
 from tests.live_fakes import HELLO, Page, Slow, Wall, again, opened, ramp, sound_told
 from workbench.agents import EchoAgent, ScriptedAgent, SilentAgent
 from workbench.clock import ClockSpec, RealTime, time_of_day_s
-from workbench.errors import InputError
+from workbench.errors import InputError, PeerError
 from workbench.events import (
     AgentHeld,
     AudioBuffered,
@@ -398,6 +398,19 @@ def test_an_agent_that_fails_ends_the_session_with_a_trace_that_opens(tmp_path: 
         session.run()
     assert [(e.reason, e.trace) for e in page.of(End)] == [("error", "a.sqlite")]
     assert len(read_trace(session.path)) == 3
+
+
+def test_a_service_that_broke_off_ends_the_session_with_the_reason(tmp_path: Path) -> None:
+    class Leaving(Slow):
+        def step(self, state: object, tick: int, heard: object) -> object:  # type: ignore[override]
+            if tick == 3:
+                raise PeerError("the service broke off")
+            return super().step(state, tick, heard)  # type: ignore[arg-type]
+
+    wall = Wall()
+    session, page = opened(Leaving(EchoAgent(), wall, {}), tmp_path / "a.sqlite", wall)
+    end, trace = over(session, page)
+    assert (end.reason, end.text, end.trace, len(trace)) == ("error", "the service broke off", "a.sqlite", 3)
 
 
 def test_a_trace_that_cannot_be_written_ends_the_session_with_the_reason(tmp_path: Path) -> None:

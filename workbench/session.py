@@ -105,6 +105,10 @@ class Session:
                 advance([self], [{}], missed)
         return self
 
+    def let_go(self) -> None:
+        """End for good: no step follows. What participants have going on elsewhere ends with their states, unless a fork goes on."""
+        self.done, self.states = True, []
+
     def fork(self, sinks: Sequence[Sink] = ()) -> Session:
         """A copy with the same past and its own future; writes to `sinks` only."""
         states = [clone_state(state) for state in self.states]

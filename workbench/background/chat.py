@@ -269,7 +269,7 @@ class _Work:
 
     def _read(self, response: httpx.Response, aloud: bool) -> Generator[Part, None, Reply]:
         reply, done = Reply(), False
-        for data in data_lines(response.iter_bytes()):
+        for data in data_lines(self._watched(response.iter_bytes())):
             self._still_wanted()
             if data.strip() == "[DONE]":
                 done = True
@@ -286,6 +286,12 @@ class _Work:
         if not done and not reply.finished:
             raise _Again("disconnected: the stream broke off")
         return reply
+
+    def _watched(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """What comes from the server, as long as the task is wanted: comments, too, which are no events, keep a stream from stalling."""
+        for piece in pieces:
+            self._still_wanted()
+            yield piece
 
     def _sentences(self, text: str) -> Iterator[Part]:
         """The sentences that are whole and were not given yet."""

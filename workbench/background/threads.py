@@ -8,6 +8,7 @@ cause. Code that may hang for ever belongs in a tool, which is killed (`tools.py
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,13 +42,17 @@ class Threads:
 
 
 class ThreadsRun:
-    """The threads of one session. A fork of the session does not take them along: their tasks fail in it."""
+    """The threads of one session. A fork of the session does not take them along: their tasks fail in it.
+
+    When the session is over, and with it this, all work is called off, as if each of its tasks had been cancelled.
+    """
 
     def __init__(self, of: Threads) -> None:
         self.of = of
         self._queue: deque[Arrival] = deque()
         self._stops: dict[Key, threading.Event] = {}
         self._threads: list[threading.Thread] = []
+        weakref.finalize(self, _call_off, self._stops)
 
     def submit(self, tick: Tick, envelope: Envelope) -> None:
         key = (envelope.task, envelope.run)
@@ -57,13 +62,10 @@ class ThreadsRun:
             self._queue.append(Arrival(*key, Failure(cause=cause)))
             return
         stop = self._stops[key] = threading.Event()
-        thread = threading.Thread(target=self._work, args=(envelope, stop), name=f"background {key}", daemon=True)
+        given = (self.of, envelope, stop, self._queue)
+        thread = threading.Thread(target=_work, args=given, name=f"background {key}", daemon=True)
         self._threads.append(thread)
         thread.start()
-
-    def _work(self, envelope: Envelope, stop: threading.Event) -> None:
-        for part in bounded(self.of.agent, envelope, self.of.limits, stop.is_set):
-            self._queue.append(Arrival(envelope.task, envelope.run, part))
 
     def cancel(self, tick: Tick, task: str, run: int) -> None:
         stop = self._stops.pop((task, run), None)
@@ -85,3 +87,14 @@ class ThreadsRun:
         lost = [Arrival(*key, Failure(cause="its work went on in the session that this one was forked from")) for key in self._stops]
         other._queue.extend([*waiting, *(arrival for arrival in lost if (arrival.task, arrival.run) not in ended)])
         return other
+
+
+def _work(of: Threads, envelope: Envelope, stop: threading.Event, queue: deque[Arrival]) -> None:
+    """A thread's work. It does not hold the run that it is of, which could not end before it."""
+    for part in bounded(of.agent, envelope, of.limits, stop.is_set):
+        queue.append(Arrival(envelope.task, envelope.run, part))
+
+
+def _call_off(stops: dict[Key, threading.Event]) -> None:
+    for stop in stops.values():
+        stop.set()

@@ -1,8 +1,8 @@
 """The process in which a tool runs: reads one order from its input, writes one answer to its output.
 
-Order: {"module", "name", "file", "path", "arguments", "most_chars", "memory_mb"}; with a file the module is what that file makes. Answer:
-{"ok": true, "text": the result as JSON, "shown": a thing or null} or {"ok": false, "cause"}; before it comes one byte, as soon as the
-function is imported.
+Order: {"module", "name", "file", "path", "arguments", "most_chars", "memory_mb", "most_s"}; with a file the module is what that file makes.
+Answer: {"ok": true, "text": the result as JSON, "shown": a thing or null} or {"ok": false, "cause"}; before it comes one byte, as soon as
+the function is imported.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from types import ModuleType
@@ -20,6 +21,7 @@ from typing import Any, TextIO
 def main() -> None:
     """Carry out one order."""
     order = json.loads(sys.stdin.buffer.read())
+    signal.setitimer(signal.ITIMER_REAL, order["most_s"])  # ends this process if whoever gave the order is gone by then
     answer_to = os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

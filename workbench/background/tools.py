@@ -40,6 +40,7 @@ Isolation: TypeAlias = Literal["process", "thread", "inline"]
 PERMISSIONS = ("free", "voice", "click", "never")
 ABANDONED = 8
 POLL_S = 0.02
+LEFT_S = 1.0  # after which a process whose time is up ends by itself: nobody is there any more to kill it
 START_S = 60.0  # a process may take so long to start and to import the module of its function
 _abandoned: list[threading.Thread] = []
 _CHILD = Path(__file__).with_name("tool_process.py")
@@ -212,6 +213,7 @@ def _in_process(tool: Tool, arguments: dict[str, Any], stop: Stop) -> Outcome:
         "arguments": arguments,
         "most_chars": tool.most_chars,
         "memory_mb": tool.memory_mb,
+        "most_s": START_S + tool.timeout_s + LEFT_S,
     }
     child = subprocess.Popen(
         [sys.executable, "-I", str(_CHILD)],

@@ -23,7 +23,7 @@ from workbench.clock import RealTime, few_pauses, time_of_day_s, utc_now
 from workbench.costs import Allowed, Meter, bytes_of, in_words, model_flops_of
 from workbench.dials import DIALS, dials_told, moved
 from workbench.digests import content_key
-from workbench.errors import InputError, TraceError
+from workbench.errors import InputError, PeerError, TraceError
 from workbench.events import AgentHeld, AudioDropped, DeadlineMissed, Event, LinkLost, LinkResumed, ModelYielded, SettingChanged
 from workbench.given import streams_there
 from workbench.live.ear import Ear, LiveUser
@@ -328,6 +328,7 @@ class LiveSession:
         try:
             over = self._wait_for_consent() or self._run_ticks()
         finally:
+            self.session.let_go()
             try:
                 self._then()
             finally:
@@ -361,7 +362,7 @@ class LiveSession:
                     if over is not None:
                         return over
                     self._tick(writer, late_ms)
-        except TraceError as error:
+        except (PeerError, TraceError) as error:
             return "error", str(error)
 
     def _over(self) -> tuple[str, str] | None:
