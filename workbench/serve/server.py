@@ -1,9 +1,10 @@
 """The server: WebSockets that speak OpenAI's events at /v1/live/sessions and /v1/realtime, each with a session of its own.
 
 Two threads for each connection: one reads client events, the other passes on what the session says. Whoever does not read is not waited
-for by the session; whoever sends too fast is read more slowly. A frame that is wrong is answered with an error event, and the connection
-stays open. With keys, a request without one of them as "Authorization: Bearer KEY" is answered 401; without keys only this machine is
-served. Pages of a browser come in only from this machine, or from the origins that are named.
+for by the session, and after a while the connection is closed; whoever sends too fast is read more slowly. A frame that is wrong is
+answered with an error event, and the connection stays open. With keys, a request without one of them as "Authorization: Bearer KEY" is
+answered 401; without keys only this machine is served. Pages of a browser come in only from this machine, or from the origins that are
+named.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import select
+import socket
+import struct
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +29,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.sync.server import Server, ServerConnection, serve
 
 from workbench.clock import pause, utc_now
@@ -37,6 +43,7 @@ from workbench.serve.wire import LARGEST_FRAME, Json, Refused, event_id_of, fram
 LIVE, REALTIME, MODELS = "/v1/live/sessions", "/v1/realtime", "/v1/models"
 MOST_CONNECTIONS = 64
 START_S = 30.0  # that a connection may be open without a session
+SEND_S = 10  # that a client may take nothing of what it is sent
 QUIET_POLL_S = 0.2
 TRY_AGAIN = 1013  # the code a connection is closed with when there is no place for its session
 ANYBODY = "anybody"
@@ -154,6 +161,7 @@ class Served:
 
     def _connected(self, connection: ServerConnection) -> None:
         assert connection.request is not None
+        _limit_sends(connection.socket)
         with self._lock:
             self._open += 1
         try:
@@ -227,10 +235,12 @@ class Line:
         return True
 
     def _pass_on(self, seat: Seat) -> None:
-        """Send what the session says until it is over, and close the connection then."""
+        """Send what the session says until it is over, and close the connection then. A session whose connection is gone ends."""
         try:
             over = False
             while not over:
+                if self._gone():
+                    seat.leave()
                 over = seat.outbox.closed  # nothing more comes then
                 for message in seat.outbox.take():
                     with self._lock:
@@ -241,7 +251,20 @@ class Line:
                     seat.outbox.wait(QUIET_POLL_S)
             self.connection.close()
         except ConnectionClosed:
-            pass
+            seat.leave()
+
+    def _gone(self) -> bool:
+        """Whether the other end is gone; where much that it sent waits to be read, its farewell has not been read either."""
+        if self.connection.protocol.state is not State.OPEN:
+            return True
+        if sys.platform != "linux":
+            return False
+        poller = select.poll()
+        try:
+            poller.register(self.connection.socket, select.POLLRDHUP)
+            return bool(poller.poll(0))
+        except ValueError:  # the socket was closed just now
+            return True
 
     def _say(self, events: Iterable[Json]) -> None:
         with self._lock:
@@ -250,6 +273,12 @@ class Line:
     def _send(self, events: Iterable[Json]) -> None:
         for event in events:
             self.connection.send(frame_of(event))
+
+
+def _limit_sends(connected: socket.socket) -> None:
+    """Have a send fail where it waits for SEND_S; without a limit it waits for ever, and nobody else can close its connection."""
+    if sys.platform != "win32":  # whose sockets are told otherwise
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_S, 0))
 
 
 def _refusal(status: HTTPStatus, code: str, text: str) -> Response:
