@@ -189,6 +189,33 @@ def test_a_wire_that_is_left_ends_its_thread(certificate: Path) -> None:
             wire.send(Saying(np.zeros(3200, np.float32)))
 
 
+def test_a_session_that_is_left_while_it_is_being_opened_is_not_opened(certificate: Path) -> None:
+    left = threading.Event()
+
+    def act(connection: ServerConnection) -> None:
+        connection.recv()  # what it asks for, which is never answered
+        wire.close()
+        try:
+            for _ in connection:
+                pass
+        finally:
+            left.set()
+
+    with peer(act, certificate=certificate) as place:
+        wire = GeminiWire(GeminiSettings(url=f"https://{place}", model="tiny", key_env="OUR_KEY"))
+        with pytest.raises(ConnectionError, match="the session was closed"):
+            wire.open()
+        assert left.wait(20)
+
+
+def test_a_wire_that_is_closed_before_it_is_opened_stays_closed(certificate: Path) -> None:
+    with peer(listens, certificate=certificate) as place:
+        wire = GeminiWire(GeminiSettings(url=f"https://{place}", model="tiny", key_env="OUR_KEY"))
+        wire.close()
+        with pytest.raises(ConnectionError, match="the session was closed"):
+            wire.open()
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [

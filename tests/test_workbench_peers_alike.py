@@ -226,7 +226,7 @@ def test_an_address_that_holds_a_key_is_refused_without_repeating_it(name: str, 
 def test_a_server_that_reads_no_more_holds_nothing_up_and_the_oldest_is_thrown_away(name: str, certificate: Path) -> None:
     def sent_within(link: Link, seconds: float) -> bool:
         for _ in range(round(100 * seconds)):
-            if link._out.empty():
+            if not link._out:
                 return True
             pause(0.01)
         return False

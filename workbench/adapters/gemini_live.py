@@ -98,7 +98,7 @@ class GeminiWire:
         self._loop = asyncio.new_event_loop()
         self._come: queue.Queue[LiveServerMessage | BaseException] = queue.Queue()
         self._session: AsyncSession | None = None
-        self._leave: asyncio.Event | None = None
+        self._leave = asyncio.Event()
         self._names: dict[str, str] = {}  # of functions, by the call
         self._used = Used()
 
@@ -139,9 +139,8 @@ class GeminiWire:
             return [passed_over(error)]
 
     def close(self) -> None:
-        leave = self._leave
-        if leave is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(leave.set)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._leave.set)
 
     # --- the loop of the client ---
 
@@ -156,25 +155,23 @@ class GeminiWire:
             self._loop.close()
 
     async def _talk(self, ready: queue.Queue[BaseException | None]) -> None:
-        """Hold the session until it is left or lost."""
+        """Hold the session until it is left, also while it is being opened, or lost. Raises what ended it."""
+        holding, leaving = asyncio.ensure_future(self._hold(ready)), asyncio.ensure_future(self._leave.wait())
+        await asyncio.wait((holding, leaving), return_when=asyncio.FIRST_COMPLETED)
+        for task in (holding, leaving):
+            task.cancel()
+        how, _ = await asyncio.gather(holding, leaving, return_exceptions=True)
+        raise how if isinstance(how, Exception) else ConnectionError("the session was closed")
+
+    async def _hold(self, ready: queue.Queue[BaseException | None]) -> None:
+        """Open the session and take what comes."""
         client = _client(self.settings)
-        self._leave = asyncio.Event()
         async with client.aio.live.connect(model=self.settings.model, config=self.settings.config()) as session:
             self._session = session
             ready.put(None)
-            reading = asyncio.ensure_future(self._read(session))
-            leaving = asyncio.ensure_future(self._leave.wait())
-            await asyncio.wait((reading, leaving), return_when=asyncio.FIRST_COMPLETED)
-            for task in (reading, leaving):
-                task.cancel()
-            if reading.done() and not reading.cancelled() and (error := reading.exception()) is not None:
-                raise error
-        self._come.put(ConnectionError("the session was closed"))
-
-    async def _read(self, session: AsyncSession) -> None:
-        while True:
-            async for message in session.receive():  # ends with every turn of the model
-                self._come.put(message)
+            while True:
+                async for message in session.receive():  # ends with every turn of the model
+                    self._come.put(message)
 
     def _now(self, doing: Coroutine[Any, Any, R]) -> R:
         """Do this in the loop of the client. Raises TimeoutError when it takes too long, ConnectionError when the session ends first."""
