@@ -33,6 +33,17 @@ RECORD = """async () => {
   player.connect(tap);
 }"""
 
+BUSY = """([nth, ms]) => {  // for so long when it hears the nth frame of the microphone
+  const { get, set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
+  let frames = 0;
+  const slow = (ear) => (event) => {
+    const until = performance.now() + (event.data.samples && ++frames === nth ? ms : 0);
+    while (performance.now() < until);
+    ear(event);
+  };
+  Object.defineProperty(MessagePort.prototype, "onmessage", { get, set(ear) { set.call(this, slow(ear)); } });
+}"""
+
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
@@ -145,16 +156,9 @@ def test_the_probe_tone_sounds_as_long_on_a_page_that_is_busy(browser: Any, page
     """The page is busy when the tone is to begin, and hears of the next half second at once."""
     runtime = FakeRuntime()
     with visit(browser, pages, runtime, options="probe: true,", agree=False) as page:
+        page.evaluate(BUSY, [10, 500])
         page.evaluate("""() => {
-          const { get, set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
           const { start, stop } = OscillatorNode.prototype;
-          let frames = 0;
-          const slow = (ear) => (event) => {
-            const until = performance.now() + (event.data.samples && ++frames === 10 ? 500 : 0);
-            while (performance.now() < until);
-            ear(event);
-          };
-          Object.defineProperty(MessagePort.prototype, "onmessage", { get, set(ear) { set.call(this, slow(ear)); } });
           window.tone = [];
           OscillatorNode.prototype.start = function (at = this.context.currentTime) { window.tone.push(at); start.call(this, at); };
           OscillatorNode.prototype.stop = function (at = this.context.currentTime) { window.tone.push(at); stop.call(this, at); };
@@ -169,16 +173,7 @@ def test_what_the_probe_still_hears_when_it_is_over_is_not_sent(browser: Any, pa
     """The page is busy while the last frames of the probe come."""
     runtime = FakeRuntime()
     with visit(browser, pages, runtime, options="probe: true,", agree=False) as page:
-        page.evaluate("""() => {
-          const { get, set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
-          let frames = 0;
-          const slow = (ear) => (event) => {
-            const until = performance.now() + (event.data.samples && ++frames === 30 ? 400 : 0);
-            while (performance.now() < until);
-            ear(event);
-          };
-          Object.defineProperty(MessagePort.prototype, "onmessage", { get, set(ear) { set.call(this, slow(ear)); } });
-        }""")
+        page.evaluate(BUSY, [30, 400])
         page.get_by_role("button", name="Agree").click()
         until(lambda: len(runtime.of("audio")) >= 20, page)
         assert [frame["n"] for frame in runtime.of("audio")][:20] == [640 * i for i in range(20)]

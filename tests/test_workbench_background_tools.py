@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +20,7 @@ from workbench.background.schema import check_arguments, schema_of
 from workbench.background.shown import showable
 from workbench.background.sizes import in_short, within
 from workbench.background.toolbox import Calls, Toolbox, call_name
-from workbench.background.tools import Isolation, Outcome, Tool, run_tool, tool
+from workbench.background.tools import _CHILD, Isolation, Outcome, Tool, run_tool, tool
 from workbench.errors import InputError
 
 
@@ -227,6 +230,13 @@ def test_a_tool_that_only_a_notebook_knows_runs_in_a_thread_and_is_left_alone() 
 
 def test_a_tool_is_killed_when_its_work_is_cancelled() -> None:
     assert run_tool(samples.hang, {}, lambda: True).cause == "hang is not wanted any more"
+
+
+def test_a_process_ends_by_itself_where_nobody_is_left_to_kill_it() -> None:
+    order = {"module": "tests.tool_samples", "name": "hang", "file": None, "path": sys.path, "arguments": {}}
+    told = json.dumps({**order, "most_chars": 100, "memory_mb": 4000, "most_s": 5.0}).encode()
+    done = subprocess.run([sys.executable, "-I", str(_CHILD)], input=told, capture_output=True, timeout=60)
+    assert (done.stdout, done.returncode) == (b" ", -signal.SIGALRM), "it had begun"
 
 
 # --- what is shown --------------------------------------------------------------------------------------------------------------

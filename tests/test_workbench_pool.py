@@ -64,8 +64,7 @@ from workbench.clock import pause
 from workbench.pool import Pool
 
 if __name__ == "__main__":
-    pool = Pool(Path(sys.argv[1]), slowly, most=64, workers=2).start()
-    print(*(process.pid for process in pool._processes), flush=True)
+    pool = Pool(Path(sys.argv[1]), slowly, most=10_000, workers=2).start()
     while len(list(Path(sys.argv[1]).glob("begun.*"))) < 2:
         pause(0.05)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -83,15 +82,17 @@ def test_workers_end_with_a_training_that_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "ended.py"
     script.write_text(ENDED)
     where = {"MICROTURN_TEST_POOL": str(tmp_path), "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    done = subprocess.run([sys.executable, script, tmp_path], env={**os.environ, **where}, capture_output=True, text=True, timeout=120)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    workers = [int(pid) for pid in done.stdout.split()]
+    training = subprocess.Popen([sys.executable, script, tmp_path], env={**os.environ, **where})
+    assert training.wait(120) == -signal.SIGKILL
+    workers = [int(path.suffix[1:]) for path in tmp_path.glob("begun.*")]
     for _ in range(100):
         left = [pid for pid in workers if running(pid)]
         if not left:
             break
         pause(0.1)
-    assert left == []
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert (len(workers), left) == (2, [])
 
 
 def test_what_a_worker_that_is_gone_has_half_written_is_cleared_away(tmp_path: Path) -> None:
