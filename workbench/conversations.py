@@ -90,7 +90,7 @@ def someone(
     difficulty = float(rng.uniform(0.0, 1.0))
     bystanders: Literal["train"] | None = "train" if recordings_available() and rng.random() < REAL_BYSTANDERS else None
     pick = _picker(source, number, speakers, rng)
-    script = medley(number, seconds=seconds, difficulty=difficulty, weights=weights, pick=pick, recorded=bystanders)
+    script = medley(number, seconds=seconds, difficulty=difficulty, weights=weights, pick=pick, recorded=bystanders, open_talk=True)
     channel = sample_channel(rng_for(number, place, "channel"), difficulty)
     script = replace(script, lens=Lens())
     keys = 1.0 if source == "typed" else float(rng_for(number, place, "typed").random() < TYPED_CONVERSATIONS) * TYPED_SHARE

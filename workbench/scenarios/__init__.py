@@ -52,6 +52,7 @@ from workbench.scenarios import (
 )
 from workbench.scenarios.dial import USUAL
 from workbench.scenarios.facts import Facts
+from workbench.scenarios.open_talk import with_open_talk
 from workbench.scenarios.script import AfterOwn, At, Beat, Manner, Passage, Piece, Script, Trigger
 from workbench.speech import Voice, pick_voice
 
@@ -63,7 +64,7 @@ Recorded: TypeAlias = Literal["train", "held_back"]
 TAIL_S = 2.0  # quiet after the last beat or the agent's last word
 MAX_EPISODE_S = 60.0
 MEDLEY_GAP_S = (0.8, 2.5)
-RECORDED_SHARE = {"held_back": 0.5, "train": 0.8}  # of bystanders who are recorded people, where recordings are asked for
+RECORDED_SHARE = {"held_back": 0.5, "train": 0.65}  # of bystanders who are recorded people, where recordings are asked for
 PASSAGE_S = (1.5, 4.0)
 PASSAGE_SPEEDS = (0.8, 1.25)  # of those for training, so that some hundred people sound like many
 PASSAGE_MANNERS: Mapping[Manner, float] = {"alone": 0.5, "two_at_once": 0.2, "fragments": 0.3}  # of those for training
@@ -168,7 +169,7 @@ def build(
 
     `difficulty` from 0 to 1 moves the surroundings and what each family says of it. With `recorded`, half of the bystanders whose words do
     not matter (in `other_directed` and `background`) are stretches of people's read sentences and meetings, from the held-back part of the
-    recordings; from the part for training, four fifths are: faster or slower than they were said, alone, two at once, or in fragments.
+    recordings; from the part for training, two thirds are: faster or slower than they were said, alone, two at once, or in fragments.
     """
     chosen = family(name)
     checked_difficulty(difficulty)
@@ -187,10 +188,12 @@ def medley(
     weights: Mapping[str, float] = MEDLEY_WEIGHTS,
     pick: VoicePicker = pick_voice,
     recorded: Recorded | None = None,
+    open_talk: bool = False,
 ) -> Script:
     """Pieces of randomly chosen families one after another for `seconds`, each over before the next begins; made for training.
 
-    The last piece may be cut off by the end. `weights` gives the chance of each family; `recorded` is as in `build`.
+    The last piece may be cut off by the end. `weights` gives the chance of each family; `recorded` is as in `build`. With `open_talk` most
+    of what is said to others is of words outside the world.
     """
     checked_difficulty(difficulty)
     rng = rng_for(seed, 0, "scenario.medley")
@@ -205,6 +208,7 @@ def medley(
         drawn = chosen[int(rng.choice(len(chosen), p=chances))]
         pieces.append(_of(drawn.name, drawn.piece(lead, rng, difficulty)))
         lead = pieces[-1].after(float(rng.uniform(*MEDLEY_GAP_S)))
+    pieces = with_open_talk(pieces, seed) if open_talk else pieces
     script = _script("medley", seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng, seconds)
     return script if recorded is None else replace(script, labels={**script.labels, "bystanders": recorded})
 

@@ -2,7 +2,7 @@
 
 A burst of noise lasts 0.8 to 4 s, a voice two or three sentences; both get louder with difficulty. While nobody else is busy a perfect
 agent says nothing; during a count it keeps counting. In an evaluation with `--recorded-bystanders`
-half of the voices are recordings of people; in most of the training's conversations four fifths are.
+half of the voices are recordings of people; in most of the training's conversations two thirds are.
 
     time   0    1    2    3    4    5    6
     idle   ..(babble).................(a voice: the shop closes at nine).....
