@@ -7,11 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from workbench import scenarios
 from workbench.agents import OracleAgent
 from workbench.cast import Cast
 from workbench.conversations import converse, someone
 from workbench.packets import rng_for
-from workbench.scenarios import build, medley
+from workbench.scenarios import OPENING, build, medley
 from workbench.scenarios.open_talk import FEWEST, PAUSES_S, SHARE, invented, sentence, talk
 from workbench.scenarios.script import Beat, Script
 from workbench.scenarios.world import USER_WORDS
@@ -65,7 +66,8 @@ def test_an_invented_word_can_be_read_aloud() -> None:
     assert all(word.isascii() and word.isalpha() and word.islower() for word in words)
 
 
-def test_only_what_is_said_to_others_is_replaced_and_all_else_is_as_it_was() -> None:
+def test_only_what_is_said_to_others_is_replaced_and_all_else_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenarios, "OPENING", 0.0)
     changed = total = 0
     for seed in range(40):
         without, with_it = medley(seed, weights=TALKATIVE), medley(seed, weights=TALKATIVE, open_talk=True)
@@ -124,3 +126,19 @@ def test_a_perfect_agent_stays_perfect() -> None:
 def test_the_same_number_says_the_same() -> None:
     assert medley(7, weights=TALKATIVE, open_talk=True) == medley(7, weights=TALKATIVE, open_talk=True)
     assert talk(rng_for(3, 0, "a")) != talk(rng_for(4, 0, "a"))
+
+
+def test_some_conversations_begin_with_what_is_said_to_others_and_go_on_as_before() -> None:
+    begun = 0
+    for seed in range(60):
+        weights = {"answer": 1.0, "other_directed": 1e-9}  # so that only an opening can be one
+        without, with_it = medley(seed, weights=weights), medley(seed, weights=weights, open_talk=True)
+        opening = [beat for beat in with_it.beats if beat.family == "other_directed"]
+        begun += bool(opening)
+        assert opening in ([], [with_it.beats[0]])
+        assert [beat.parts for beat in with_it.beats if beat.family == "answer"] == [beat.parts for beat in without.beats]
+    assert OPENING - 0.15 < begun / 60 < OPENING + 0.15
+
+
+def test_who_is_never_spoken_past_is_not_at_the_beginning_either() -> None:
+    assert all(beat.family == "answer" for seed in range(20) for beat in medley(seed, weights={"answer": 1.0}, open_talk=True).beats)

@@ -66,6 +66,7 @@ MAX_EPISODE_S = 60.0
 MEDLEY_GAP_S = (0.8, 2.5)
 RECORDED_SHARE = {"held_back": 0.5, "train": 0.65}  # of bystanders who are recorded people, where recordings are asked for
 PASSAGE_S = (1.5, 4.0)
+OPENING = 1 / 3  # of the conversations for training begin with talk that is for others
 PASSAGE_SPEEDS = (0.8, 1.25)  # of those for training, so that some hundred people sound like many
 PASSAGE_MANNERS: Mapping[Manner, float] = {"alone": 0.5, "two_at_once": 0.2, "fragments": 0.3}  # of those for training
 BYSTANDER = 7919  # keeps the bystander's voice apart from the user's
@@ -83,7 +84,12 @@ GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
     "background": (look_up, meanwhile, other_one, call_off, chart, late_result),
 }
 
-BACKGROUND = frozenset(module.__name__.rsplit(".", 1)[-1] for module in GROUPS["background"])
+
+def _name_of(module: ModuleType) -> str:
+    return module.__name__.rsplit(".", 1)[-1]
+
+
+BACKGROUND = frozenset(map(_name_of, GROUPS["background"]))
 PLANTED = "planted"  # has something looked up too, but what comes back is not to be trusted
 
 # What a checkpoint that does not say otherwise was trained on.
@@ -102,7 +108,7 @@ class Family:
 
 
 def _family(group: str, module: ModuleType) -> Family:
-    name = module.__name__.rsplit(".", 1)[-1]
+    name = _name_of(module)
     return Family(name, group, (module.__doc__ or "").split("\n", 1)[0], module.piece, module.episode)
 
 
@@ -193,7 +199,7 @@ def medley(
     """Pieces of randomly chosen families one after another for `seconds`, each over before the next begins; made for training.
 
     The last piece may be cut off by the end. `weights` gives the chance of each family; `recorded` is as in `build`. With `open_talk` most
-    of what is said to others is of words outside the world.
+    of what is said to others is of words outside the world, and a third of the conversations begin with it, before the user was heard.
     """
     checked_difficulty(difficulty)
     rng = rng_for(seed, 0, "scenario.medley")
@@ -202,8 +208,10 @@ def medley(
     if chances.sum() <= 0 or chances.min() < 0:
         raise InputError(f"weights {dict(weights)} must be zero or more, and not all zero")
     chances /= chances.sum()
-    pieces: list[Piece] = []
     lead: Trigger = At(float(rng.uniform(0.2, 1.5)))
+    pieces = _opening(seed, lead, difficulty, weights) if open_talk else []
+    for piece in pieces:
+        lead = piece.after(float(rng_for(seed, 0, "scenario.opening.gap").uniform(*MEDLEY_GAP_S)))
     for _ in range(max(1, round(seconds / 2.0))):  # no piece takes less than about two seconds
         drawn = chosen[int(rng.choice(len(chosen), p=chances))]
         pieces.append(_of(drawn.name, drawn.piece(lead, rng, difficulty)))
@@ -211,6 +219,19 @@ def medley(
     pieces = with_open_talk(pieces, seed) if open_talk else pieces
     script = _script("medley", seed, _with_recordings(pieces, rng, recorded), (voices, pick), difficulty, rng, seconds)
     return script if recorded is None else replace(script, labels={**script.labels, "bystanders": recorded})
+
+
+def _opening(seed: int, lead: Trigger, difficulty: float, weights: Mapping[str, float]) -> list[Piece]:
+    """What is said to others before anything else, in some conversations: one piece, or none; drawn apart from all else.
+
+    An agent that has not heard its user yet cannot tell by the voice that somebody else speaks.
+    """
+    rng = rng_for(seed, 0, "scenario.opening")
+    there = [module for module in (other_directed, background) if weights.get(_name_of(module), 0.0) > 0]
+    if not there or rng.random() >= OPENING:
+        return []
+    module = there[int(rng.integers(len(there)))]
+    return [_of(_name_of(module), module.idle(lead, rng, difficulty))]
 
 
 def _of(name: str, piece: Piece) -> Piece:
