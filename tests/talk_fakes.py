@@ -55,6 +55,7 @@ class FakeRuntime:
 
     def __init__(self, script: Callable[[int], Mapping[str, Any]] | None = None, voice: Callable[[int], np.ndarray] | None = None) -> None:
         self.script, self.voice = script, voice
+        self.session = "s1"
         self.lanes: list[str] = []
         self.dials: list[dict[str, Any]] = []
         self.heard: list[tuple[dict[str, Any], list[bytes]]] = []
@@ -84,7 +85,7 @@ class FakeRuntime:
             case "hello":
                 kept = {"user.audio": "full", "user.camera": "features"}
                 about = {"lanes": self.lanes, "dials": self.dials, "agent": "echo", "kept": kept, "tick_ms": 200, "rate": 16_000}
-                self.say({"t": "welcome", "session": "s1", "token": "again", **about})
+                self.say({"t": "welcome", "session": self.session, "token": "again", **about})
             case "consent" if message["given"] and self._ticking is None:
                 self._ticking = threading.Thread(target=self._run, daemon=True)
                 self._ticking.start()

@@ -173,6 +173,30 @@ def test_consent_that_was_lost_with_the_connection_is_given_again(browser: Any, 
         assert "May echo hear you?" in given["text"]
 
 
+def test_consent_is_of_one_session_and_nothing_is_captured_for_the_next_until_it_is_given_again(browser: Any, pages: Pages) -> None:
+    runtime = FakeRuntime()
+    with visit(browser, pages, runtime, agree=False) as page:
+        page.evaluate(WATCHED)
+        page.get_by_role("button", name="Agree").click()
+        page.wait_for_function("talk.state === 'talking'")
+        until(lambda: len(runtime.of("audio")) > 2, page)
+        runtime.session = "s2"  # the server was begun anew meanwhile
+        carrier = page.carrier
+        carrier._loop.call_soon_threadsafe(carrier._current.transport.abort)
+        page.wait_for_function("talk.welcome?.session === 's2' && talk.state === 'asking'")
+        heard = len(runtime.of("audio"))
+        assert page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
+        carrier._loop.call_soon_threadsafe(carrier._current.transport.abort)
+        until(lambda: len(runtime.of("hello")) == 3, page)
+        page.wait_for_timeout(300)
+        assert len(runtime.of("consent")) == 1, "that of the first session"
+        assert len(runtime.of("audio")) == heard
+        page.get_by_role("button", name="Agree").click()
+        page.wait_for_function("talk.state === 'talking'")
+        until(lambda: len(runtime.of("audio")) > heard + 2, page)
+        assert len(runtime.of("consent")) == 2
+
+
 def test_what_still_comes_of_the_session_before_is_not_taken_for_the_next_ones(browser: Any, pages: Pages) -> None:
     page = browser.new_page()
     page.goto(pages.address)

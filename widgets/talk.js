@@ -145,7 +145,7 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
       return;
     }
     talk.welcome = message;
-    agreed = null; // to another session
+    capturedNoMore(); // what was agreed to was another session
     timeline.reset(message.tick_ms, message.lanes);
     log.replaceChildren();
     things.replaceChildren();
@@ -180,7 +180,8 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   }
   async function agree(given) {
     if (talk.state !== "asking") return;
-    const mine = starts, { link } = talk;
+    const mine = starts, { link, welcome: asked } = talk;
+    const past = () => mine !== starts || talk.welcome !== asked;
     if (!given) {
       link.send({ t: "consent", given: false });
       complain("You did not agree, so nothing was captured. Press Start when you change your mind.");
@@ -195,17 +196,17 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
         onPlayed: ({ position, queued }) => { timeline.played(position); link.send({ t: "played", position, queued, at: performance.now() }); },
         onEnded: () => complain("The microphone went away (unplugged, or its permission was withdrawn). You can still type; Stop and Start opens it again."),
       });
-      if (mine !== starts) { sound.close(); return; }
+      if (past()) { sound.close(); return; }
       talk.sound = sound;
       if (tone.checked) hear(await sound.probe());
-      if (mine !== starts) return;
+      if (past()) return;
       agreed = { t: "consent", given: true, text: [...question.querySelectorAll("p")].map((part) => part.textContent).join(" ") };
       link.send(agreed);
       sound.begin();
       become(link.state === "open" ? "talking" : "waiting");
       line.focus();
     } catch (error) {
-      if (mine !== starts) return;
+      if (past()) return;
       complain(error instanceof Trouble ? error.message : `The sound could not be opened: ${error.message}`);
       stop();
     }
@@ -220,15 +221,19 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   }
   function finish() {
     starts++;
-    looks++;
-    talk.sound?.close();
-    pictures?.close();
-    talk.sound = pictures = talk.welcome = agreed = null;
+    capturedNoMore();
+    talk.welcome = null;
     questions.clear();
     loud.hidden = true;
     if (timeline.record.last >= 0) timeline.finish();
-    for (const each of Object.values(see)) each.setAttribute("aria-pressed", "false");
     become("ended");
+  }
+  function capturedNoMore() {
+    looks++;
+    talk.sound?.close();
+    pictures?.close();
+    talk.sound = pictures = agreed = null;
+    for (const each of Object.values(see)) each.setAttribute("aria-pressed", "false");
   }
 
   // What comes and what goes --------------------------------------------------------------------------------------------------
