@@ -70,11 +70,11 @@ def digits(clone: Path) -> Iterator[tuple[Path, str, bool]]:
 
 def words(folder: Path, *, aside: bool) -> Iterator[tuple[Path, str, bool]]:
     """Single words of the vocabulary, by nobody whose words are held back; `aside` sets those of one person in seven aside."""
-    known = {path.stem for word in vocabulary() for path in (speech_folder() / "words" / word).glob("*.flac")}
-    tested = {name.split("_")[0] for name in known if held_back(f"{name}.flac")}
+    known = {(word, path.stem) for word in vocabulary() for path in (speech_folder() / "words" / word).glob("*.flac")}
+    tested = {name.split("_")[0] for _, name in known if held_back(f"{name}.flac")}
     for path in sorted(folder.glob("*/*.wav")):
         word, person = path.parent.name, path.stem.split("_")[0]
-        if word in vocabulary() and person not in tested and not (speech_folder() / "words" / word / f"{path.stem}.flac").exists():
+        if word in vocabulary() and person not in tested and (word, path.stem) not in known:
             kept = aside and is_aside(f"dev{person}")
             yield path, f"words/{word}/{for_training(path.stem)}", kept
 

@@ -52,6 +52,14 @@ WATCHED = """() => {
 }"""
 
 
+def watched_talk(page: Any, runtime: FakeRuntime) -> None:
+    """Agree, and wait until sound goes out; what was opened for it is kept in `window.opened`."""
+    page.evaluate(WATCHED)
+    page.get_by_role("button", name="Agree").click()
+    page.wait_for_function("talk.state === 'talking'")
+    until(lambda: len(runtime.of("audio")) > 2, page)
+
+
 def test_the_question_says_what_is_kept_before_anything_is_captured(browser: Any, pages: Pages) -> None:
     with visit(browser, pages, FakeRuntime(), agree=False) as page:
         question = page.get_by_role("alertdialog").inner_text()
@@ -88,10 +96,7 @@ def test_a_trouble_says_why_and_what_to_do(browser: Any, pages: Pages, trouble: 
 def test_stop_closes_the_microphone_and_names_the_trace(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime()
     with visit(browser, pages, runtime, agree=False) as page:
-        page.evaluate(WATCHED)
-        page.get_by_role("button", name="Agree").click()
-        page.wait_for_function("talk.state === 'talking'")
-        until(lambda: len(runtime.of("audio")) > 2, page)
+        watched_talk(page, runtime)
         page.get_by_role("button", name="Stop").click()
         until(runtime.closed.is_set, page)
         assert page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
@@ -117,9 +122,7 @@ def test_what_the_microphone_heard_last_moves_nothing_after_stop(browser: Any, p
 def test_a_panel_that_goes_away_closes_the_microphone_and_the_session(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime()
     with visit(browser, pages, runtime, agree=False) as page:
-        page.evaluate(WATCHED)
-        page.get_by_role("button", name="Agree").click()
-        page.wait_for_function("talk.state === 'talking'")
+        watched_talk(page, runtime)
         page.evaluate("talk.destroy()")
         until(runtime.closed.is_set, page)
         assert page.evaluate("window.opened.map((track) => track.readyState)") == ["ended"]
@@ -176,10 +179,7 @@ def test_consent_that_was_lost_with_the_connection_is_given_again(browser: Any, 
 def test_consent_is_of_one_session_and_nothing_is_captured_for_the_next_until_it_is_given_again(browser: Any, pages: Pages) -> None:
     runtime = FakeRuntime()
     with visit(browser, pages, runtime, agree=False) as page:
-        page.evaluate(WATCHED)
-        page.get_by_role("button", name="Agree").click()
-        page.wait_for_function("talk.state === 'talking'")
-        until(lambda: len(runtime.of("audio")) > 2, page)
+        watched_talk(page, runtime)
         runtime.session = "s2"  # the server was begun anew meanwhile
         carrier = page.carrier
         carrier._loop.call_soon_threadsafe(carrier._current.transport.abort)

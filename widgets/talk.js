@@ -166,11 +166,11 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
     yes.focus();
   }
   async function lookOn() {
-    const mine = starts;
+    const { welcome: asked } = talk;
     become("talking");
     try {
       const sound = await openLoudspeaker({ leadMs: LEAD_MS[talk.link.carrier.name] ?? LEAD_MS.comm });
-      if (mine !== starts) { sound.close(); return; }
+      if (talk.welcome !== asked) { sound.close(); return; }
       talk.sound = sound;
       loud.hidden = sound.context.state === "running";
       sound.context.onstatechange = () => { loud.hidden = sound.context.state !== "suspended"; };
@@ -180,8 +180,8 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   }
   async function agree(given) {
     if (talk.state !== "asking") return;
-    const mine = starts, { link, welcome: asked } = talk;
-    const past = () => mine !== starts || talk.welcome !== asked;
+    const { link, welcome: asked } = talk;
+    const past = () => talk.welcome !== asked; // the session is over, or another was begun
     if (!given) {
       link.send({ t: "consent", given: false });
       complain("You did not agree, so nothing was captured. Press Start when you change your mind.");

@@ -66,9 +66,9 @@ MAX_EPISODE_S = 60.0
 MEDLEY_GAP_S = (0.8, 2.5)
 RECORDED_SHARE = {"held_back": 0.5, "train": 0.65}  # of bystanders who are recorded people, where recordings are asked for
 PASSAGE_S = (1.5, 4.0)
-OPENING = 1 / 3  # of the conversations for training begin with talk that is for others
 PASSAGE_SPEEDS = (0.8, 1.25)  # of those for training, so that some hundred people sound like many
 PASSAGE_MANNERS: Mapping[Manner, float] = {"alone": 0.5, "two_at_once": 0.2, "fragments": 0.3}  # of those for training
+OPENING = 1 / 3  # of the conversations for training begin with what is for others
 BYSTANDER = 7919  # keeps the bystander's voice apart from the user's
 
 
@@ -199,7 +199,7 @@ def medley(
     """Pieces of randomly chosen families one after another for `seconds`, each over before the next begins; made for training.
 
     The last piece may be cut off by the end. `weights` gives the chance of each family; `recorded` is as in `build`. With `open_talk` most
-    of what is said to others is of words outside the world, and a third of the conversations begin with it, before the user was heard.
+    of what is said to others is of words outside the world, and a third begin with other-directed speech or background, before a request.
     """
     checked_difficulty(difficulty)
     rng = rng_for(seed, 0, "scenario.medley")
@@ -209,9 +209,10 @@ def medley(
         raise InputError(f"weights {dict(weights)} must be zero or more, and not all zero")
     chances /= chances.sum()
     lead: Trigger = At(float(rng.uniform(0.2, 1.5)))
-    pieces = _opening(seed, lead, difficulty, weights) if open_talk else []
-    for piece in pieces:
-        lead = piece.after(float(rng_for(seed, 0, "scenario.opening.gap").uniform(*MEDLEY_GAP_S)))
+    pieces: list[Piece] = []
+    if open_talk and (opening := _opening(seed, lead, difficulty, weights)):
+        pieces.append(opening)
+        lead = opening.after(float(rng_for(seed, 0, "scenario.opening.gap").uniform(*MEDLEY_GAP_S)))
     for _ in range(max(1, round(seconds / 2.0))):  # no piece takes less than about two seconds
         drawn = chosen[int(rng.choice(len(chosen), p=chances))]
         pieces.append(_of(drawn.name, drawn.piece(lead, rng, difficulty)))
@@ -221,17 +222,17 @@ def medley(
     return script if recorded is None else replace(script, labels={**script.labels, "bystanders": recorded})
 
 
-def _opening(seed: int, lead: Trigger, difficulty: float, weights: Mapping[str, float]) -> list[Piece]:
-    """What is said to others before anything else, in some conversations: one piece, or none; drawn apart from all else.
+def _opening(seed: int, lead: Trigger, difficulty: float, weights: Mapping[str, float]) -> Piece | None:
+    """What is for others before anything else, in some conversations; drawn apart from all else.
 
     An agent that has not heard its user yet cannot tell by the voice that somebody else speaks.
     """
     rng = rng_for(seed, 0, "scenario.opening")
     there = [module for module in (other_directed, background) if weights.get(_name_of(module), 0.0) > 0]
     if not there or rng.random() >= OPENING:
-        return []
+        return None
     module = there[int(rng.integers(len(there)))]
-    return [_of(_name_of(module), module.idle(lead, rng, difficulty))]
+    return _of(_name_of(module), module.idle(lead, rng, difficulty))
 
 
 def _of(name: str, piece: Piece) -> Piece:

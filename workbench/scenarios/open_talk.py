@@ -102,6 +102,7 @@ _WORLD: dict[str, Sequence[str]] = {  # words that an agent knows, and some that
         """.split(),
     "hedge": "well|you know|i mean|i think|i guess|sort of|um|uh|yeah|okay|right|mhm|so|and then|but|because|oh".split("|"),
 }
+_WORDS = {**_OPEN, **_WORLD}
 _FRAMES: tuple[str, ...] = (
     "the {adjective} {noun} {did} the {noun} {where} the {adjective} {noun}",
     "{person} {did} {adverb} and {did} the {noun} of the {noun}",
@@ -147,7 +148,7 @@ def sentence(rng: np.random.Generator) -> str:
 def _word(slot: str, rng: np.random.Generator) -> str:
     if slot in _OPEN and rng.random() < INVENTED:
         return invented(rng)
-    words = (_OPEN | _WORLD)[slot]
+    words = _WORDS[slot]
     return words[int(rng.integers(len(words)))]
 
 
