@@ -1,4 +1,6 @@
-"""Accents that nobody has: English with its vowels moved to their neighbours, a few consonants said otherwise, and a rhythm of its own.
+"""Accents made for training: some that nobody has, and those of people who learned another language first (see `learners`).
+
+An accent that nobody has is English with its vowels moved to their neighbours, a few consonants said otherwise, and a rhythm of its own.
 
 Voices of one synthesiser share seven accents; a model that has heard only those knows no eighth. "Now" in an accent it never met was "one"
 to it. So training invents accents: each moves some of the vowels of one of the seven to neighbours in the mouth, one to one, as the chain
@@ -11,13 +13,15 @@ lengths of stressed and unstressed syllables, resonances.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
+from workbench.learners import LANGUAGES, replacements
 from workbench.packets import rng_for
 
-PREFIX = "en-x-"  # of names: "en-x-17" is accent 17 ("x": for private use, RFC 5646)
+PREFIX = "en-x-"  # of names: "en-x-17" is accent 17, "en-x-fr-17" that of speaker 17 of French ("x": for private use, RFC 5646)
 MOVED = (0.1, 0.6)  # share of the vowels, drawn for each accent
 OTHERWISE = 0.15  # chance of a consonant to be said otherwise
 
@@ -32,6 +36,7 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
     ("en-rp", "", ""),
 )
 _LENGTHS = "182 140 220 220 0 0 240 260"  # of the engine
+EVEN = 200  # of every syllable of a language whose syllables are of even length, as the engine counts it
 _NEIGHBOURS: dict[str, tuple[str, ...]] = {
     "a": ("aa", "E", "A:", "V"),
     "aa": ("a", "A:", "O:"),
@@ -70,21 +75,43 @@ _OTHERWISE: dict[str, tuple[str, ...]] = {
 }
 
 
+def voice_file(base: str) -> str | None:
+    """The accent of this name as a voice file of espeak-ng, the same text for the same name; None for the name of any other voice."""
+    found = re.fullmatch(re.escape(PREFIX) + r"(?:([a-z]+)-)?(\d+)", base)
+    if found is None or (found[1] and found[1] not in LANGUAGES):
+        return None
+    return _learned(found[1], int(found[2])) if found[1] else _moved(int(found[2]))
+
+
 @lru_cache(maxsize=64)
-def voice_file(number: int) -> str:
-    """Accent `number` (0 or more) as the text of a voice file of espeak-ng; the same for the same number."""
+def _moved(number: int) -> str:
     rng = rng_for(number, 0, "accent")
     table, rules, lengths = _KNOWN[int(rng.integers(len(_KNOWN)))]
     said = {**moved_vowels(rng), **{one: str(rng.choice(_OTHERWISE[one])) for one in _OTHERWISE if rng.random() < OTHERWISE}}
-    stretched = [round(int(length) * float(rng.uniform(0.82, 1.22))) for length in (lengths or _LENGTHS).split()]
-    lines = [f"name en-x-{number}", "language en", f"phonemes {table}"]
+    head = _head(f"{PREFIX}{number}", table, rules, (lengths or _LENGTHS).split(), rng)
+    return "\n".join([*head, *(f"replace 00 {one} {other}" for one, other in said.items() if one != other), ""])
+
+
+@lru_cache(maxsize=64)
+def _learned(language: str, number: int) -> str:
+    rng = rng_for(number, 0, f"accent:{language}")
+    first = LANGUAGES[language]
+    table, rules, lengths = _KNOWN[int(rng.integers(len(_KNOWN)))]
+    own = [int(length) or int(_LENGTHS.split()[0]) for length in (lengths or _LENGTHS).split()]
+    share = first.even * float(rng.uniform(0.5, 1.0))
+    even = [str(round((1 - share) * length + share * EVEN)) for length in own]
+    head = _head(f"{PREFIX}{language}-{number}", table, rules, even, rng)
+    return "\n".join([*head, *replacements(first, rng), ""])
+
+
+def _head(name: str, table: str, rules: str, lengths: Sequence[str], rng: np.random.Generator) -> list[str]:
+    stretched = [round(int(length) * float(rng.uniform(0.82, 1.22))) for length in lengths]
+    lines = [f"name {name}", "language en", f"phonemes {table}"]
     if rules:
         lines.append(f"dictrules {rules}")
     lines.append("stressLength " + " ".join(map(str, stretched)))
     lines.append(f"intonation {int(rng.integers(1, 5))}")
-    lines += [f"formant {n} {round(100 * float(rng.uniform(0.93, 1.07)))} 100 100" for n in (1, 2, 3)]
-    lines += [f"replace 00 {one} {other}" for one, other in said.items() if one != other]
-    return "\n".join(lines) + "\n"
+    return lines + [f"formant {n} {round(100 * float(rng.uniform(0.93, 1.07)))} 100 100" for n in (1, 2, 3)]
 
 
 def moved_vowels(rng: np.random.Generator) -> dict[str, str]:
@@ -97,9 +124,3 @@ def moved_vowels(rng: np.random.Generator) -> dict[str, str]:
             if free:
                 said[one] = str(rng.choice(free))
     return {one: other for one, other in said.items() if one != other}
-
-
-def number_of(base: str) -> int | None:
-    """17 for "en-x-17"; None for the name of any other accent."""
-    found = re.fullmatch(re.escape(PREFIX) + r"(\d+)", base)
-    return int(found[1]) if found else None

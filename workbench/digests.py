@@ -29,7 +29,7 @@ ELSEWHERE = (
 SPOKEN = (
     "workbench/scenarios/",
     *(f"workbench/{name}.py" for name in ("accents", "acoustics", "agents", "asking", "bank", "cast", "channel", "conditions")),
-    *(f"workbench/{name}.py" for name in ("conversations", "espeak", "festival", "frames", "recordings", "rhvoice", "session")),
+    *(f"workbench/{name}.py" for name in ("conversations", "espeak", "festival", "frames", "learners", "recordings", "rhvoice", "session")),
     *(f"workbench/{name}.py" for name in ("sounds", "speech", "typist", "users", "utterance", "voice_out", "voices")),
 )
 

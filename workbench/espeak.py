@@ -80,7 +80,7 @@ class Spoken:
 def speak(name: str, text: str, manner: Manner) -> Spoken:
     """`text` spoken by an espeak-ng voice such as "en-us" or "en-us+f3"; one start for each space-separated word.
 
-    The voice may also have an accent that nobody has, "en-x-17+f3" (see `accents`).
+    The voice may also have an accent that nobody has, "en-x-17+f3", or a learner's, "en-x-fr-17+f3" (see `accents`).
 
     Raises SpeechError when the voice does not exist, InputError when the text has no words.
     """
@@ -162,11 +162,11 @@ def _engine() -> Iterator[tuple[ctypes.CDLL, int]]:
 def _choose(library: ctypes.CDLL, name: str) -> int:
     """Makes the engine speak with this voice; its status, 0 where all is well."""
     base, plus, variant = name.partition("+")
-    number = accents.number_of(base)
-    if number is None:
+    made = accents.voice_file(base)
+    if made is None:
         return int(library.espeak_SetVoiceByName(name.encode()))
     with tempfile.TemporaryFile() as file:
-        file.write(accents.voice_file(number).encode())
+        file.write(made.encode())
         file.seek(0)
         # By its number, as the engine keeps the path in 40 bytes and aborts the program where it is longer.
         return int(library.espeak_ng_SetVoiceByFile(f"/dev/fd/{file.fileno()}{plus}{variant}".encode()))

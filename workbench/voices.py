@@ -12,6 +12,7 @@ import numpy as np
 from workbench import accents, rhvoice
 from workbench.errors import InputError
 from workbench.espeak import ENGLISH, variants
+from workbench.learners import LANGUAGES
 from workbench.packets import rng_for
 
 Engine: TypeAlias = Literal["espeak", "flite", "festival", "rhvoice", "recorded"]
@@ -19,7 +20,8 @@ VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "held-back", "
 FORMANTS = (0.84, 1.2)
 FLITE_VOICES = ("awb", "rms", "kal16")  # never used in training
 UNSEEN_ACCENT = "en-gb-scotland"
-ACCENTS = 1_000_000  # how many there are in the set "accents"
+ACCENTS = 1_000_000  # how many there are in the set "accents", and of each first language
+LEARNERS = 0.5  # of the set "accents": who learned another language first
 DIGIT_SPEAKERS = ("jackson", "nicolas", "theo", "yweweler")  # Free Spoken Digit Dataset
 # Whispers, robots, effects, and one (kaukovalta) whose words do not resemble those of any other variant.
 _NOT_PEOPLE = frozenset(
@@ -93,8 +95,9 @@ def pick_voice(set_name: str, seed: int) -> Voice:
     "flite" (awb, rms, kal16), "recorded" (four people's digits, carried by a training voice) and "held-back" (single words of people
     whom no training hears, carried likewise) are for evaluation;
     "commands" is recorded single words (carried likewise) and "festival" one man's diphones at several tempos and pitches, "rhvoice"
-    two more people's voices likewise, "accents" the training voices in accents that nobody has, all for training. "flite:awb" and
-    "recorded:theo" are one voice of a set. Whether engine and recordings are installed shows only when the voice speaks.
+    two more people's voices likewise, "accents" the training voices in accents that nobody has and in those of learners, all for
+    training. "flite:awb" and "recorded:theo" are one voice of a set. Whether engine and recordings are installed shows only when the
+    voice speaks.
     """
     rng = rng_for(seed, 0, f"voice:{set_name}")
     group, _, only = set_name.partition(":")
@@ -139,8 +142,10 @@ def _train_voice(rng: np.random.Generator) -> Voice:
 
 
 def _accented_voice(rng: np.random.Generator) -> Voice:
-    """A training voice in one of a million accents that nobody has."""
-    accent = f"{accents.PREFIX}{int(rng.integers(ACCENTS))}"
+    """A training voice in one of a million accents that nobody has, or in that of somebody who learned another language first."""
+    number = int(rng.integers(ACCENTS))
+    learned = rng.random() < LEARNERS
+    accent = f"{accents.PREFIX}{rng.choice(list(LANGUAGES))}-{number}" if learned else f"{accents.PREFIX}{number}"
     variant = str(rng.choice([*split_variants()[0], ""]))
     return _manner(rng, f"{accent}+{variant}" if variant else accent, FORMANTS)
 
