@@ -12,6 +12,7 @@ import pytest
 
 from workbench.neural.kept import goes_on
 from workbench.neural.recipe import load_recipe
+from workbench.voices import DIGIT_SPEAKERS
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -54,8 +55,12 @@ def test_a_training_that_was_broken_off_goes_on_and_a_finished_one_is_not_done_a
     assert load_recipe(out / "asked.toml") == recipe
 
 
-def test_a_branch_never_hears_the_person_it_is_asked_by(rotation: Any, tmp_path: Path) -> None:
-    base = rotation.of_eight_families(36.0)
-    branch = rotation.with_people(base, tmp_path / "nano.safetensors", ("jackson", "theo"), 8.0)
-    assert (base.pool.speakers, branch.pool.speakers) == ((), ("jackson", "theo"))
+@pytest.mark.parametrize("person", DIGIT_SPEAKERS)
+def test_a_branch_never_hears_the_person_it_is_asked_by(rotation: Any, tmp_path: Path, person: str) -> None:
+    base = rotation.of_eight_families(45.0, ("george", "lucas"))
+    branch = rotation.without(person, base, tmp_path / "nano.safetensors", 10.0)
+    assert base.pool.speakers == ("george", "lucas"), "of the base: nobody who is asked"
+    assert set(branch.pool.speakers) == {"george", "lucas", *DIGIT_SPEAKERS} - {person}
     assert branch.begin_from == str(tmp_path / "nano.safetensors")
+    for recipe in (base, branch):
+        assert sum(recipe.pool.sources.values()) == pytest.approx(1.0)
