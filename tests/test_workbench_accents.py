@@ -1,6 +1,7 @@
 """Accents made for training: the same for a name, spoken by the engine, never the held-out one; vowels moved one to one, habits kept."""
 
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from workbench import voices
 from workbench.accents import moved_vowels, voice_file
 from workbench.conversations import converse, someone
-from workbench.errors import SpeechError
+from workbench.errors import InputError, SpeechError
 from workbench.espeak import Manner, _data_path, speak
 from workbench.learners import LANGUAGES
 from workbench.packets import rng_for
@@ -148,3 +149,21 @@ def test_training_talks_in_them_with_training_voices():
     trace = converse(5, "accents", seconds=8.0, weights={"answer": 1.0})
     assert np.abs(trace.audio("user.audio")).max() > 0.05
     assert speaker(user.script.voices["user"]).phrase("three plus four").text == "three plus four"
+
+
+def test_learners_for_evaluation_are_speakers_whom_no_training_hears():
+    drawn = [pick_voice("learners", seed) for seed in range(300)]
+    accents, variants = zip(*(voice.name.split("+") for voice in drawn), strict=True)
+    assert {accent.split("-")[2] for accent in accents} == set(LANGUAGES)
+    assert min(int(accent.split("-")[3]) for accent in accents) >= voices.ACCENTS
+    assert set(variants) <= set(split_variants()[1])
+    trained = [pick_voice("accents", seed).name.partition("+")[0] for seed in range(300)]
+    assert max(int(accent.split("-")[-1]) for accent in trained) < voices.ACCENTS
+
+
+def test_a_number_is_one_speaker_whatever_was_learned_first():
+    french, german = (pick_voice(f"learners:{language}", 7) for language in ("fr", "de"))
+    assert french.name.replace("-fr-", "-de-") == german.name
+    assert replace(french, name=german.name) == german
+    with pytest.raises(InputError, match=r"'learners' has no voice 'tlh'; it has ar, de, el, "):
+        pick_voice("learners:tlh", 7)

@@ -199,5 +199,5 @@ def test_one_voice_of_a_set_can_be_named() -> None:
     assert pick_voice("flite:awb", 3).engine == "flite"
     with pytest.raises(InputError, match="'flite' has no voice 'slt'; it has awb, rms, kal16"):
         pick_voice("flite:slt", 0)
-    with pytest.raises(InputError, match="only flite:NAME and recorded:NAME"):
+    with pytest.raises(InputError, match="only flite:NAME, recorded:NAME and learners:LANGUAGE"):
         pick_voice("train:bob", 0)

@@ -75,6 +75,11 @@ _OTHERWISE: dict[str, tuple[str, ...]] = {
 }
 
 
+def name_of(number: int, language: str = "") -> str:
+    """The name of accent `number`: of a speaker of this first language, or one that nobody has."""
+    return f"{PREFIX}{language}-{number}" if language else f"{PREFIX}{number}"
+
+
 def voice_file(base: str) -> str | None:
     """The accent of this name as a voice file of espeak-ng, the same text for the same name; None for the name of any other voice."""
     found = re.fullmatch(re.escape(PREFIX) + r"(?:([a-z]+)-)?(\d+)", base)
@@ -88,7 +93,7 @@ def _moved(number: int) -> str:
     rng = rng_for(number, 0, "accent")
     table, rules, lengths = _KNOWN[int(rng.integers(len(_KNOWN)))]
     said = {**moved_vowels(rng), **{one: str(rng.choice(_OTHERWISE[one])) for one in _OTHERWISE if rng.random() < OTHERWISE}}
-    head = _head(f"{PREFIX}{number}", table, rules, (lengths or _LENGTHS).split(), rng)
+    head = _head(name_of(number), table, rules, (lengths or _LENGTHS).split(), rng)
     return "\n".join([*head, *(f"replace 00 {one} {other}" for one, other in said.items() if one != other), ""])
 
 
@@ -100,7 +105,7 @@ def _learned(language: str, number: int) -> str:
     own = [int(length) or int(_LENGTHS.split()[0]) for length in (lengths or _LENGTHS).split()]
     share = first.even * float(rng.uniform(0.5, 1.0))
     even = [str(round((1 - share) * length + share * EVEN)) for length in own]
-    head = _head(f"{PREFIX}{language}-{number}", table, rules, even, rng)
+    head = _head(name_of(number, language), table, rules, even, rng)
     return "\n".join([*head, *replacements(first, rng), ""])
 
 

@@ -38,7 +38,7 @@ WRITTEN = (TRACE_NAME, *FILES, "timeline.html")  # of a run
 AGENTS = ("nano", "silent", "always-talking", "oracle", "echo")  # those that are ours; workbench.adapters has the others
 RECORDED = "recorded:"
 AGENT_HELP = ", ".join((*AGENTS, *usage()))
-VOICES_HELP = f"Voice set of the scenario: {', '.join(VOICE_SETS)}; one voice of a set: flite:NAME, recorded:NAME."
+VOICES_HELP = f"Voice set of the scenario: {', '.join(VOICE_SETS)}; part of a set: flite:NAME, recorded:NAME, learners:LANGUAGE."
 
 Background = Annotated[str, typer.Option("--background", help=BACKGROUND_HELP)]
 Fetch = Annotated[list[str] | None, typer.Option("--fetch", help=FETCH_HELP)]

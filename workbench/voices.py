@@ -16,7 +16,7 @@ from workbench.learners import LANGUAGES
 from workbench.packets import rng_for
 
 Engine: TypeAlias = Literal["espeak", "flite", "festival", "rhvoice", "recorded"]
-VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "held-back", "festival", "rhvoice", "accents")
+VOICE_SETS = ("train", "unseen", "flite", "recorded", "commands", "held-back", "learners", "festival", "rhvoice", "accents")
 FORMANTS = (0.84, 1.2)
 FLITE_VOICES = ("awb", "rms", "kal16")  # never used in training
 UNSEEN_ACCENT = "en-gb-scotland"
@@ -93,7 +93,8 @@ def pick_voice(set_name: str, seed: int) -> Voice:
 
     "train" and "unseen" are espeak-ng voices without a variant in common, and the accent "en-gb-scotland" is only in "unseen".
     "flite" (awb, rms, kal16), "recorded" (four people's digits, carried by a training voice) and "held-back" (single words of people
-    whom no training hears, carried likewise) are for evaluation;
+    whom no training hears, carried likewise) are for evaluation, and so are "learners": speakers of fourteen first languages, unseen
+    variants in accents beyond those of training; one number is the same speaker in "learners:fr" and in "learners:de".
     "commands" is recorded single words (carried likewise) and "festival" one man's diphones at several tempos and pitches, "rhvoice"
     two more people's voices likewise, "accents" the training voices in accents that nobody has and in those of learners, all for
     training. "flite:awb" and "recorded:theo" are one voice of a set. Whether engine and recordings are installed shows only when the
@@ -118,6 +119,8 @@ def pick_voice(set_name: str, seed: int) -> Voice:
             return replace(_manner(rng, "ked_diphone", (0.9, 1.1)), engine="festival", word_gap=0, splice=False)
         case "accents":
             return _accented_voice(rng)
+        case "learners":
+            return _learner(rng)
         case "rhvoice":
             return replace(_manner(rng, str(rng.choice(rhvoice.VOICES)), FORMANTS), engine="rhvoice", word_gap=0, splice=False)
         case _:
@@ -125,11 +128,13 @@ def pick_voice(set_name: str, seed: int) -> Voice:
 
 
 def _one_voice(group: str, name: str, seed: int) -> Voice:
-    """The named voice of the sets "flite" and "recorded"."""
-    members = {"flite": FLITE_VOICES, "recorded": DIGIT_SPEAKERS}.get(group, ())
+    """The named voice of the sets "flite" and "recorded", or the drawn speaker of a first language of the set "learners"."""
+    members = {"flite": FLITE_VOICES, "recorded": DIGIT_SPEAKERS, "learners": tuple(LANGUAGES)}.get(group, ())
     if name not in members:
-        listed = ", ".join(members) or "none: only flite:NAME and recorded:NAME name one voice"
+        listed = ", ".join(members) or "none: only flite:NAME, recorded:NAME and learners:LANGUAGE name a part of a set"
         raise InputError(f"voice set {group!r} has no voice {name!r}; it has {listed}")
+    if group == "learners":
+        return _learner(rng_for(seed, 0, f"voice:{group}"), name)
     return replace(pick_voice(group, seed), name=name)
 
 
@@ -145,9 +150,16 @@ def _accented_voice(rng: np.random.Generator) -> Voice:
     """A training voice in one of a million accents that nobody has, or in that of somebody who learned another language first."""
     number = int(rng.integers(ACCENTS))
     learned = rng.random() < LEARNERS
-    accent = f"{accents.PREFIX}{rng.choice(list(LANGUAGES))}-{number}" if learned else f"{accents.PREFIX}{number}"
+    accent = accents.name_of(number, str(rng.choice(list(LANGUAGES))) if learned else "")
     variant = str(rng.choice([*split_variants()[0], ""]))
     return _manner(rng, f"{accent}+{variant}" if variant else accent, FORMANTS)
+
+
+def _learner(rng: np.random.Generator, language: str = "") -> Voice:
+    """An unseen variant in an accent beyond those of training, of a speaker of this first language (or of one that is drawn)."""
+    drawn = str(rng.choice(list(LANGUAGES)))
+    accent = accents.name_of(ACCENTS + int(rng.integers(ACCENTS)), language or drawn)
+    return _manner(rng, f"{accent}+{rng.choice(split_variants()[1])}", (0.92, 1.1))
 
 
 def _unseen_voice(rng: np.random.Generator) -> Voice:
