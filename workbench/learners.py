@@ -1,12 +1,13 @@
 """English as its learners speak it: the sounds and the rhythm that people carry over from their first language.
 
 Most people who speak English learned another language first, and recorded people among them are who a model trained on native accents
-mishears: two thirds of the sums of one speaker of French were lost. Each first language here names what is said for a sound of English,
+mishears: of one speaker of French two sums in three were lost. Each first language here names what is said for a sound of English,
 where tradition knows several, all of them; whether its syllables are of even length; and whether voiced consonants lose their voice at
 the end of a word. An accent keeps some of these habits and has got rid of others.
 
-What is said for what follows the chapters of Swan and Smith, "Learner English" (Cambridge University Press, 2nd ed. 2001), as far as
-the phonemes of espeak-ng go, which name the sounds. The choice and the shares are ours, unpublished; LOG.md tells how it was measured.
+The habits are those that handbooks for teachers tell of (Swan and Smith, "Learner English", Cambridge University Press, 2nd ed. 2001, has
+a chapter for each language), in the phonemes of espeak-ng and as far as those go; they were not compared with recordings of each group.
+The choice and the shares are ours, unpublished; LOG.md tells how it was measured.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ LANGUAGES: Mapping[str, FirstLanguage] = MappingProxyType(
         ),
         "pt": FirstLanguage(
             said=_habits(
-                "I i, U u, V a, a E, h NULL x, r * x R, T t[ f s, D d[ z, l l w, 0 O: o, oU o oU, 3: E e, t t[, d d[, N n, @ a e",
+                "I i, U u, V a, a E, h NULL x, r * x R, T t[ f s, D d[ z, 0 O: o, oU o oU, 3: E e, t t[, d d[, N n, @ a e",
             ),
             even=0.6,
         ),
@@ -152,7 +153,7 @@ LANGUAGES: Mapping[str, FirstLanguage] = MappingProxyType(
         ),
         "zh": FirstLanguage(
             said=_habits(
-                "T s, D d z, v w f, z s z, r r/ l w, h x, I i I, V a, a E a, 0 o O:, eI E eI, U u, Z S, l l r/, n n N, O@ o",
+                "T s, D d z, v w f, z s z, r r/ l w, h x, I i I, V a, a E a, 0 o O:, eI E eI, U u, Z S, l l r/, O@ o",
             ),
             even=1.0,
             devoices=True,
