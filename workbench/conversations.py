@@ -81,9 +81,9 @@ def someone(
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
     is one man's diphones with other vocal tracts, "rhvoice" two people's voices at many tempos, pitches and vocal tracts, "accents" the
-    training voices in accents that nobody has. `weights` gives the chance of each family, per piece. The channel, clear more often than
-    not, is drawn apart from all else, and so is whether the user also types. Pictures are without the faults of a lens: those are drawn
-    anew for every batch.
+    training voices in accents that nobody has and in those of learners. `weights` gives the chance of each family, per piece. The channel,
+    clear more often than not, is drawn apart from all else, and so is whether the user also types. Pictures are without the faults of a
+    lens: those are drawn anew for every batch.
     """
     place = SOURCES.index(source)
     rng = rng_for(number, place, "conversation")

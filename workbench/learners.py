@@ -1,7 +1,7 @@
 """English as its learners speak it: the sounds and the rhythm that people carry over from their first language.
 
-Most people who speak English learned another language first, and recorded people among them are who a model trained on native accents
-mishears: of one speaker of French two sums in three were lost. Each first language here names what is said for a sound of English,
+Most people who speak English learned another language first, and a model trained on native accents mishears them: of the recorded sums of
+one speaker of French two in three were lost. Each first language here names what is said for a sound of English,
 where tradition knows several, all of them; whether its syllables are of even length; and whether voiced consonants lose their voice at
 the end of a word. An accent keeps some of these habits and has got rid of others.
 
