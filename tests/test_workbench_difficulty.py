@@ -1,7 +1,7 @@
 """The dial of difficulty: at its middle every family is what it was when results were published; turned, every family changes.
 
-The digests below were taken before the dial reached all families; `planted` came after. One that changes means that no published number
-of its family holds any more, and that the shipped model was trained on something else.
+The digests below were taken before the dial reached all families; `planted` and `wrong_sum` came after. One that changes means
+that no published number of its family holds any more, and that the shipped model was trained on something else.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ DIGESTS = {
     "chart": "45349c1c278caf89",
     "late_result": "9daae26c05504ed1",
     "planted": "f368307492f1556a",
+    "wrong_sum": "9183b6c3ff265190",
 }
 MEDLEYS = {0.0: "f8b70f6c576b85dc", 0.25: "9448a244e7cf8a20", 0.75: "9171c6d2d8b5259f", 1.0: "c85b08e40a586a04"}
 

@@ -13,7 +13,17 @@ from workbench.clock import Tick
 from workbench.errors import InputError
 from workbench.events import TranscriptDelta, TruthExpect, TruthWord
 from workbench.packets import TRUTH, USER_AUDIO, MicroTurn, Packet
-from workbench.scenarios import FAMILIES, MAX_EPISODE_S, PASSAGE_MANNERS, PASSAGE_SPEEDS, Recorded, build, medley, other_directed
+from workbench.scenarios import (
+    FAMILIES,
+    FIRST_FAMILIES,
+    MAX_EPISODE_S,
+    PASSAGE_MANNERS,
+    PASSAGE_SPEEDS,
+    Recorded,
+    build,
+    medley,
+    other_directed,
+)
 from workbench.scenarios.script import LISTENS_ON_S, AfterAgentDone, At, Beat, Command, Passage, Script
 from workbench.scenarios.world import AGENT_WORDS, USER_WORDS, counting, number_of, number_word, spoken_number
 from workbench.scoring.false_starts import false_starts
@@ -162,6 +172,18 @@ def test_the_pause_that_must_stay_silent_is_the_pause_in_the_speech() -> None:
         assert hold.to_s >= 0.6 - 1e-6
 
 
+def test_of_the_sums_worked_out_aloud_only_the_one_to_be_corrected_is_wrong() -> None:
+    kinds = set()
+    for seed in range(60):
+        script = build("wrong_sum", seed, pick=one_voice)
+        told = [number for beat in script.beats for word in beat.words if (number := number_of(word)) is not None]
+        sums = [(a + b, c) for a, b, c in zip(told[::3], told[1::3], told[2::3], strict=True)]
+        wrong = [(number_word(right), said) for right, said in sums if right != said]
+        assert [right for right, _ in wrong] == [word for beat in script.beats for e in beat.expects for word in e.words]
+        kinds.add(len(wrong))
+    assert kinds == {0, 1}
+
+
 def test_back_channels_fall_inside_the_count() -> None:
     for seed in range(10):
         trace = play_family("backchannel", seed)
@@ -262,7 +284,7 @@ def test_a_script_names_the_speaker_without_a_voice() -> None:
         Script("answer", 0, script.beats, {}, At(0.0), script.acoustics, 10)
 
 
-@pytest.mark.parametrize("family", ["answer", "self_correction", "stop"])
+@pytest.mark.parametrize("family", [*FIRST_FAMILIES, "cue_word", "wrong_sum"])
 def test_the_oracle_is_right_with_real_voices_too(family: str) -> None:
     session = Session.start([ScriptedUser(build(family, 1, "unseen")), OracleAgent()])
     trace = record(session)

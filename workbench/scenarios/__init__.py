@@ -49,6 +49,7 @@ from workbench.scenarios import (
     user_mistake,
     warning,
     what_changed,
+    wrong_sum,
 )
 from workbench.scenarios.dial import USUAL
 from workbench.scenarios.facts import Facts
@@ -76,7 +77,7 @@ GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
     "floor": (answer, think_pause, self_correction, invitation, long_silence, long_count),
     "interruption": (stop, new_question, redirect, backchannel, impatient),
     "listening": (listener, other_directed, background),
-    "interjection": (cue_word, user_mistake, warning),
+    "interjection": (cue_word, user_mistake, wrong_sum, warning),
     "time": (timer, every_n, how_long),
     "both_at_once": (translate, along),
     "safety": (disallowed, bystander_order, planted),

@@ -29,7 +29,7 @@ INVITATIONS = ("right", "right", "correct", "is that right", "is that correct", 
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     """One statement, with or without an invitation after it."""
     a, b = operands(rng, difficulty)
-    told = a + b if rng.random() < 0.5 else _other(rng, a + b)
+    told = a + b if rng.random() < 0.5 else other_than(rng, a + b)
     statement = FORMS[int(rng.integers(len(FORMS)))].format(a=spoken_number(a), b=spoken_number(b), c=spoken_number(told))
     if rng.random() < UNINVITED:
         hold = Expect("silent", "start of the statement", 0.0, SILENT_S, anchor=BEGIN, until=END, tags=("uninvited",))
@@ -43,7 +43,7 @@ def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     return Piece((Beat((statement, pause_s, invitation), lead, (say(word),), (hold, reply(word, "invited"))),), agent_last=True)
 
 
-def _other(rng: np.random.Generator, total: int) -> int:
+def other_than(rng: np.random.Generator, total: int) -> int:
     """A sum that is one to three off, and still a sum of two numbers of this world."""
     off = int(rng.integers(1, 4)) * (1 if rng.random() < 0.5 else -1)
     return total - off if not 0 <= total + off <= 2 * MAX_OPERAND else total + off

@@ -133,6 +133,7 @@ RATES: tuple[Rate, ...] = (
     Rate("murmurs at the end of a part of a story", _is("moment", "listener"), _both),
     Rate("speaks at a cue", _is("moment", "cue_word"), _both),
     Rate("corrects a mistake at once", _is("moment", "user_mistake"), _both),
+    Rate("corrects a wrong sum at once", _is("moment", "wrong_sum"), _both),
     Rate("warns when the limit is passed", _is("moment", "warning"), _both),
     Rate("counts alone to the end", _is("count", "undisturbed"), _carried),
     *(Rate(f"timer within {limit_s} s", _is("time", "timer"), _within(limit_s)) for limit_s in CURVE_S),
