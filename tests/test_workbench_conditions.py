@@ -156,15 +156,34 @@ def typing(family: str, seed: int, agent: Participant | None = None) -> Trace:
 
 NUMBERS = [number_word(n) for n in range(19)]
 TYPED = ("answer", "think_pause", "self_correction", "invitation", "long_silence", "stop", "redirect", "impatient", "every_n", "disallowed")
+OPENED = ("listener", "cue_word", "user_mistake", "wrong_sum", "warning", "translate", "along")  # of which the opening is typed
 
 
-@pytest.mark.parametrize("family", [*TYPED, "along"])
+@pytest.mark.parametrize("family", [*TYPED, *OPENED])
 def test_the_oracle_is_right_and_in_time_when_the_user_types(family: str) -> None:
     for seed in range(3):
         trace = typing(family, seed)
         assert [explain(o) for o in outcomes(trace) if not o.both] == [], f"seed {seed}"
         assert sum(false_starts(trace).values()) == 0
-        assert any(turn.text(USER_TEXT) for turn in trace.turns) == (family != "along"), "a rhythm is not typed"
+        assert any(turn.text(USER_TEXT) for turn in trace.turns)
+
+
+@pytest.mark.parametrize("family", OPENED)
+def test_of_a_talk_its_opening_is_typed_and_the_rest_is_spoken_with_all_that_is_expected(family: str) -> None:
+    for seed in range(3):
+        spoken, written = play(build(family, seed, pick=one_voice)), typing(family, seed)
+        (line,) = [turn.text(USER_TEXT) for turn in written.turns if turn.text(USER_TEXT)]
+        words = [event.word for _, event in spoken.events(TruthWord)]
+        assert line.split() == words[: len(line.split())]
+        assert [event.word for _, event in written.events(TruthWord)] == words[len(line.split()) :]
+        assert [outcome.wanted for outcome in outcomes(written)] == [outcome.wanted for outcome in outcomes(spoken)]
+
+
+def test_speech_whose_length_is_asked_for_is_not_typed() -> None:
+    for seed in range(3):
+        trace = typing("how_long", seed)
+        assert [turn.text(USER_TEXT) for turn in trace.turns if turn.text(USER_TEXT)] == []
+        assert list(trace.events(TruthWord))
 
 
 def test_who_types_a_statement_asks_about_it_in_the_same_line() -> None:
