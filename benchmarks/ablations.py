@@ -65,6 +65,7 @@ VARIANTS = {
     "experts": Variant("experts", "one shared and the best two of eight experts, a third of the width each", Changes(experts=8)),
     "sharp": Variant("sharpness", "gains of queries and keys learn eight times as fast", train={"sharpen": 8.0}),
     "log mel": Variant("sound", "log mel magnitudes instead of dMel levels", Changes(audio="log_mel")),
+    "not folded": Variant("fold", "a position for each frame, as published; windows as long in seconds", Changes(fold=False)),
     "silence 0.02": Variant("silence", "sure silence weighs 0.02", loss={"silence": 0.02}),
     "silence 0.3": Variant("silence", "sure silence weighs 0.3", loss={"silence": 0.3}),
     "silence 1": Variant("silence", "sure silence weighs 1", loss={"silence": 1.0}),

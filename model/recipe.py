@@ -93,6 +93,8 @@ class Changes:
         counter: whether a cell mark carries the number of its cell
         hears_itself: whether the model gets the sound of its own voice
         audio: dMel levels, or the log mel magnitudes themselves
+        fold: whether the frames of a cell share one position, where the preset has it so; else each has its own, as published, and windows
+            are so many positions longer that they are as long in seconds
         experts: of the feed-forward layers; 0 leaves them as the preset has them, else one shared and the best two of so many each do
             a third of the work
     """
@@ -102,6 +104,7 @@ class Changes:
     counter: bool = True
     hears_itself: bool = True
     audio: Literal["dmel", "log_mel"] = "dmel"
+    fold: bool = True
     experts: int = 0
 
     def __post_init__(self) -> None:
@@ -121,12 +124,20 @@ class Changes:
             each = MoEConfig(hidden=max(1, trunk.ffn.hidden // 3), num_experts=self.experts, top_k=2, num_shared=1)
             trunk = replace(trunk, ffn=each)
         frames = self.tick_ms // self.hop_ms
+        if config.audio_fold > 1 and not self.fold:
+            far = trunk.global_window
+            trunk = replace(
+                trunk,
+                sliding_window=(1 + frames) * trunk.sliding_window,
+                rel_extent=(1 + frames) * trunk.rel_extent,
+                global_window=None if far is None else (1 + frames) * far,
+            )
         return replace(
             config,
             trunk=trunk,
             hop_ms=self.hop_ms,
             frames_per_cell=frames,
-            audio_fold=1 if config.audio_fold == 1 else frames,
+            audio_fold=frames if self.fold and config.audio_fold > 1 else 1,
             audio_input=self.audio,
             counter_pairs=config.counter_pairs if self.counter else 0,
             hears_itself=self.hears_itself,

@@ -1,4 +1,4 @@
-"""What ablations change: the length of a cell, its counter, the own voice, dMel or magnitudes, dense or experts."""
+"""What ablations change: the length of a cell, its counter, one position or five, the own voice, dMel or magnitudes, dense or experts."""
 
 from __future__ import annotations
 
@@ -62,6 +62,11 @@ def test_changes_leave_a_preset_alone_until_they_change_it():
     assert (changed.counter_pairs, changed.hears_itself, changed.audio_input) == (0, False, "log_mel")
     assert changed.trunk.ffn == MoEConfig(hidden=117, num_experts=8, top_k=2, num_shared=1)
     assert from_dict(to_dict(changed)) == changed
+    unfolded = Changes(fold=False).on(tiny())
+    assert (unfolded.audio_fold, unfolded.audio_positions) == (1, 4)
+    windows = [(of.trunk.sliding_window, of.trunk.rel_extent, of.trunk.global_window) for of in (tiny(), unfolded)]
+    assert [5 * each for each in windows[0]] == list(windows[1]), "as long in seconds"
+    assert Changes(fold=False).on(micro()) == micro(), "which folds nothing"
 
 
 def test_changes_that_cannot_be_are_refused():
@@ -97,7 +102,10 @@ def test_a_model_that_does_not_hear_itself_does_not_hear_itself():
         assert torch.equal(told(model, user, sound(model, 2)), told(model, user, sound(model, 3))) is not hears
 
 
-@pytest.mark.parametrize("changes", [Changes(tick_ms=80, hop_ms=40), Changes(tick_ms=400), Changes(audio="log_mel"), Changes(experts=4)])
+LIVED = (Changes(tick_ms=80, hop_ms=40), Changes(tick_ms=400), Changes(audio="log_mel"), Changes(experts=4), Changes(fold=False))
+
+
+@pytest.mark.parametrize("changes", LIVED)
 def test_a_changed_model_lives_through_a_session(changes: Changes):
     agent = NeuralAgent(_checkpoint(changes))
     report = evaluate(agent, ["stop"], "train", count=1, seed=4)
