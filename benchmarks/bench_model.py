@@ -9,8 +9,9 @@ running. The floors come from `model/cost.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,12 +25,19 @@ from model.interaction import InteractionModel, ModelState
 from model.train import multiplies_bfloat16
 from model.trunk import Trunk
 from workbench.agents import Mouth
-from workbench.clock import ClockSpec, few_pauses
+from workbench.clock import ClockSpec, Tick, few_pauses
+from workbench.neural import CHECKPOINT, load_agent
 from workbench.neural.own_voice import OwnVoice, voice_of
+from workbench.packets import AGENT_AUDIO, USER_CAMERA, MicroTurn
+from workbench.scenarios import MEDLEY_WEIGHTS, SEEING_WEIGHTS, medley
+from workbench.session import Participant, Said, Session
+from workbench.users import ScriptedUser
 
 ROWS, POSITIONS = 24, 350
 TICKS_PER_HOUR = 18_000
 CONTEXT_S = 30
+SESSION_S = 300.0
+WARM_TICKS = 300  # after which every window is full
 
 
 class PlainBlock(nn.Module):
@@ -106,7 +114,7 @@ def after_an_hour(model: InteractionModel, positions_per_tick: int) -> ModelStat
     return replace(state, trunk=trunk, counter_B=torch.tensor([TICKS_PER_HOUR]))
 
 
-class Tick:
+class Cell:
     """One tick of a session: both voices through the front end, the cell through the trunk and the heads, `tokens` outputs appended."""
 
     def __init__(self, model: InteractionModel, state: ModelState, tokens: int) -> None:
@@ -126,7 +134,7 @@ class Tick:
 class SpokenTick:
     """The same with two outputs, and 200 ms of the own voice sounded; a long word begins every third tick, as in a count."""
 
-    def __init__(self, tick: Tick) -> None:
+    def __init__(self, tick: Cell) -> None:
         voice = voice_of("voice")
         assert voice is not None
         self.tick, self.mouth, self.clock, self.number = tick, Mouth(OwnVoice(voice)), ClockSpec(), 0
@@ -135,12 +143,12 @@ class SpokenTick:
     def __call__(self) -> None:
         self.tick()
         words = ("twenty-seven",) if self.number % 3 == 0 else ()
-        _, _, self.state = self.mouth.act(self.state, self.clock, self.number, words)
+        _, _, self.state = self.mouth.act(self.state, self.clock, Tick(self.number), words)
         self.number += 1
 
 
 def bench_speaking(model: InteractionModel) -> None:
-    tick = SpokenTick(Tick(model, after_an_hour(model, 2 + model.config.audio_positions), 2))
+    tick = SpokenTick(Cell(model, after_an_hour(model, 2 + model.config.audio_positions), 2))
     seconds(tick, 20)
     wall, cpu = seconds(tick, 300)
     print(
@@ -162,14 +170,14 @@ def bench_streaming(model: InteractionModel) -> None:
         ("silent, after an hour", hour, 0),
         ("says two words, after an hour", None, 2),
     ):
-        tick = Tick(model, state or hour, tokens)
+        tick = Cell(model, state or hour, tokens)
         seconds(tick, 20)
         wall, cpu = seconds(tick, 300)
         hour = tick.state if state is not early else hour
         held = sum(t.nbytes for t in tick.state.to_dict().values())
         p50, p99 = wall[150], wall[297]
         print(f"{name:34s}{p50 * 1e3:6.1f} ms{p99 * 1e3:6.1f} ms{cpu[150] * 1e3:7.1f} ms{0.2 / p99:17.0f}{held / 1e6:6.1f} MB")
-    bench_recomputing(model, hour, cpu_s=seconds(Tick(model, hour.clone(), 0), 100)[1][50])
+    bench_recomputing(model, hour, cpu_s=seconds(Cell(model, hour.clone(), 0), 100)[1][50])
     bench_floor(model, hour)
 
 
@@ -191,11 +199,58 @@ def bench_recomputing(model: InteractionModel, state: ModelState, cpu_s: float) 
 def bench_floor(model: InteractionModel, state: ModelState) -> None:
     floor = cost.tick_cost(model.config, TICKS_PER_HOUR)
     with FlopCounterMode(display=False) as counter:
-        Tick(model, state.clone(), 0)()
+        Cell(model, state.clone(), 0)()
     print(
         f"floor of a tick (model/cost.py): {floor.flops / 1e6:.1f} MFLOP, {floor.bytes / 1e6:.1f} MB read; "
         f"matrix products counted by torch: {counter.get_total_flops() / 1e6:.1f} MFLOP"
     )
+
+
+class Timed:
+    """An agent whose every step is timed."""
+
+    def __init__(self, agent: Participant) -> None:
+        self.agent = agent
+        self.name, self.speaks, self.hears = agent.name, agent.speaks, agent.hears
+        self.steps: list[tuple[float, bool, bool]] = []  # seconds, whether it saw something, whether it sounded
+
+    def spec(self) -> Mapping[str, Any]:
+        return self.agent.spec()
+
+    def start(self, clock: ClockSpec, seed: int) -> Any:
+        return self.agent.start(clock, seed)
+
+    def step(self, state: Any, number: Tick, heard: MicroTurn) -> tuple[Said, Any]:
+        begun_s = time.perf_counter()
+        said, state = self.agent.step(state, number, heard)
+        took_s = time.perf_counter() - begun_s
+        self.steps.append((took_s, heard.get(USER_CAMERA) is not None, any(packet.stream == AGENT_AUDIO for packet in said.packets)))
+        return said, state
+
+
+def bench_session() -> None:
+    """The shipped agent in a session, much of it before a camera: all that a tick takes, decision record and voice too."""
+    begun, begun_cpu = time.perf_counter(), time.process_time()
+    agent = load_agent(CHECKPOINT)
+    loaded_s, loaded_cpu_s = time.perf_counter() - begun, time.process_time() - begun_cpu
+    print(
+        f"\nthe shipped weights: {CHECKPOINT.stat().st_size / 1e6:.1f} MB, loaded in {loaded_s:.2f} s, CPU {loaded_cpu_s:.2f} s (target: 2)"
+    )
+    timed = Timed(agent)
+    script = medley(1, "train", SESSION_S, weights={**MEDLEY_WEIGHTS, **{name: 4.0 * each for name, each in SEEING_WEIGHTS.items()}})
+    Session.start([ScriptedUser(script), timed]).run(round(SESSION_S * 5))
+    steps = timed.steps[WARM_TICKS:]
+    print(f"a whole tick of it in {SESSION_S / 60:.0f} minutes: sound, pictures, words, the decision and its record, its voice")
+    print(f"{'':34s}{'ticks':>7s}{'p50':>9s}{'p99':>9s}{'x faster at p99':>17s}")
+    for name, chosen in (
+        ("all", steps),
+        ("that see something", [step for step in steps if step[1]]),
+        ("in which it sounds (target: 40 ms)", [step for step in steps if step[2]]),
+        ("that see nothing, and it is silent", [step for step in steps if not step[1] and not step[2]]),
+    ):
+        took = sorted(step[0] for step in chosen)
+        p50, p99 = took[len(took) // 2], took[int(0.99 * len(took))]
+        print(f"{name:34s}{len(took):7d}{p50 * 1e3:6.1f} ms{p99 * 1e3:6.1f} ms{0.2 / p99:17.0f}")
 
 
 def bench_batch(model: InteractionModel) -> None:
@@ -224,6 +279,7 @@ def main() -> None:
         bench_streaming(model)
         bench_speaking(model)
         bench_batch(model)
+        bench_session()
 
 
 if __name__ == "__main__":
