@@ -88,7 +88,7 @@ def test_a_sequence_costs_as_much_as_its_positions_one_by_one() -> None:
 
 
 def test_a_tick_after_an_hour_costs_what_it_cost_after_five_minutes() -> None:
-    assert cost.tick_cost(nano(), 18_000) == cost.tick_cost(nano(), 1_500)
+    assert cost.tick_cost(nano(), 18_000) == cost.tick_cost(nano(), 1_000)
     assert cost.tick_cost(nano(), 18_000).trunk_flops > cost.tick_cost(nano(), 10).trunk_flops
 
 

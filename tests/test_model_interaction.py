@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.checkpoint import fresh_model
-from model.config import DenseConfig, ModelConfig, TrunkConfig, VisionConfig
+from model.config import DenseConfig, ModelConfig, MoEConfig, TrunkConfig, VisionConfig
 from model.interaction import CellBatch, InteractionModel, ModelState, Snapshot, each_word_once
 from model.layout import NO_TARGET, NO_TOKEN, Counts, Kind, plan
 from model.trunk import TrunkState
@@ -25,11 +25,13 @@ TRUNK = TrunkConfig(
     global_window=24,
     num_sinks=2,
 )
+EXPERTS = MoEConfig(hidden=32, num_experts=4, top_k=2, num_shared=1)
 CELLS = 40
 
 
-def tiny(fold: int = 4) -> InteractionModel:
-    config = ModelConfig(trunk=TRUNK, audio_fold=fold, audio_width=8, fold_hidden=16, vocab_size=9, hear_vocab_size=7, vision=None)
+def tiny(fold: int = 4, ffn: DenseConfig | MoEConfig = TRUNK.ffn) -> InteractionModel:
+    trunk = replace(TRUNK, ffn=ffn)
+    config = ModelConfig(trunk=trunk, audio_fold=fold, audio_width=8, fold_hidden=16, vocab_size=9, hear_vocab_size=7, vision=None)
     return fresh_model(config, 3).eval()
 
 
@@ -96,19 +98,21 @@ def whole(model: InteractionModel, talk: Conversation, heard: torch.Tensor, cell
     return outputs
 
 
+@pytest.mark.parametrize("ffn", [TRUNK.ffn, EXPERTS], ids=["dense", "moe"])
 @pytest.mark.parametrize("fold", [1, 4])
 @torch.inference_mode()
-def test_streamed_equals_whole_beyond_the_window(fold):
-    model, talk = tiny(fold), Conversation(0)
+def test_streamed_equals_whole_beyond_the_window(fold, ffn):
+    model, talk = tiny(fold, ffn), Conversation(0)
     text, heard, _ = stream(model, [talk])
     outputs = whole(model, talk, heard)
     torch.testing.assert_close(outputs.text_NV, text[0], rtol=0, atol=1e-5)
     torch.testing.assert_close(outputs.heard_BTHV[0], heard[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("ffn", [TRUNK.ffn, EXPERTS], ids=["dense", "moe"])
 @torch.inference_mode()
-def test_a_session_does_not_change_with_its_batch():
-    model = tiny()
+def test_a_session_does_not_change_with_its_batch(ffn):
+    model = tiny(ffn=ffn)
     talks = [Conversation(seed) for seed in range(3)]
     together, heard, _ = stream(model, talks)
     for row, talk in enumerate(talks):
@@ -117,9 +121,10 @@ def test_a_session_does_not_change_with_its_batch():
         torch.testing.assert_close(heard[row], heard_alone[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("ffn", [TRUNK.ffn, EXPERTS], ids=["dense", "moe"])
 @torch.inference_mode()
-def test_longer_input_never_changes_earlier_output():
-    model, talk = tiny(), Conversation(1)
+def test_longer_input_never_changes_earlier_output(ffn):
+    model, talk = tiny(ffn=ffn), Conversation(1)
     _, heard, _ = stream(model, [talk])
     short, long = whole(model, talk, heard, 25), whole(model, talk, heard)
     torch.testing.assert_close(long.text_NV[: len(short.text_NV)], short.text_NV, rtol=0, atol=1e-5)

@@ -16,6 +16,7 @@ from model.data import addressed, collate
 from model.dmel import DMel
 from model.layout import BLANK, END, NO_TARGET, NO_TOKEN, NOTHING_HEARD, SILENCE, Kind, Vocabulary
 from model.losses import losses
+from model.moe import MoE
 from model.sampling import SamplingConfig, decide
 from model.saved import ResumeError
 from model.train import Hooks, Progress, Verdict, learning_rate, train
@@ -88,6 +89,9 @@ def test_a_tiny_model_learns_to_name_what_it_hears(tmp_path, ffn):
         families=("early", "late"),
         hooks=Hooks(report=rows.append),
     )
+    experts = [layer for layer in model.modules() if isinstance(layer, MoE)]
+    assert len(experts) == (0 if ffn is None else config.trunk.num_layers - config.trunk.num_dense_layers)
+    assert all(layer.bias_E.any() and not layer.load_E.any() for layer in experts), "the load is balanced after every step"
     last = rows[-1]["loss"]
     assert last["word"] < 0.1, last
     assert last["heard"] < 0.1, last

@@ -81,15 +81,27 @@ def test_a_missing_or_damaged_checkpoint_is_refused(tmp_path: Path, capsys: pyte
     assert "cannot be read as a checkpoint" in refused(capsys, *arguments, tmp_path / "bad.safetensors")
 
 
-@pytest.mark.parametrize("command", ["inspect", "replay", "score"])
+READING = {
+    "inspect": (),
+    "replay": (),
+    "score": (),
+    "fork": ("--at", "1s", "--mute-user", "1s"),
+    "export": ("--to", "textgrid"),
+    "erase": ("--stream", "user.audio", "--who", "me", "--why", "asked"),
+}
+
+
+@pytest.mark.parametrize("command", READING)
 def test_a_damaged_or_missing_trace_is_refused(trace_file: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    assert "is not a file; give the path of a trace" in refused(capsys, command, trace_file.parent / "no.sqlite")
+    more = (*READING[command], *(("--out", trace_file.parent / "out") if command in ("fork", "export") else ()))
+    assert "is not a file; give the path of a trace" in refused(capsys, command, trace_file.parent / "no.sqlite", *more)
     (trace_file.parent / "text.sqlite").write_text("no database at all" * 100)
-    assert "is not a readable trace" in refused(capsys, command, trace_file.parent / "text.sqlite")
+    assert "is not a readable trace" in refused(capsys, command, trace_file.parent / "text.sqlite", *more)
     data = bytearray(trace_file.read_bytes())
     data[len(data) // 4 : len(data) // 2] = b"\xa5" * (len(data) // 2 - len(data) // 4)
     trace_file.write_bytes(bytes(data))
-    assert "damaged" in refused(capsys, command, trace_file)
+    assert "damaged" in refused(capsys, command, trace_file, *more)
+    assert not (trace_file.parent / "out").exists()
 
 
 def test_choices_that_are_not_there_are_answered_with_those_that_are(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from workbench.cli import main
 from workbench.compare import first_difference
 from workbench.events import Decision, Edited
 from workbench.neural import load_agent, vocabulary
+from workbench.packets import AGENT_AUDIO
 from workbench.replay import replay
+from workbench.speech import pick_voice, speaker
 from workbench.store import read_trace
 
 
@@ -56,6 +59,16 @@ def test_a_neural_session_replays_bit_for_bit_and_forks(checkpoint: Path, tmp_pa
     difference = first_difference(trace, what_if)
     assert difference is not None
     assert difference.tick == 5
+
+
+def test_a_question_spoken_in_a_file_of_another_rate_is_answered_by_the_shipped_model(tmp_path: Path) -> None:
+    said = speaker(pick_voice("train", 3)).say((0.6, "what is three plus four", 2.0)).samples
+    at_44 = np.interp(np.arange(0, len(said), 160 / 441), np.arange(len(said)), said)
+    soundfile.write(tmp_path / "question.wav", np.stack([at_44, 0.5 * at_44], axis=1), 44_100)
+    assert microturn("run", "--user", tmp_path / "question.wav", "--out", tmp_path / "run") == 0
+    told = json.loads((tmp_path / "run" / "output.json").read_text())
+    assert [word["text"] for word in told["chunks"]] == ["seven"]
+    assert read_trace(tmp_path / "run" / "trace.sqlite").audio(AGENT_AUDIO).any()
 
 
 def test_the_neural_agent_keeps_the_rules_of_a_participant(checkpoint: Path) -> None:

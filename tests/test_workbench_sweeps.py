@@ -33,7 +33,8 @@ def test_every_setting_is_a_point_of_the_same_episodes(tmp_path: Path) -> None:
 
 def test_the_settings_that_are_judged_are_those_that_were_promised() -> None:
     texts = [setting.text for setting in ROBUSTNESS]
-    assert {"", "snr:20", "snr:10", "snr:5", "snr:0", "band:3400", "loss:1", "loss:5", "loss:10", "jitter:40", "jitter:120"} < set(texts)
+    packets = {"loss:1", "loss:5", "loss:10", "jitter:40", "jitter:120"}
+    assert {"", "snr:20", "snr:10", "snr:5", "snr:0", "band:3400", "room:0.5", *packets} < set(texts)
     assert any(parse_condition(text).channel.echo for text in texts)
     assert len(set(texts)) == len(texts)
     assert [setting.text for setting in THRESHOLDS] == ["0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]
