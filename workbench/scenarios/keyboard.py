@@ -60,7 +60,8 @@ def _opens(beat: Beat) -> bool:
     if len(beat.parts) < 3 or not isinstance(beat.parts[0], str) or not isinstance(beat.parts[1], float) or beat.withdraws is not None:
         return False
     opening = len(beat.parts[0].split())
-    moments = [moment for one in (*beat.orders, *beat.expects) for moment in _moments(one)]
+    acted_on: tuple[Order | Expect, ...] = (*beat.orders, *beat.expects)
+    moments = [moment for one in acted_on for moment in _moments(one)]
     return bool(moments) and all(moment.word >= opening for moment in moments) and not any(order.lasting for order in beat.orders)
 
 
