@@ -3,7 +3,9 @@
 suites="--suite interaction --suite background --suite time-speak --suite cue-speak"
 .venv/bin/microturn evaluate --voices unseen --count 100 $suites --out runs/unseen
 .venv/bin/microturn evaluate --voices flite --count 100 $suites --out runs/flite
-.venv/bin/python docs/make_card.py runs/unseen/evaluation.json runs/flite/evaluation.json
+eight="--families answer,think_pause,self_correction,stop,backchannel,other_directed,timer,long_count"
+.venv/bin/microturn evaluate $eight --robustness 12 --count 1 --out runs/robustness
+.venv/bin/python docs/make_card.py runs/unseen/evaluation.json runs/flite/evaluation.json runs/robustness/robustness.json
 
 What the tables say is kept beside the card, with the weights it was measured of; without arguments they are written from that again.
 """
@@ -29,11 +31,12 @@ Scores = Mapping[str, Any]  # by set of voices
 
 
 def main(evaluations: Sequence[str]) -> None:
-    if len(evaluations) not in (0, 2):
-        sys.exit("give the evaluation.json of unseen voices and that of flite voices, or nothing to write the tables from what is kept")
+    if len(evaluations) not in (0, 3):
+        sys.exit("give the evaluation.json of unseen and of flite voices and a robustness.json; or nothing, for tables of what is kept")
     if evaluations:
-        results = (json.loads(Path(path).read_text(encoding="utf-8")) for path in evaluations)
+        *results, swept = (json.loads(Path(path).read_text(encoding="utf-8")) for path in evaluations)
         measured = {name: kept(result, name) for name, result in zip(SETS, results, strict=True)}
+        measured["robustness"] = kept_points(swept, measured[SETS[0]]["weights"])
         SCORES.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     scores = json.loads(SCORES.read_text(encoding="utf-8"))
     for path, written in ((CARD, with_tables), (README, with_rows)):
@@ -47,7 +50,7 @@ def with_tables(card: str, scores: Scores) -> str:
     _, closed, tail = rest.partition(END)
     if not (found and closed):
         sys.exit(f"the card has no place for tables; it wants a line {BEGIN} and a line {END}")
-    tables = "\n".join([*families(scores), "", *rates(scores), "", *background(scores), "", *latencies(scores)])
+    tables = "\n".join([*families(scores), "", *rates(scores), "", *background(scores), "", *latencies(scores), "", *robustness(scores)])
     return f"{head}{BEGIN}\n\n{tables}\n\n{END}{tail}"
 
 
@@ -119,6 +122,17 @@ def _score(score: Mapping[str, Any]) -> dict[str, Any]:
     return {key: score[key] for key in ("name", "value", "n", "interval", "unit")}
 
 
+def kept_points(swept: Mapping[str, Any], weights: str) -> list[dict[str, Any]]:
+    """What of a sweep over conditions the card and its figure rest on. Exits where it is not of these weights."""
+    if {point["config"]["agent"]["weights"] for point in swept["points"]} != {weights}:
+        sys.exit("the sweep over conditions is of other weights than the evaluation; run it again")
+    rows = []
+    for point in swept["points"]:
+        each = {name: {key: row[key] for key in ("n", "both", "ci95")} for name, row in point["families"].items()}
+        rows.append({**{key: point[key] for key in ("curve", "label", "setting", "episodes", "mean_both", "mean_ci95")}, "families": each})
+    return rows
+
+
 def families(scores: Scores) -> Iterator[str]:
     """Meaning and timing of every family, group by group."""
     yield from ("| family | unseen espeak-ng voices | flite voices (awb, rms, kal16) |", "|---|---|---|")
@@ -158,6 +172,18 @@ def latencies(scores: Scores) -> Iterator[str]:
             for of in (every["latency_s"][name] for every in _sets(scores))
         )
         yield _row(f"{name.replace('_', ' ')}: {row['from']} to {row['to']}", cells)
+
+
+def robustness(scores: Scores) -> Iterator[str]:
+    """What is left of eight families in noise, behind faulty channels and in rooms."""
+    first, *_ = points = scores["robustness"]
+    played = f"{first['episodes']} sessions a condition, unseen voices"
+    yield f"`--robustness`: both right in the mean of {len(first['families'])} families, {played}:"
+    yield from ("", "| condition | |", "|---|---|")
+    for point in points:
+        low, high = point["mean_ci95"]
+        name = point["curve"] if point["label"] == point["curve"] else f"{point['curve']}: {point['label']}"
+        yield _row(name, (f"{100 * point['mean_both']:.1f} % ({100 * low:.0f} to {100 * high:.0f})",))
 
 
 def share(row: Mapping[str, Any], value: str) -> str:
