@@ -350,6 +350,8 @@ def test_every_silence_of_a_family_has_its_label(family: str) -> None:
         ("uninvited", "to a statement without an invitation"),
         ("harmless", "to readings below the limit"),
         ("no_mistake", "to a count without a mistake"),
+        ("no_wrong_sum", "to sums without a mistake"),
+        ("before_wrong_sum", "before the moment"),
         ("impatient", "while being asked again"),
         ("not_before", "before the moment"),
         ("one_of_my_own", "before the moment"),

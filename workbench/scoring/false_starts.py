@@ -20,9 +20,10 @@ SILENCES = {  # by the tag of the silence that was broken; one of another tag, e
     "uninvited": "to a statement without an invitation",
     "harmless": "to readings below the limit",
     "no_mistake": "to a count without a mistake",
+    "no_wrong_sum": "to sums without a mistake",
     "impatient": "while being asked again",
     **dict.fromkeys(
-        ("before_asking", "before_invitation", "before_joining", "before_mistake", "before_warning", "not_before"),
+        ("before_asking", "before_invitation", "before_joining", "before_mistake", "before_warning", "before_wrong_sum", "not_before"),
         TOO_EARLY,
     ),
 }
