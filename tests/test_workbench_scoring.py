@@ -332,6 +332,7 @@ def test_false_starts_are_sorted_by_situation() -> None:
         "to a statement without an invitation": 0,
         "to readings below the limit": 0,
         "to a count without a mistake": 0,
+        "to sums without a mistake": 0,
         "while being asked again": 0,
     }
 
