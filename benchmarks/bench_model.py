@@ -168,6 +168,7 @@ def bench_streaming(model: InteractionModel) -> None:
     for name, state, tokens in (
         ("silent, at the beginning", early, 0),
         ("silent, after an hour", hour, 0),
+        ("says a word, after an hour", None, 1),
         ("says two words, after an hour", None, 2),
     ):
         tick = Cell(model, state or hour, tokens)
