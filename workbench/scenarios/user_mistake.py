@@ -24,13 +24,13 @@ BEGIN_AT = (1, 8)
 PAUSE_S = (0.2, 0.8)
 FAULTLESS = 0.2
 
-FORMS = (
+CORRECT_ME = (
     "correct me if i make a mistake",
     "tell me if i make a mistake",
     "listen and correct me",
     "please correct me",
-    "correct me when i count",
 )
+FORMS = (*CORRECT_ME, "correct me when i count")
 
 
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:

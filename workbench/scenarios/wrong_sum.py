@@ -20,6 +20,7 @@ from workbench.scenarios.dial import Span
 from workbench.scenarios.invitation import other_than
 from workbench.scenarios.script import REPLY_DELAY_S, AfterAgentWord, Beat, Expect, Order, Piece, Trigger
 from workbench.scenarios.talk import Talk
+from workbench.scenarios.user_mistake import CORRECT_ME
 from workbench.scenarios.world import ENOUGH, number_word, spoken_number
 
 WINDOW_S = (0.0, 1.0)
@@ -27,19 +28,13 @@ RIGHT = (1, 3)  # sums before the mistake
 PAUSE_S = Span((0.8, 1.6), easy=(1.2, 2.0), hard=(0.5, 0.9))  # between two sums
 FAULTLESS = 0.2
 
-FORMS = (
-    "correct me if i make a mistake",
-    "tell me if i make a mistake",
-    "listen and correct me",
-    "please correct me",
-)
 SUMS = ("{a} plus {b} is", "{a} and {b} is", "so {a} plus {b} is", "the sum of {a} and {b} is")
 
 
 def piece(lead: Trigger, rng: np.random.Generator, difficulty: float) -> Piece:
     """One such talk."""
     talk = Talk()
-    talk.say(FORMS[int(rng.integers(len(FORMS)))])
+    talk.say(CORRECT_ME[int(rng.integers(len(CORRECT_ME)))])
     talk.pause(float(rng.uniform(0.6, 1.2)))
     begins = talk.next_word
     for _ in range(int(rng.integers(RIGHT[0], RIGHT[1] + 1))):
