@@ -6,9 +6,12 @@ import pytest
 
 from workbench.acoustics import border_flux
 from workbench.errors import InputError
+from workbench.flite import flite_available
 from workbench.neural.own_voice import spoken, voice_of
+from workbench.neural.voice import HOP, LONGEST_FRAMES, line_of
 from workbench.recogniser import Recogniser, arpabet
 from workbench.scenarios.world import AGENT_WORDS
+from workbench.teacher import taught_within
 from workbench.utterance import RATE
 
 
@@ -34,6 +37,19 @@ def test_the_own_voice_is_understood_by_a_recogniser_that_never_heard_it(voice, 
     truth = [" ".join(judge.alike(line)) for line in lines]
     heard = [" ".join(judge.hear(spoken(voice, line))) for line in lines]
     assert jiwer.wer(truth, heard) < 0.2
+
+
+@pytest.mark.flite
+@pytest.mark.skipif(not flite_available(), reason="flite is not installed; install the Debian package `flite`")
+def test_it_is_understood_within_ten_points_of_the_voice_it_learned_from(voice, judge):
+    def source(words):
+        return line_of([taught_within(word, LONGEST_FRAMES * HOP / RATE) for word in words]).audio_S.numpy()
+
+    rng = np.random.default_rng(11)
+    lines = [[str(word) for word in rng.choice(AGENT_WORDS, size=rng.integers(1, 6))] for _ in range(40)]
+    truth = [" ".join(judge.alike(line)) for line in lines]
+    own, taught = (jiwer.wer(truth, [" ".join(judge.hear(say(line))) for line in lines]) for say in (lambda w: spoken(voice, w), source))
+    assert own <= taught + 0.1, (own, taught)
 
 
 def test_no_click_at_the_borders_of_cells(voice):

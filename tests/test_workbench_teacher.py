@@ -4,8 +4,9 @@ import pytest
 
 from workbench.errors import SpeechError
 from workbench.flite import flite_available
-from workbench.teacher import RELEASE_S, taught_within, teach
+from workbench.teacher import RELEASE_S, TEACHER, taught_within, teach
 from workbench.utterance import RATE, frame_rms
+from workbench.voices import VOICE_SETS, pick_voice
 
 with_flite = pytest.mark.skipif(not flite_available(), reason="flite is not installed; install the Debian package `flite`")
 
@@ -39,3 +40,9 @@ def test_without_the_program_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SpeechError, match=r"voice 'slt' needs the program flite, which is not installed"):
         teach("seven")
+
+
+@pytest.mark.parametrize("name", VOICE_SETS)
+def test_no_user_of_any_set_has_the_agents_voice(name):
+    users = {pick_voice(name, seed).name.lower() for seed in range(300)}
+    assert users and TEACHER not in users
