@@ -19,6 +19,7 @@ Row: TypeAlias = Mapping[str, Any]
 
 BASE = "base"
 OF_THE_BASE = ("base", "seed")  # questions whose rows are the base itself, trained once more
+FOLDED = "folded"  # a row that is the base too, beside one that folds nothing
 ROW_PX = 58
 
 
@@ -149,7 +150,8 @@ def study_table(rows: Sequence[Row]) -> list[dict[str, str]]:
 
 def _cost(row: Row, rows: Sequence[Row]) -> str:
     computer = row.get("computer")
-    bases = [one["cpu_s_per_step"] for one in rows if one["question"] in OF_THE_BASE and one.get("computer") == computer]
+    same = [one for one in rows if one["question"] in OF_THE_BASE or one["name"] == FOLDED]
+    bases = [one["cpu_s_per_step"] for one in same if one.get("computer") == computer]
     return f"{row['cpu_s_per_step'] / bases[0]:.2f}" if computer and bases else ""
 
 
