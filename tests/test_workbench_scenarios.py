@@ -10,6 +10,7 @@ import pytest
 from tests.scenario_fakes import LateOracle, chatterer, one_voice, play, play_family, script_of
 from workbench.agents import OracleAgent, OracleState, ScriptedAgent, SilentAgent
 from workbench.clock import Tick
+from workbench.conversations import Source, someone
 from workbench.errors import InputError
 from workbench.events import TranscriptDelta, TruthExpect, TruthWord
 from workbench.packets import TRUTH, USER_AUDIO, MicroTurn, Packet
@@ -31,6 +32,7 @@ from workbench.scoring.interaction import explain, outcomes
 from workbench.session import Participant, Said, Session
 from workbench.trace import record
 from workbench.users import ScriptedUser
+from workbench.voices import pick_voice
 
 SEEDS = range(12)
 FEW_SEEDS = range(5)
@@ -276,6 +278,29 @@ def test_recorded_bystanders_of_training_sound_like_many_people_and_held_back_on
     assert len({passage.speed for passage in trained}) > 4
     assert all(PASSAGE_SPEEDS[0] <= passage.speed <= PASSAGE_SPEEDS[1] for passage in trained)
     assert {passage.manner for passage in trained} == set(PASSAGE_MANNERS)
+
+
+@pytest.mark.parametrize("name", ["train", "unseen", "flite", "recorded", "commands", "held-back", "learners", "rhvoice", "accents"])
+def test_a_bystander_is_another_person_than_the_user(name: str) -> None:
+    for seed in range(60):
+        voices = build("bystander_order", seed, name).voices
+        assert voices["user"].person != voices["bystander"].person
+        assert voices["user"] == pick_voice(name, seed)
+
+
+def test_where_a_set_has_one_person_all_speak_with_that_voice() -> None:
+    voices = build("bystander_order", 3, "flite:awb").voices
+    assert voices["user"].person == voices["bystander"].person == "flite:awb"
+
+
+@pytest.mark.parametrize(
+    ("source", "speakers"), [("espeak", ()), ("accents", ()), ("rhvoice", ()), ("festival", ()), ("recorded", ("theo",)), ("recorded", ())]
+)
+def test_a_bystander_in_training_is_never_the_user(source: Source, speakers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.conversations.prepare", lambda voice, texts, bank: None)  # nothing is spoken here
+    voices = [someone(number, source, speakers, weights={"bystander_order": 1.0}).script.voices for number in range(40)]
+    assert all(found["user"].person != found["bystander"].person for found in voices)
+    assert {found["user"].engine for found in voices} == {"espeak" if source == "accents" else source}
 
 
 def test_a_script_names_the_speaker_without_a_voice() -> None:

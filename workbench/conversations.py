@@ -77,7 +77,7 @@ def converse(
 def someone(
     number: int, source: Source, speakers: tuple[str, ...] = (), seconds: float = 30.0, *, weights: Mapping[str, float] = MEDLEY_WEIGHTS
 ) -> ScriptedUser:
-    """The user of conversation `number` of a source.
+    """The user of conversation `number` of a source. Bystanders are other people: of the source where it has any, else of "train".
 
     "espeak" draws one of the training voices, "recorded" carries the digits of one of `speakers` (or of many) in such a voice, "festival"
     is one man's diphones with other vocal tracts, "rhvoice" two people's voices at many tempos, pitches and vocal tracts, "accents" the
@@ -98,26 +98,29 @@ def someone(
     speaker_of: Callable[[Voice], Speaker] = speaker
     if source == "festival":
         bank = Bank.default()
-        texts = [part for beat in script.beats for part in beat.parts if isinstance(part, str)]
+        texts = [part for beat in script.beats if beat.speaker == "user" for part in beat.parts if isinstance(part, str)]
         prepare(script.voices["user"], texts, bank)
         speaker_of = partial(speaker, bank=bank)
     return ScriptedUser(script, speaker_of=speaker_of)
 
 
 def _picker(source: Source, number: int, speakers: tuple[str, ...], rng: np.random.Generator) -> Callable[[str, int], Voice]:
+    """Whose voices they are, by number: that of the conversation is the user's, others are bystanders'."""
     if source in ("espeak", "typed"):
         return pick_voice
     if source == "recorded":
-        return partial(_recorded_voice, speakers)
+        return partial(_recorded_voice, speakers, number)
     if source in ("rhvoice", "accents"):
         return lambda set_name, seed: pick_voice(source, seed)
     formant = round(float(np.clip(rng.normal(1.0, 0.1), *FORMANTS)), 2)
     voice = replace(pick_voice("festival", number), formant=formant)
-    return lambda set_name, seed: voice
+    return lambda set_name, seed: voice if seed == number else pick_voice(set_name, seed)
 
 
-def _recorded_voice(speakers: tuple[str, ...], set_name: str, seed: int) -> Voice:
+def _recorded_voice(speakers: tuple[str, ...], number: int, set_name: str, seed: int) -> Voice:
     rng = rng_for(seed, 0, "recorded")
     if not speakers or rng.random() < MANY_SPEAKERS:
         return pick_voice("commands", seed)
+    if seed != number and len(speakers) == 1:
+        return pick_voice(set_name, seed)  # a bystander of the only speaker is of the synthesiser's voices
     return replace(pick_voice("recorded", seed), name=str(rng.choice(speakers)))

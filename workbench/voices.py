@@ -68,6 +68,13 @@ class Voice:
         spliced = " spliced" if self.splice else ""
         return f"{self.engine}:{self.name} r{self.rate_wpm} p{self.pitch}/{self.pitch_range} x{self.formant:.3f} g{self.word_gap}{spliced}"
 
+    @property
+    def person(self) -> str:
+        """Who speaks: two voices of one person differ in tempo, pitch, accent or vocal tract at most."""
+        if self.engine == "recorded":
+            return f"recorded:{self.name}" if self.digits_from == "digits" else self.label  # of many, others with each draw
+        return f"{self.engine}:{self.name.rpartition('+')[2]}"
+
 
 AGENT_VOICE = Voice(engine="espeak", name="en-us+f2", rate_wpm=190)  # the agent's own; in neither the training nor the unseen set
 

@@ -71,6 +71,7 @@ PASSAGE_SPEEDS = (0.8, 1.25)  # of those for training, so that some hundred peop
 PASSAGE_MANNERS: Mapping[Manner, float] = {"alone": 0.5, "two_at_once": 0.2, "fragments": 0.3}  # of those for training
 OPENING = 1 / 3  # of the conversations for training begin with what is for others
 BYSTANDER = 7919  # keeps the bystander's voice apart from the user's
+SOMEBODY_ELSE = 40  # draws until the bystander is another person; after so many the set has only one
 
 
 GROUPS: Mapping[str, tuple[ModuleType, ...]] = {
@@ -172,7 +173,8 @@ def build(
     pick: VoicePicker = pick_voice,
     recorded: Recorded | None = None,
 ) -> Script:
-    """The script of one episode of a family: the same arguments give the same script.
+    """The script of one episode of a family: the same arguments give the same script. A bystander is another person than the user, if the
+    set of voices has two.
 
     `difficulty` from 0 to 1 moves the surroundings and what each family says of it. With `recorded`, half of the bystanders whose words do
     not matter (in `other_directed` and `background`) are stretches of people's read sentences and meetings, from the held-back part of the
@@ -275,7 +277,7 @@ def _script(
     beats: tuple[Beat, ...] = tuple(beat for piece in pieces for beat in piece.beats)
     people = {"user": pick(set_name, seed)}
     if any(beat.speaker == "bystander" for beat in beats):
-        people["bystander"] = pick(set_name, seed + BYSTANDER)
+        people["bystander"] = _somebody_else(people["user"], lambda nth: pick(set_name, seed + nth * BYSTANDER))
     labels = {"voices": set_name, "difficulty": difficulty, "seconds": seconds, "voice": people["user"].label}
     ending = pieces[-1].after(TAIL_S) if pieces else AfterOwn(TAIL_S)
     surroundings = sample_acoustics(rng, difficulty)
@@ -283,6 +285,12 @@ def _script(
     asked = {beat.family for beat in beats}
     facts = replace(Facts.of(rng), planted=PLANTED in asked) if asked & {*BACKGROUND, PLANTED} else None
     return Script(name, seed, beats, people, ending, surroundings, ClockSpec().ticks_in(seconds), labels, lens=lens, facts=facts)
+
+
+def _somebody_else(user: Voice, drawn: Callable[[int], Voice]) -> Voice:
+    """The first voice drawn (from 1 on) of another person than the user's, or the first of all where there is nobody else."""
+    others = (voice for voice in map(drawn, range(1, SOMEBODY_ELSE + 1)) if voice.person != user.person)
+    return next(others, None) or drawn(1)
 
 
 def checked_difficulty(difficulty: float) -> float:
