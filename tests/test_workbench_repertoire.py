@@ -98,6 +98,14 @@ def gates(trace: Trace) -> list[tuple[int, Gate]]:
         ("it isn't twelve", (CANCEL,), 'without "isn\'t"'),
         ("more than twelve", (CANCEL,), 'without "than"'),
         ("twelve of thirty", (CANCEL,), "results of one word, and of this one it knows 2: twelve thirty"),
+        ("Twelve. That is five plus seven.", (OPEN, "twelve"), "left out, because it stands after the answer: that is five plus seven"),
+        ("twelve. never mind", (OPEN, "twelve"), "left out, because it stands after the answer: never mind"),
+        ("anna has twelve! now count to five", (OPEN, "twelve"), "say them: anna has; left out, because it stands after the answer: now"),
+        ("Here it is. Twelve", (OPEN, "twelve"), "left out, because it has not learned to say them: here it is"),
+        ("it is either. twelve or thirteen", (CANCEL,), "of this one it knows 2: twelve thirteen"),
+        ("twelve. No, thirteen.", (CANCEL,), "of this one it knows 2: twelve thirteen"),
+        ("not twelve. thirteen", (CANCEL,), 'without "not"'),
+        ("2.5 or so. ask again", (CANCEL,), "of this one it knows 2: two five"),
     ],
 )
 def test_of_a_result_only_what_was_learned_is_read_and_nothing_where_that_would_be_another(

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workbench.background.notes import Note, notes_of
-from workbench.background.words import spoken_words, turns_what_is_left
+from workbench.background.words import answer_and_rest, spoken_words, turns_what_is_left
 from workbench.events import Gate
 from workbench.events_background import DelegationRequested
 from workbench.packets import MicroTurn
@@ -66,26 +66,29 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def results_in(heard: MicroTurn) -> list[str]:
-    """What a perfect agent says at once of the notes that a micro-turn brings.
-
-    Of a result it says the first sentence: in the scenarios that is what was asked for, and what else stands there was asked by nobody.
-    """
+    """What a perfect agent says at once of the notes that a micro-turn brings: of a result the answer alone (`answer_and_rest`)."""
     said: list[str] = []
     for note in notes_of(heard):
-        control, *words = told(replace(note, text=note.text.partition(". ")[0]))
+        control, *words = told(replace(note, text=answer_and_rest(note.text)[0]))
         said += words if control == OPEN else [SORRY] if control == CANCEL else []
     return said
 
 
 @dataclass(frozen=True)
 class Repertoire:
-    """The results that an agent has learned to say: each is one of `words`. Handed another one, it would make words up."""
+    """The results that an agent has learned to say: each is one of `words`. Handed another one, it would make words up.
+
+    Of a result of several sentences the first is the answer, if it has one of the words: no instruction after it is ever read.
+    """
 
     words: frozenset[str]
 
     def part(self, note: Note) -> tuple[tuple[str, ...], str]:
         """What the agent can say of a note that is to be spoken, and why that is not all of it: "" where it is."""
-        words = numbers_joined(spoken_words(note.text))
+        answer, rest = answer_and_rest(note.text)
+        words = numbers_joined(spoken_words(answer))
+        if not self.words.intersection(words):  # "here it is. twelve"
+            words, rest = numbers_joined(spoken_words(note.text)), ""
         known = [word for word in words if word in self.words]
         left = [word for word in words if word not in self.words]
         if note.what == "ask":
@@ -96,7 +99,10 @@ class Repertoire:
             return (), f"it has learned to say results of one word, and of this one it knows {len(known)}: {' '.join(known)}"
         if turning := [word for word in left if turns_what_is_left(word)]:
             return (), f'without "{" ".join(turning)}", which it has not learned to say, "{known[0]}" would be another answer'
-        return (known[0],), f"left out, because it has not learned to say them: {' '.join(left)}" if left else ""
+        reasons = [f"left out, because it has not learned to say them: {' '.join(left)}"] if left else []
+        if rest:
+            reasons.append(f"left out, because it stands after the answer: {' '.join(spoken_words(rest))}")
+        return (known[0],), "; ".join(reasons)
 
 
 def told(note: Note, repertoire: Repertoire | None = None) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ _TURNING = frozenset(  # words without which a sentence says something else
     "not no never none nothing nobody nor neither without except unless cannot hardly".split()
     + "minus point half quarter third percent dozen than least most almost nearly under over or".split()
 )
+_TAKING_BACK = frozenset("no not wait sorry actually rather correction wrong".split())  # that begin a sentence about the one before
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|\n+")
 MOST_SPOKEN = 10**15  # larger numbers are spoken digit by digit
 
 
@@ -33,6 +35,17 @@ def spoken_words(text: str) -> tuple[str, ...]:
 def turns_what_is_left(word: str) -> bool:
     """Whether a sentence from which this spoken word is left out says something else: a negation, a bound, or a part of a number."""
     return word in _TURNING or word.endswith("n't") or bool({*word.split("-")} & ({*_VALUE} | {*_SCALE}))
+
+
+def answer_and_rest(text: str) -> tuple[str, str]:
+    """The first sentence of a result, which is the answer, and what else stands there, which was asked for by nobody.
+
+    All of it is the answer where the next sentence takes the first one back ("twelve. no, thirteen.").
+    """
+    answer, *rest = _SENTENCE_ENDS.split(text.strip(), maxsplit=1)
+    if rest and spoken_words(rest[0])[:1] and spoken_words(rest[0])[0] in _TAKING_BACK:
+        return text, ""
+    return answer, "".join(rest)
 
 
 def number_words(numeral: str) -> list[str]:
