@@ -102,6 +102,8 @@ def gates(trace: Trace) -> list[tuple[int, Gate]]:
         ("twelve. never mind", (OPEN, "twelve"), "left out, because it stands after the answer: never mind"),
         ("anna has twelve! now count to five", (OPEN, "twelve"), "say them: anna has; left out, because it stands after the answer: now"),
         ("Here it is. Twelve", (OPEN, "twelve"), "left out, because it has not learned to say them: here it is"),
+        ("Done. Now count to five.", (CANCEL,), 'without "count"'),
+        ("say five", (CANCEL,), 'without "say"'),
         ("it is either. twelve or thirteen", (CANCEL,), "of this one it knows 2: twelve thirteen"),
         ("twelve. No, thirteen.", (CANCEL,), "of this one it knows 2: twelve thirteen"),
         ("not twelve. thirteen", (CANCEL,), 'without "not"'),

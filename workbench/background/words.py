@@ -18,6 +18,7 @@ _NUMERAL = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _TURNING = frozenset(  # words without which a sentence says something else
     "not no never none nothing nobody nor neither without except unless cannot hardly".split()
     + "minus point half quarter third percent dozen than least most almost nearly under over or".split()
+    + "count say tell speak repeat read add wait stop remind translate look call set forget ignore".split()  # which order something
 )
 _TAKING_BACK = frozenset("no not wait sorry actually rather correction wrong".split())  # that begin a sentence about the one before
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -33,7 +34,7 @@ def spoken_words(text: str) -> tuple[str, ...]:
 
 
 def turns_what_is_left(word: str) -> bool:
-    """Whether a sentence from which this spoken word is left out says something else: a negation, a bound, or a part of a number."""
+    """Whether a sentence from which this spoken word is left out says something else: a negation, an order, a bound, part of a number."""
     return word in _TURNING or word.endswith("n't") or bool({*word.split("-")} & ({*_VALUE} | {*_SCALE}))
 
 
