@@ -19,7 +19,7 @@ from model.losses import losses
 from model.moe import MoE
 from model.sampling import SamplingConfig, decide
 from model.saved import ResumeError
-from model.train import Hooks, Progress, Verdict, learning_rate, train
+from model.train import Hooks, Progress, Verdict, compiles, computes_in_bfloat16, learning_rate, multiplies_bfloat16, train
 from tests.model_fakes import (
     NUM_HEARD,
     SEEN_SIDE,
@@ -504,3 +504,17 @@ def test_warping_moves_a_peak_by_the_factor():
     warped = warp_bands(mel, torch.tensor([1.25, 0.8])[:, None, None])
     assert warped[:, 0].argmax(-1).tolist() == [32, 50]
     assert np.allclose(warp_bands(mel, torch.ones(2, 1, 1)), mel)
+
+
+def test_a_gpu_trains_compiled_and_in_bfloat16_unless_the_recipe_says_otherwise() -> None:
+    left_open = train_config(precision="auto", compile="auto")
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert compiles(left_open, gpu)
+    assert not compiles(left_open, cpu)
+    assert computes_in_bfloat16(left_open, gpu)
+    assert computes_in_bfloat16(left_open, cpu) == multiplies_bfloat16(cpu)
+    for device in (gpu, cpu):
+        assert compiles(replace(left_open, compile="on"), device)
+        assert not compiles(replace(left_open, compile="off"), device)
+        assert computes_in_bfloat16(replace(left_open, precision="bfloat16"), device)
+        assert not computes_in_bfloat16(replace(left_open, precision="float32"), device)

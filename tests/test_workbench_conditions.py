@@ -156,10 +156,14 @@ def typing(family: str, seed: int, agent: Participant | None = None) -> Trace:
 
 NUMBERS = [number_word(n) for n in range(19)]
 TYPED = ("answer", "think_pause", "self_correction", "invitation", "long_silence", "stop", "redirect", "impatient", "every_n", "disallowed")
+ASKED = (  # in which requests are typed and the rest is heard or seen
+    *("long_count", "timer", "new_question", "backchannel", "other_directed", "background", "bystander_order", "planted"),
+    *("repetitions", "tell_when", "what_changed", "look_up", "meanwhile", "other_one", "call_off", "chart", "late_result"),
+)
 OPENED = ("listener", "cue_word", "user_mistake", "wrong_sum", "warning", "translate", "along")  # of which the opening is typed
 
 
-@pytest.mark.parametrize("family", [*TYPED, *OPENED])
+@pytest.mark.parametrize("family", [*TYPED, *ASKED, *OPENED])
 def test_the_oracle_is_right_and_in_time_when_the_user_types(family: str) -> None:
     for seed in range(3):
         trace = typing(family, seed)
