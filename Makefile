@@ -40,6 +40,7 @@ check: $(READY) ## format, lint, types
 	$(BIN)/ruff format --check model workbench widgets tests benchmarks docs
 	$(BIN)/ruff check model workbench widgets tests benchmarks docs
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
 bench: $(READY) ## speed, as ratios measured in one run on one core

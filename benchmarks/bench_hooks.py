@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import replace
 
 import torch
-from bench_model import Tick
+from bench_model import Cell, after_an_hour
 
 from model.config import nano
 from model.hooks import Capture, Intervention, Watcher, add, hook_points, watching
@@ -24,7 +23,7 @@ TICKS = 150
 WARM_UP = 20
 
 
-def ticks_ms(runs: dict[str, tuple[Tick, tuple[Watcher, ...]]]) -> dict[str, list[float]]:
+def ticks_ms(runs: dict[str, tuple[Cell, tuple[Watcher, ...]]]) -> dict[str, list[float]]:
     """CPU milliseconds of every tick of every run, a tick of each in turn so that all meet the same machine."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(WARM_UP + TICKS):
@@ -38,7 +37,8 @@ def ticks_ms(runs: dict[str, tuple[Tick, tuple[Watcher, ...]]]) -> dict[str, lis
 
 def main() -> None:
     torch.manual_seed(0)
-    model = InteractionModel(replace(nano(), vision=None)).eval()
+    model = InteractionModel(nano()).eval()
+    state = after_an_hour(model, 2)
     points = list(hook_points(model.config))
     steer = Intervention(add(torch.randn(model.config.trunk.width)), ["layer.3.residual"])
     for tokens, said in ((0, "silent"), (2, "says two words")):
@@ -49,7 +49,7 @@ def main() -> None:
             f"all {len(points)} points captured": (Capture(points),),
             "one point changed": (steer,),
         }
-        times = ticks_ms({name: (Tick(model, model.start(1), tokens), watchers) for name, watchers in watched.items()})
+        times = ticks_ms({name: (Cell(model, state, tokens), watchers) for name, watchers in watched.items()})
         print(f"\none tick, {said}, {torch.get_num_threads()} thread(s), CPU time; target: every point captured at a ratio under 1.10")
         print(f"{'':24s}{'p10':>10s}{'ratio':>8s}{'p50':>10s}{'ratio':>8s}")
         plain = sorted(times["unwatched"] + times["unwatched again"])

@@ -209,7 +209,7 @@ def clock_offset(page: Any) -> float:
     asked = []
     for _ in range(30):
         before_s = time.monotonic()
-        now_ms = page.evaluate("performance.now()")
+        now_ms: float = page.evaluate("performance.now()")
         after_s = time.monotonic()
         asked.append((after_s - before_s, (before_s + after_s) / 2 - now_ms / 1000))
     return min(asked)[1]

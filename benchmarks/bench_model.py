@@ -53,7 +53,8 @@ class PlainBlock(nn.Module):
     def forward(self, x_BTD: Tensor) -> Tensor:
         q, k, v = self.project(self.norms[0](x_BTD)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         x_BTD = x_BTD + self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
-        return x_BTD + self.narrow(F.gelu(self.widen(self.norms[1](x_BTD))))
+        y_BTD: Tensor = x_BTD + self.narrow(F.gelu(self.widen(self.norms[1](x_BTD))))
+        return y_BTD
 
 
 def seconds(run: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:

@@ -50,7 +50,7 @@ def session_of(ticks: int) -> Trace:
     waves = [rng.normal(0, 0.1, CLOCK.samples_per_tick).astype(np.float32) for _ in range(20)]
     for number in range(ticks):
         floor, side = ("speak", "model") if number // 15 % 2 else ("listen", "user")
-        chances = {"p_speak": float(rng.random()), "p_yield": float(rng.random()), "p_backchannel": 0.0, "threshold": 0.5}
+        chances: dict[str, Any] = {"p_speak": float(rng.random()), "p_yield": float(rng.random()), "p_backchannel": 0.0, "threshold": 0.5}
         events: list[Any] = [
             Decision(floor=floor, said="one", top=CANDIDATES, **chances),
             TickCost(stages_ms={"trunk": 20.0}),

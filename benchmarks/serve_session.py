@@ -64,10 +64,11 @@ class Client:
     def run(self) -> None:
         """The whole session."""
         sound = self._sound()
+        asked: Any = {"model": "nano", "store": True, "audio": {"format": {"type": "audio/pcm", "rate": RATE}}}
         client = OpenAI(base_url=self.address, api_key="none")
         try:
             with client.live.connect() as connection:
-                connection.session.start(session={"model": "nano", "store": True, "audio": {"format": {"type": "audio/pcm", "rate": RATE}}})
+                connection.session.start(session=asked)
                 assert connection.recv().type == "session.started"
                 self._began_s = time.perf_counter()
                 listener = threading.Thread(target=self._listen, args=(connection,), daemon=True)

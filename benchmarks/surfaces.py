@@ -123,8 +123,8 @@ def served(name: str, folder: Path, *, busy: bool) -> Iterator[str]:
 def lab(folder: Path) -> Iterator[str]:
     """The address of a notebook in JupyterLab; its cells are the panel over the WebSocket, over the comm, and one that computes."""
     panels = [f"from surfaces import *\ncell(Path({str(folder)!r}), websocket={websocket})" for websocket in (True, False)]
-    cells = [{"cell_type": "code", "source": code, "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None}
-             for i, code in enumerate([*panels, "compute()"])]  # fmt: skip
+    every: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    cells = [{**every, "source": code, "id": f"c{i}"} for i, code in enumerate([*panels, "compute()"])]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     (folder / "live.ipynb").write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
     with socket.socket() as free:

@@ -14,6 +14,7 @@ CHECKS = {
     "format": ("ruff", "format", "--check", *CODE),
     "lint": ("ruff", "check", *CODE),
     "types": ("mypy",),
+    "types of the benchmarks": ("mypy", "benchmarks"),
     "notebooks": ("nbstripout", "--verify", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "notebooks").glob("*.ipynb")))),
 }
 
