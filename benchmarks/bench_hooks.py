@@ -49,7 +49,7 @@ def main() -> None:
             f"all {len(points)} points captured": (Capture(points),),
             "one point changed": (steer,),
         }
-        times = ticks_ms({name: (Cell(model, state, tokens), watchers) for name, watchers in watched.items()})
+        times = ticks_ms({name: (Cell(model, state.clone(), tokens), watchers) for name, watchers in watched.items()})
         print(f"\none tick, {said}, {torch.get_num_threads()} thread(s), CPU time; target: every point captured at a ratio under 1.10")
         print(f"{'':24s}{'p10':>10s}{'ratio':>8s}{'p50':>10s}{'ratio':>8s}")
         plain = sorted(times["unwatched"] + times["unwatched again"])
