@@ -81,8 +81,10 @@ export function mount(root, { carrier, microphone = MICROPHONE, probe = true, st
   const typing = make("form", { class: "mt-typing", onsubmit: (event) => { event.preventDefault(); if (type(line.value)) line.value = ""; } }, line, send);
   const log = make("ol", { class: "mt-log", role: "log", "aria-label": "What was said", tabindex: 0 });
   let following = true; // the last line, until someone scrolls away from it
-  const follow = () => { if (following) log.scrollTop = log.scrollHeight; };
-  log.addEventListener("scroll", () => { following = log.scrollHeight - log.scrollTop - log.clientHeight < 30; });
+  let room = ""; // the place's size when it was last followed: what moves between a new size and that is the layout, nobody's hand
+  const size = () => `${log.clientWidth} ${log.clientHeight}`;
+  const follow = () => { if (following) log.scrollTop = log.scrollHeight; room = size(); };
+  log.addEventListener("scroll", () => { if (size() === room) following = log.scrollHeight - log.scrollTop - log.clientHeight < 30; });
   const resized = new ResizeObserver(follow); // in a narrower place lines take more room
   resized.observe(log);
   const place = make("div", { class: "mt-place" });
