@@ -46,16 +46,17 @@ def at(request: pytest.FixtureRequest, browser: Any, checkpoint: Path, tmp_path_
         yield served
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool], shown: Callable[[], str] = lambda: "it never came true") -> None:
     late_s = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < late_s, "it never came true"
+        assert time.monotonic() < late_s, shown()
         time.sleep(0.05)
 
 
 def talk(page: Any) -> None:
     """Start, agree, and talk."""
     page.get_by_role("button", name="Start", exact=True).click()
+    until(lambda: page.locator("[data-state='asking']").count() == 1, page.locator(".mt-panel").inner_text)
     page.get_by_label("first check with a short tone").uncheck()
     page.get_by_role("button", name="Agree").click()
     page.wait_for_selector("[data-state='talking']")

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.conftest import CHROMIUM_FLAGS
+from tests.surface_fakes import Wire
 from tests.talk_fakes import FakeRuntime, Pages
 from widgets.client import module, style_sheet
 from widgets.sockets import REPLACED, SocketCarrier
@@ -35,6 +36,13 @@ def runtime() -> Iterator[FakeRuntime]:
 @pytest.fixture
 def carrier(runtime: FakeRuntime) -> Iterator[SocketCarrier]:
     made = SocketCarrier(runtime, origins=["https://lab.example.org"], grace_s=0.2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    made = Wire()
     yield made
     made.close()
 
@@ -229,6 +237,17 @@ def test_of_the_two_carriers_of_a_widget_the_newest_page_has_the_session(runtime
     talk.close()
 
 
+def test_a_page_that_asks_whether_the_widget_is_there_is_answered_and_has_nothing_yet(
+    runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = Talk(runtime)
+    page, said = comm_of(talk, monkeypatch)
+    page({"t": "here"})
+    runtime.say({"t": "drop", "from": 1})
+    assert ([content for content, _ in said], runtime.heard) == ([{"t": "here"}], [])
+    talk.close()
+
+
 def test_the_widget_says_why_it_uses_the_comm(runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Talk(runtime, websocket=False)
     assert (asked.address, asked.unavailable) == ("", "widget comm: asked for")
@@ -331,3 +350,40 @@ def test_the_page_takes_the_socket_where_it_can_reach_it_and_says_so(blank: Any,
     carrier.close()
     expected = ("websocket", "not delayed by busy cells") if reachable else ("comm", "cannot be reached from this page")
     assert (chosen[0], expected[1] in chosen[1]) == (expected[0], True)
+
+
+ASKED = """([address, graceMs]) => { window.asked = []; window.chosen = null; const ears = new Set();
+  const model = { on: (_, ear) => ears.add(ear), off: (_, ear) => ears.delete(ear), send: (content) => asked.push(content) };
+  window.give = (content) => ears.forEach((ear) => ear(content));
+  window.listens = () => ears.size;
+  client.socketOrComm(model, address, "", { patienceMs: 200, graceMs }).then((c) => { window.chosen = [c.name, c.reason]; }); }"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("the widget", ("comm", "did not answer within 0.2 s, the widget did")),
+        ("the socket", ("websocket", "not delayed by busy cells")),
+        ("neither", ("comm", "did not answer within 1 s, so")),
+    ],
+)
+def test_where_the_socket_is_slow_whichever_answers_first_carries_the_talk(
+    blank: Any, runtime: FakeRuntime, wire: Wire, first: str, expected: tuple[str, str]
+) -> None:
+    carrier = SocketCarrier(runtime)
+    wire.target = carrier.port
+    wire.cut()
+    address = carrier.address.replace(str(carrier.port), str(wire.port))
+    blank.evaluate(ASKED, [address, 1000 if first == "neither" else 20_000])
+    blank.wait_for_function("asked.length")
+    assert blank.evaluate("[asked, chosen]") == [[{"t": "here"}], None]
+    if first == "the widget":
+        blank.evaluate("give({ t: 'tick' }); give({ t: 'here' })")
+    if first == "the socket":
+        wire.mend()
+    blank.wait_for_function("chosen")
+    name, reason = blank.evaluate("chosen")
+    assert (name, expected[1] in reason, blank.evaluate("listens()")) == (expected[0], True, 0)
+    wire.mend()
+    carrier.close()

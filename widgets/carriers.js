@@ -95,14 +95,27 @@ export function panelCarrier(model, reason = "") {
   };
 }
 
-/** The WebSocket at `address` if this page can reach it, else the comm; `reason` says which and why. */
-export function socketOrComm(model, address, unavailable, patienceMs = 1500) {
+/**
+ * The WebSocket at `address` if this page can reach it, else the comm; `reason` says which and why.
+ *
+ * A WebSocket that is refused leaves the comm. One that has not answered in time may be out of reach, or its kernel may compute, which
+ * keeps a comm waiting longer than a socket: the widget is asked as well then, and whichever answers first carries the talk.
+ */
+export function socketOrComm(model, address, unavailable, { patienceMs = 1500, graceMs = GRACE_MS } = {}) {
   if (!address) return Promise.resolve(commCarrier(model, unavailable));
   return new Promise((done) => {
-    const trial = new WebSocket(address + "&probe=1");
-    const settle = (carrier) => { clearTimeout(timer); trial.onopen = trial.onerror = null; trial.close(); done(carrier); };
+    const trial = new WebSocket(address + "&probe=1"), timers = [];
+    const answered = (content) => { if (content?.t === "here") comm(`did not answer within ${patienceMs / 1000} s, the widget did`); };
+    const settle = (carrier) => {
+      timers.forEach(clearTimeout);
+      model.off?.("msg:custom", answered);
+      trial.onopen = trial.onerror = null;
+      trial.close();
+      done(carrier);
+    };
     const comm = (why) => settle(commCarrier(model, `widget comm: the kernel's own port ${why}, so a busy cell can delay the sound`));
-    const timer = setTimeout(() => comm(`did not answer within ${patienceMs / 1000} s`), patienceMs);
+    timers.push(setTimeout(() => { model.on("msg:custom", answered); model.send({ t: "here" }); }, patienceMs));
+    timers.push(setTimeout(() => comm(`did not answer within ${graceMs / 1000} s`), graceMs));
     trial.onopen = () => settle(socketCarrier(address, "WebSocket to the kernel: not delayed by busy cells"));
     trial.onerror = () => comm("cannot be reached from this page");
   });

@@ -127,6 +127,9 @@ class Talk(anywidget.AnyWidget):
         super().close()
 
     def _hear(self, _: Talk, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
+        if message.get("t") == "here":  # the page asks which of its two ways answers sooner
+            self.send({"t": "here"})
+            return
         if self._unsubscribe is None and message.get("t") == "hello":  # the page chose the comm
             self._unsubscribe = self.runtime.subscribe(lambda said, parts: self.send(dict(said), list(parts)), self._replaced)
         if self._unsubscribe is not None:
