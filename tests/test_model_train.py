@@ -8,6 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from functorch.compile import make_boxed_func
+from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 
 from model.augment import augment, warp_bands
 from model.checkpoint import LayoutMismatchError, fresh_model, load_checkpoint, save_checkpoint
@@ -20,6 +23,7 @@ from model.moe import MoE
 from model.sampling import SamplingConfig, decide
 from model.saved import ResumeError
 from model.train import Hooks, Progress, Verdict, compiles, computes_in_bfloat16, learning_rate, multiplies_bfloat16, train
+from model.trunk import Layer
 from tests.model_fakes import (
     NUM_HEARD,
     SEEN_SIDE,
@@ -518,3 +522,39 @@ def test_a_gpu_trains_compiled_and_in_bfloat16_unless_the_recipe_says_otherwise(
         assert not compiles(replace(left_open, compile="off"), device)
         assert computes_in_bfloat16(replace(left_open, precision="bfloat16"), device)
         assert not computes_in_bfloat16(replace(left_open, precision="float32"), device)
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # the compiler warns itself of what it looks at
+@pytest.mark.parametrize(
+    ("ffn", "precision"),
+    [(None, "float32"), (MoEConfig(hidden=32, num_experts=4, top_k=2, num_shared=1), "bfloat16")],
+    ids=["dense", "moe in bfloat16"],
+)
+def test_compiled_layers_learn_what_plain_ones_do(tmp_path, monkeypatch, ffn, precision):
+    graphs = []
+
+    def taken(graph, inputs):
+        graphs.append({str(node.target) for node in graph.graph.nodes})
+        return make_boxed_func(graph)
+
+    # All of a compiler but the writing of code, for which not every machine has a compiler of C++.
+    traced = aot_autograd(fw_compiler=taken, bw_compiler=taken, keep_inference_input_mutations=True)
+    torch._dynamo.reset()
+    monkeypatch.setattr(Layer, "compile", lambda layer: nn.Module.compile(layer, backend=traced))
+    config = tiny_config(ffn)
+    drawn = [batches(config, replace(PLAIN, cells=cells, rows=rows)) for cells, rows in ((40, 4), (31, 4), (40, 3))]
+    lost = {}
+    for compiled in ("off", "on"):
+        rows = []
+        settings = train_config(**{**SETTINGS, "log_every": 1, "precision": precision, "compile": compiled}, steps=4, own_heard=0.5)
+        model = fresh_model(config, 0)
+        hooks = Hooks(report=rows.append)
+        train(
+            model, lambda progress, part: drawn[progress.step % 3](progress, part), settings, tmp_path / compiled, now=Clock(), hooks=hooks
+        )
+        lost[compiled] = torch.tensor([list(row["loss"].values()) for row in rows])
+        assert bool(graphs) == (compiled == "on")
+    assert len(lost["on"]) == 4
+    assert "aten.mm.default" in set().union(*graphs)
+    assert "aten.baddbmm.default" not in set().union(*graphs), "attention writes into views, for which Inductor has no code"
+    torch.testing.assert_close(lost["on"], lost["off"], rtol=1e-4 if precision == "float32" else 2e-2, atol=1e-4)
