@@ -191,7 +191,6 @@ def _block_weights(block: _Block, q: Tensor, k_NKD: Tensor, r: Tensor, flipped_R
     return torch.softmax(scores, dim=-1)
 
 
-@torch.compiler.disable  # it writes into views of what it makes, which AOTAutograd refuses; compiled layers call it as it is
 def attend_whole(q_BTHD: Tensor, k_BTGD: Tensor, v_BTGD: Tensor, r_BTHR: Tensor, profiles_RE: Tensor, shape: AttentionShape) -> Tensor:
     """What every position of a whole sequence reads, [B, T, H, D]; `q` comes already divided by the head size."""
     out: Tensor = _BandAttention.apply(q_BTHD, k_BTGD, v_BTGD, r_BTHR, profiles_RE, shape)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
+from model.attention import attend_whole
 from model.checkpoint import fresh_model
 from model.interaction import InteractionModel
 from model.moe import MoE
@@ -44,7 +45,9 @@ class Group:
         """Move the model to the device, and with many processes spread its weights: over all of them, or a copy on each."""
         model.to(self.device)
         if compiled:
+            as_it_is = torch.compiler.disable(attend_whole)  # it writes into views of what it makes, which AOTAutograd refuses
             for layer in model.trunk.layers:
+                layer.attention.attend = as_it_is
                 layer.compile()
         if self.size > 1:
             shape, names = ((self.size,), ("shard",)) if sharded else ((self.size, 1), ("replicate", "shard"))

@@ -152,6 +152,7 @@ class Attention(nn.Module):
         self.key_norm = RMSNorm(shape.head_dim, config.norm_eps)
         self.profiles_RE = nn.Parameter(torch.empty(shape.d_rel, shape.rel_extent))
         self.out = nn.Linear(shape.num_heads * shape.head_dim, config.width, bias=False)
+        self.attend = attend_whole  # an attribute, so that a compiled layer may call it as it is (`Group.place`)
 
     def temperature(self, position: Tensor) -> Tensor | None:
         """Factor on the scores of each position (Inkling's logarithmic scaling), or None where it does not apply."""
@@ -168,7 +169,7 @@ class Attention(nn.Module):
         temperature = self.temperature(torch.arange(x_BTD.shape[1], device=x_BTD.device))
         if temperature is not None:
             q, r = q * temperature[:, None, None].to(q.dtype), r * temperature[:, None, None].to(r.dtype)
-        read = attend_whole(q, k, v, r, self.profiles_RE, self.shape)
+        read = self.attend(q, k, v, r, self.profiles_RE, self.shape)
         return self.out(read.flatten(2))
 
     def append(self, x_BPD: Tensor, state: LayerState, chunk: _Chunk) -> Tensor:
